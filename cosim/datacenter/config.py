@@ -1,0 +1,174 @@
+"""What a scenario may say of a data center's electrical and thermal chain (Eq. 1-5)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Megawatts = Annotated[float, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EfficiencyPoint(_Strict):
+    """Efficiency of a converter at one load."""
+
+    load: float = Field(gt=0, le=1.5, description="Output over rating [1]")
+    eta: float = Field(gt=0, le=1, description="Output over input [1]")
+
+
+class DisplacementPoint(_Strict):
+    """Displacement factor at one load; positive lags (draws reactive power), negative leads."""
+
+    load: float = Field(ge=0, le=1.5, description="Input over rating [1]")
+    cos_phi: float = Field(ge=-1, le=1, description="Displacement factor, signed: > 0 lags, < 0 leads [1]")
+
+    @model_validator(mode="after")
+    def _is_not_zero(self) -> Self:
+        if abs(self.cos_phi) < 0.1:
+            raise ValueError(f"cos_phi={self.cos_phi:g} must be at least 0.1 in magnitude")
+        return self
+
+
+def _points(pairs: list[tuple[float, float]]) -> list[EfficiencyPoint]:
+    return [EfficiencyPoint(load=load, eta=eta) for load, eta in pairs]
+
+
+class ConverterConfig(_Strict):
+    """A conversion stage: its loss is a0 + a1 x + a2 x2 of its rating over load x, through the points given."""
+
+    max_p_mw: float | None = Field(
+        None, gt=0, description="Rated output; null: 1.25 times what the load can ask of it [MW]"
+    )
+    efficiency: list[EfficiencyPoint] = Field(
+        min_length=1, description="Efficiency over load: one point (proportional loss), two, or three and more"
+    )
+    displacement_factor: list[DisplacementPoint] = Field(
+        min_length=1, description="Displacement factor over load, linear in between; distortion is not in it"
+    )
+
+    @model_validator(mode="after")
+    def _points_rise(self) -> Self:
+        for name, loads in (
+            ("efficiency", [p.load for p in self.efficiency]),
+            ("displacement_factor", [p.load for p in self.displacement_factor]),
+        ):
+            if any(b <= a for a, b in zip(loads, loads[1:], strict=False)):
+                raise ValueError(f"{name} needs points with rising load")
+        return self
+
+
+class RectifierConfig(ConverterConfig):
+    """AC/DC stage of Eq. 4. Defaults: a modern double-conversion class rectifier."""
+
+    efficiency: list[EfficiencyPoint] = Field(
+        default_factory=lambda: _points([(0.1, 0.90), (0.5, 0.965), (1.0, 0.96)]),
+        min_length=1,
+        description="Efficiency over load: one point (proportional loss), two, or three and more",
+    )
+    displacement_factor: list[DisplacementPoint] = Field(
+        default_factory=lambda: [DisplacementPoint(load=1.0, cos_phi=0.99)],
+        min_length=1,
+        description="Displacement factor over load, linear in between; distortion is not in it",
+    )
+
+
+class SupportConfig(ConverterConfig):
+    """Supporting infrastructure of Eq. 3, fixed parts, behind its AC/AC stage."""
+
+    efficiency: list[EfficiencyPoint] = Field(
+        default_factory=lambda: _points([(1.0, 0.98)]),
+        min_length=1,
+        description="Efficiency over load: one point (proportional loss), two, or three and more",
+    )
+    displacement_factor: list[DisplacementPoint] = Field(
+        default_factory=lambda: [DisplacementPoint(load=1.0, cos_phi=0.93)],
+        min_length=1,
+        description="Displacement factor over load, linear in between; distortion is not in it",
+    )
+    p_ahu_mw: Megawatts = Field(0.0, description="Air handling units [MW]")
+    p_humidifiers_mw: Megawatts = Field(0.0, description="Humidifiers [MW]")
+    p_bms_mw: Megawatts = Field(0.0, description="Building management system [MW]")
+    p_lighting_mw: Megawatts = Field(0.0, description="Lighting [MW]")
+    p_office_mw: Megawatts = Field(0.0, description="Offices [MW]")
+    p_ups_infra_mw: Megawatts = Field(0.0, description="UPS of the infrastructure [MW]")
+    p_network_infra_mw: Megawatts = Field(0.0, description="Network of the infrastructure [MW]")
+
+    @property
+    def p_fixed_mw(self) -> float:
+        """Sum of the fixed parts of Eq. 3. [MW]"""
+        return (
+            self.p_ahu_mw + self.p_humidifiers_mw + self.p_bms_mw + self.p_lighting_mw
+            + self.p_office_mw + self.p_ups_infra_mw + self.p_network_infra_mw
+        )  # fmt: skip
+
+
+class CoolingConfig(_Strict):
+    """Cooling that follows the heat of IT with a thermal lag: chillers, tower, pumps (Eq. 3), CRAC (Eq. 4)."""
+
+    chiller_cop: float = Field(6.0, gt=0, description="Heat moved per chiller power [1]")
+    tower_per_heat: float = Field(0.02, ge=0, description="Cooling tower power per heat [1]")
+    pumps_per_heat: float = Field(0.02, ge=0, description="Pump power per heat [1]")
+    crac_per_heat: float = Field(0.02, ge=0, description="CRAC (or CDU) power per heat, on the IT bus [1]")
+    time_constant_s: float = Field(240.0, gt=0, description="Thermal lag from heat to cooling power [s]")
+
+
+class ExternalPoint(_Strict):
+    """Power of the external sources at one time; linear in between."""
+
+    t_s: float = Field(ge=0, description="Time [s]")
+    p_mw: float = Field(ge=0, description="Generation [MW]")
+
+
+class ExternalConfig(_Strict):
+    """External sources of Eq. 1 (PV, gas engine) on the facility's AC bus; they stop with the grid."""
+
+    profile: list[ExternalPoint] = Field(min_length=1, description="Generation over time")
+    period_s: float | None = Field(
+        None, gt=0, description="The profile repeats with this period; null: held after its last point [s]"
+    )
+    e_s: float = Field(
+        0.0, description="E of Eq. 7, weight of dP_external/dt; 0 as Eq. 1 passes changes on already [s]"
+    )
+
+    @model_validator(mode="after")
+    def _profile_goes_forward(self) -> Self:
+        times = [point.t_s for point in self.profile]
+        if any(b <= a for a, b in zip(times, times[1:], strict=False)):
+            raise ValueError("profile needs points with rising t_s")
+        if self.period_s is not None and times[-1] > self.period_s:
+            raise ValueError(f"profile has a point at t_s={times[-1]:g}, after period_s={self.period_s:g}")
+        return self
+
+
+class FacilityConfig(_Strict):
+    """Electrical and thermal chain of one data center (Eq. 1-5)."""
+
+    p_other_compute_mw: Megawatts = Field(0.0, description="P_Other_Compute of Eq. 5 [MW]")
+    p_network_gear_mw: Megawatts = Field(0.0, description="P_NetworkGear of Eq. 4 [MW]")
+    p_storage_mw: Megawatts = Field(0.0, description="P_Storage of Eq. 4: disks, not batteries [MW]")
+    rectifier: RectifierConfig = Field(default_factory=RectifierConfig, description="AC/DC stage of Eq. 4")
+    support: SupportConfig = Field(default_factory=SupportConfig, description="Eq. 3")
+    cooling: CoolingConfig = Field(default_factory=CoolingConfig, description="Cooling and its lag")
+    external: ExternalConfig | None = Field(None, description="P_External of Eq. 1")
+    v_min_pu: float = Field(
+        0.9, gt=0, le=1, description="Below it the facility draws constant current instead of power [pu]"
+    )
+    v_trip_pu: float = Field(
+        0.5, gt=0, le=1, description="Below it the rectifier stops and storage, if any, carries IT [pu]"
+    )
+    v_return_pu: float = Field(0.9, gt=0, le=1, description="Voltage at which the rectifier starts again [pu]")
+    return_delay_s: float = Field(0.5, ge=0, description="Time the voltage must have been back before that [s]")
+    hold_up_s: float = Field(0.02, ge=0, description="Time servers outlast an unserved supply [s]")
+    restart_s: float = Field(120.0, ge=0, description="From voltage back to the jobs' cold start, after a trip [s]")
+
+    @model_validator(mode="after")
+    def _voltages_are_ordered(self) -> Self:
+        if self.v_trip_pu > self.v_min_pu:
+            raise ValueError(f"v_trip_pu={self.v_trip_pu:g} is above v_min_pu={self.v_min_pu:g}")
+        if self.v_return_pu < self.v_trip_pu:
+            raise ValueError(f"v_return_pu={self.v_return_pu:g} is below v_trip_pu={self.v_trip_pu:g}")
+        return self
