@@ -1,0 +1,62 @@
+"""Event kinds and the ring in which kernels note them. Kinds are past tense, the same in YAML and log."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosim.jit import njit
+
+KINDS = (
+    "job_started",
+    "job_stopped",
+    "job_failed",
+    "load_changed",
+    "dip_started",
+    "dip_ended",
+    "source_lost",
+    "source_returned",
+    "switch_opened",
+    "switch_closed",
+    "ups_engaged",
+    "ups_released",
+    "ups_saturated",
+    "ups_recovered",
+    "ups_transferred",
+    "ups_returned",
+    "ups_empty",
+    "ups_out_of_service",
+    "ups_in_service",
+    "window_left",
+    "window_entered",
+    "load_shed",
+    "load_restored",
+    "limit_exceeded",
+    "collapsed",
+)
+
+(
+    JOB_STARTED, JOB_STOPPED, JOB_FAILED, LOAD_CHANGED, DIP_STARTED, DIP_ENDED, SOURCE_LOST, SOURCE_RETURNED,
+    SWITCH_OPENED, SWITCH_CLOSED, UPS_ENGAGED, UPS_RELEASED, UPS_SATURATED, UPS_RECOVERED, UPS_TRANSFERRED,
+    UPS_RETURNED, UPS_EMPTY, UPS_OUT_OF_SERVICE, UPS_IN_SERVICE, WINDOW_LEFT, WINDOW_ENTERED, LOAD_SHED,
+    LOAD_RESTORED, LIMIT_EXCEEDED, COLLAPSED,
+) = range(len(KINDS))  # fmt: skip
+
+EVENT = np.dtype([("t_us", "i8"), ("kind", "i8"), ("element", "i8"), ("value", "f8")])
+"""One noted event: time [us], index into KINDS, index of the job or data center, value in the kind's unit."""
+
+
+def new_ring(size: int = 4096) -> tuple[np.ndarray, np.ndarray]:
+    """Empty ring of `size` events, and its fill count in an array of one."""
+    return np.zeros(size, EVENT), np.zeros(1, np.int64)
+
+
+@njit
+def emit(ring, n_ring, t_us, kind, element, value):
+    """Note an event; the advance loop leaves before the ring is full."""
+    n = n_ring[0]
+    if n < ring.size:
+        ring[n].t_us = t_us
+        ring[n].kind = kind
+        ring[n].element = element
+        ring[n].value = value
+        n_ring[0] = n + 1

@@ -1,0 +1,71 @@
+"""Where numba compiles and caches: import `njit` from here, never from numba.
+
+Numba's cache does not notice that a callee in another file changed, so the cache folder is named by a hash of
+every kernel source and of numba's version, and is set before numba is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+_ROOMS = ("load", "datacenter", "ups", "feeder", "engine")
+
+
+def cache_dir() -> Path:
+    """Folder of everything cosim caches: `COSIM_CACHE_DIR`, else the user's cache folder."""
+    named = os.environ.get("COSIM_CACHE_DIR")
+    if named:
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "cosim"
+
+
+def _kernel_hash() -> str:
+    """Hash of numba's version and of every source file that has a kernel in it."""
+    digest = hashlib.sha256(version("numba").encode())
+    here = Path(__file__).parent
+    sources = [Path(__file__), here / "events.py"]
+    for room in _ROOMS:
+        sources += sorted((here / room).glob("*.py"))
+    for source in sources:
+        text = source.read_bytes()
+        if b"njit" in text:
+            digest.update(text)
+    return digest.hexdigest()[:16]
+
+
+def kernel_cache_dir() -> Path:
+    """Folder of the compiled kernels of exactly these sources."""
+    return cache_dir() / "kernels" / _kernel_hash()
+
+
+def _set_numba_cache() -> None:
+    folder = kernel_cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        folder = Path(tempfile.gettempdir()) / f"cosim-{os.getuid()}" / folder.name
+        folder.mkdir(parents=True, exist_ok=True)
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+
+
+_set_numba_cache()
+
+import numba  # noqa: E402
+
+numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
+
+njit = numba.njit(cache=True, error_model="numpy")
+"""`numba.njit` with the on-disk cache and C semantics of division."""
+
+
+def is_warm() -> bool:
+    """Whether these kernels were compiled on this machine before."""
+    return any(Path(os.environ["NUMBA_CACHE_DIR"]).rglob("advance.advance-*.nbi"))
