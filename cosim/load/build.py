@@ -1,0 +1,270 @@
+"""From load configs to the arrays that the load kernel steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.errors import InputError, Problem
+from cosim.events import new_ring
+from cosim.load import state as k
+from cosim.load.config import (
+    DynamicsConfig,
+    EdgeConfig,
+    FineTuningConfig,
+    InferenceConfig,
+    InterruptConfig,
+    LoadConfig,
+    NoiseConfig,
+    QueryClassConfig,
+    TraceConfig,
+    TrainingConfig,
+    job_weight,
+)
+from cosim.load.draws import DrawBook, Stream
+from cosim.load.kernel_lag import EDGE, read_power, set_edge, transition
+from cosim.load.trace import trace_samples
+from cosim.units import S_PER_H, US_PER_S, W_PER_MW, to_us
+
+_Rows = list[tuple[Any, ...]]
+
+
+class LoadBuilder:
+    """Collects the rows of every job of every site, then freezes them into `LoadArrays`."""
+
+    def __init__(self, sites: Mapping[str, LoadConfig], *, step_us: int, seed: int, folder: Path) -> None:
+        self.step_us, self.folder, self.seed = step_us, folder, seed
+        self.names: list[tuple[str, str]] = [(site, job) for site, load in sites.items() for job in load.jobs]
+        self.jobs: NDArray[Any] = np.zeros(len(self.names), k.JOB)
+        self.stages: _Rows = []
+        self.segments: _Rows = []
+        self.weights: _Rows = []
+        self.classes: _Rows = []
+        self.samples: _Rows = []
+        self.streams: list[Stream] = []
+        self.n_ring = 0
+        self.const_mw: list[float] = []
+        for s, load in enumerate(sites.values()):
+            fleet = load.accelerators
+            self.const_mw.append(load.p_base_mw + (fleet.count * fleet.p_idle_w / W_PER_MW if fleet else 0.0))
+        for i, (site, name) in enumerate(self.names):
+            self._add_job(i, list(sites).index(site), sites[site], site, name)
+
+    def build(self) -> tuple[k.LoadArrays, DrawBook]:
+        """The arrays at t = 0, and the book that feeds their random streams."""
+        book = DrawBook(self.seed, self.streams)
+        events, n_event = new_ring()
+        n_site = len(self.const_mw)
+        load = k.LoadArrays(
+            jobs=self.jobs,
+            stages=np.array(self.stages, k.STAGE),
+            segments=np.array(self.segments, k.SEGMENT),
+            weights=np.array(self.weights, k.WEIGHT),
+            classes=np.array(self.classes, k.CLASS),
+            ring=np.zeros(self.n_ring),
+            samples=np.array(self.samples, k.SAMPLE),
+            draws=book.draws,
+            first_draw=book.first,
+            p_const_mw=np.array(self.const_mw),
+            powered=np.ones(n_site, np.int64),
+            p_ai_mw=np.zeros(n_site),
+            events=events,
+            n_event=n_event,
+            step_us=np.array([self.step_us], np.int64),
+        )
+        book.turn_to(0)
+        for job in self.jobs:
+            for a, b, sigma, phi, stream in (
+                ("noise0", "noise1", job["sigma"], job["phi"], job["noise_stream"]),
+                ("node0", "node1", job["node_sigma"], job["node_phi"], job["node_stream"]),
+            ):
+                if sigma > 0:
+                    job[a] = sigma * book.draws[stream, 0]
+                    job[b] = phi * job[a] + sigma * math.sqrt(1 - phi * phi) * book.draws[stream, 1]
+        return load, book
+
+    def _stream(self, name: str, **kind: Any) -> int:
+        self.streams.append(Stream(name=name, **kind))
+        return len(self.streams) - 1
+
+    def _add_job(self, i: int, site: int, load: LoadConfig, site_name: str, name: str) -> None:
+        config = load.jobs[name]
+        job = self.jobs[i]
+        job["site"] = site
+        for field in ("next_us", "start_us", "stop_us", "edge_us", "stage_end_us", "fail_us"):
+            job[field] = k.NEVER
+        job["noise_step_us"] = job["query_step_us"] = US_PER_S
+        job["scale"] = job["weight"] = 1.0
+        if config.start_s is not None:
+            job["start_us"] = job["next_us"] = to_us(config.start_s)
+        if config.stop_s is not None:
+            job["stop_us"] = to_us(config.stop_s)
+        where = f"datacenters.{site_name}.load.jobs.{name}"
+        self._set_dynamics(job, config.dynamics)
+        if isinstance(config, TraceConfig):
+            self._add_trace(job, config)
+            return
+        fleet = load.accelerators
+        assert fleet is not None
+        job["amp_mw"] = fleet.count * (fleet.p_peak_w - fleet.p_idle_w) / W_PER_MW
+        job["weight"] = job_weight(load, config, 0.0)
+        n_node = max(1.0, fleet.count * job["weight"] / fleet.per_node)
+        if config.weight is not None:
+            job["weight_first"], job["n_weight"] = len(self.weights), len(config.weight)
+            self.weights += [(to_us(p.at_s), p.weight) for p in config.weight]
+            heaviest = max(p.weight for p in config.weight)
+            n_node = max(1.0, fleet.count * heaviest / fleet.per_node)
+        _refuse_negative_power(job, self.const_mw[site], config.dynamics.down, where)
+        self._add_noise(job, config.noise, n_node, f"{site_name}/{name}")
+        if isinstance(config, InferenceConfig):
+            self._add_inference(job, config, f"{site_name}/{name}")
+        else:
+            self._add_staged(job, i, config, n_node, f"{site_name}/{name}")
+
+    def _set_dynamics(self, job: Any, dynamics: DynamicsConfig) -> None:
+        for direction, edge in (("up", dynamics.up), ("down", dynamics.down)):
+            record = np.zeros(1, EDGE)
+            set_edge(
+                record[0], edge.omega_n_rad_per_s, edge.zeta, edge.c_s, edge.d_s2, dynamics.supply_tau_s,
+                self.step_us / US_PER_S,
+            )  # fmt: skip
+            job[direction] = record[0]
+
+    def _add_noise(self, job: Any, noise: NoiseConfig, n_node: float, name: str) -> None:
+        step_us = max(1, to_us(noise.step_s))
+        job["noise_step_us"] = step_us
+        job["sigma"], job["node_sigma"] = noise.std, noise.node_std / math.sqrt(n_node)
+        job["phi"] = math.exp(-step_us / US_PER_S / noise.correlation_s)
+        job["node_phi"] = math.exp(-step_us / US_PER_S / noise.node_correlation_s)
+        for field, sigma in (("noise_stream", noise.std), ("node_stream", noise.node_std)):
+            if sigma > 0:
+                job[field] = self._stream(
+                    f"{name}/{field}", kind="normal", min_interval_us=step_us,
+                    index=lambda t_us: t_us // step_us,
+                )  # fmt: skip
+
+    def _add_staged(
+        self, job: Any, i: int, config: TrainingConfig | FineTuningConfig, n_node: float, name: str
+    ) -> None:
+        job["kind"] = k.STAGED
+        shortest_us = self._add_training(job, config) if isinstance(config, TrainingConfig) else (
+            self._add_fine_tuning(job, config)
+        )  # fmt: skip
+        _set_interrupt(job, "eval", config.evaluation)
+        _set_interrupt(job, "ckpt", config.checkpoint)
+        job["restart_us"] = to_us(config.failure.restart_s)
+        rate = config.failure.rate_per_node_hour * n_node
+        job["fail_per_us"] = rate / (S_PER_H * US_PER_S)
+        jobs = self.jobs
+        if any(self.stages[s][3] > 0 for s in range(job["stage_first"], job["stage_first"] + job["n_stage"])):
+            job["jitter_stream"] = self._stream(
+                f"{name}/jitter", kind="normal", min_interval_us=max(1, shortest_us // 5),
+                index=lambda _: int(jobs[i]["n_cycle"]),
+            )  # fmt: skip
+        if rate > 0:
+            job["fail_stream"] = self._stream(
+                f"{name}/failure", kind="exponential", min_interval_us=int(job["restart_us"]),
+                index=lambda _: int(jobs[i]["n_fail"]),
+            )  # fmt: skip
+
+    def _add_training(self, job: Any, config: TrainingConfig) -> int:
+        job["cold_first"], job["n_cold"] = len(self.segments), len(config.cold_start)
+        self.segments += [(max(1, to_us(s.duration_s)), s.utilization) for s in config.cold_start]
+        job["stage_first"], job["n_stage"] = len(self.stages), 1
+        self.stages.append((0, len(self.segments), len(config.iteration), config.iteration_jitter, 1))
+        self.segments += [(max(1, to_us(s.duration_s)), s.utilization) for s in config.iteration]
+        return to_us(sum(s.duration_s for s in config.iteration))
+
+    def _add_fine_tuning(self, job: Any, config: FineTuningConfig) -> int:
+        job["stage_first"], job["n_stage"] = len(self.stages), len(config.stages)
+        shortest_us = to_us(3600)
+        for stage in config.stages:
+            cycle = [(to_us(stage.high_s), stage.utilization), (to_us(stage.low_s), stage.utilization * stage.beta)]
+            cycle = [(duration_us, u) for duration_us, u in cycle if duration_us > 0]
+            self.stages.append(
+                (max(1, to_us(stage.duration_s)), len(self.segments), len(cycle), stage.jitter, int(stage.evaluates))
+            )
+            self.segments += cycle
+            shortest_us = min(shortest_us, sum(duration_us for duration_us, _ in cycle))
+        return shortest_us
+
+    def _add_inference(self, job: Any, config: InferenceConfig, name: str) -> None:
+        job["kind"] = k.INFERENCE
+        step_us = max(1, to_us(config.step_s))
+        job["query_step_us"] = step_us
+        job["class_first"], job["n_class"] = len(self.classes), len(config.classes)
+        for class_name, query in config.classes.items():
+            p_mw = config.p_query_w * query.size / 1000 * query.complexity / W_PER_MW
+            n_ring = max(1, round(query.duration_s * US_PER_S / step_us))
+            stream = self._stream(
+                f"{name}/{class_name}", kind="poisson", min_interval_us=step_us,
+                index=lambda t_us: t_us // step_us, mean=_arrival_means(query, step_us / US_PER_S),
+            )  # fmt: skip
+            self.classes.append((p_mw, stream, self.n_ring, n_ring, 0.0))
+            self.n_ring += n_ring
+
+    def _add_trace(self, job: Any, config: TraceConfig) -> None:
+        job["kind"] = k.TRACE
+        t_s, p_mw, period_s = trace_samples(config, self.folder)
+        job["trace_first"], job["n_trace"] = len(self.samples), len(t_s)
+        job["trace_linear"] = int(config.hold == "linear")
+        job["trace_period_us"] = to_us(period_s) if config.repeat else 0
+        self.samples += list(zip((to_us(t) for t in t_s), p_mw, strict=True))
+
+
+def _set_interrupt(job: Any, prefix: str, interrupt: InterruptConfig | None) -> None:
+    if interrupt is None:
+        return
+    job[f"{prefix}_us"], job[f"{prefix}_u"] = max(1, to_us(interrupt.duration_s)), interrupt.utilization
+    job[f"{prefix}_every_us"] = to_us(interrupt.every_s or 0.0)
+    job[f"{prefix}_every_n"] = interrupt.every_iterations or 0
+
+
+def _arrival_means(query: QueryClassConfig, step_s: float) -> Any:
+    """Mean arrivals in grid cells: lambda(t) integrated by Simpson's rule, exact between its points. [1]"""
+    t_points = np.array([p.t_s for p in query.rate])
+    rates = np.array([p.rate_per_s for p in query.rate])
+
+    def rate(t_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        if query.period_s is None:
+            return np.interp(t_s, t_points, rates)
+        return np.interp(t_s, t_points, rates, period=query.period_s)
+
+    def means(cells: NDArray[np.int64]) -> NDArray[np.float64]:
+        t_s = cells * step_s
+        return (rate(t_s) + 4 * rate(t_s + step_s / 2) + rate(t_s + step_s)) * (step_s / 6)
+
+    return means
+
+
+def lowest_response(edge: Any) -> float:
+    """Lowest power of a unit step from 1 to 0 behind lag, Eq. 9 and supply lag; below 0 where it undershoots."""
+    horizon_s = 12.0 / (edge["zeta"] * edge["omega"]) + 12.0 * edge["tau_s"]
+    lowest = 0.0
+    gap = 1.0 - edge["l0"]
+    for t_s in np.linspace(0.0, horizon_s, 4001):
+        f00, _, f10, _ = transition(edge["omega"], edge["zeta"], t_s)
+        if edge["tau_s"] > 0:
+            p = edge["l0"] * f00 + edge["l1"] * f10 + gap * math.exp(-t_s / edge["tau_s"])
+        else:
+            p = read_power(edge, f00, f10, 0.0, 0.0)
+        lowest = min(lowest, float(p))
+    return lowest
+
+
+def _refuse_negative_power(job: Any, floor_mw: float, edge: EdgeConfig, where: str) -> None:
+    lowest = lowest_response(job["down"])
+    if floor_mw + job["amp_mw"] * lowest < -1e-12:
+        raise InputError(
+            Problem(
+                f"these dynamics undershoot a full drop by {-lowest:.1%} of it, which takes the load to "
+                f"{floor_mw + job['amp_mw'] * lowest:.3g} MW; raise zeta or lower c_s and d_s2",
+                path=f"{where}.dynamics.down",
+                value=f"zeta={edge.zeta:g}, c_s={edge.c_s:g}, d_s2={edge.d_s2:g}",
+            )
+        )

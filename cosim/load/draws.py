@@ -1,0 +1,68 @@
+"""Random streams, each a pure function of (seed, name, index): no generator state, so nothing to lose on resume.
+
+A stream's draws come in chunks; chunk c of stream s is drawn by a generator seeded with SeedSequence(seed,
+spawn_key = bytes of the name and c). So adding an entity redraws nobody else, and any draw can be made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHUNK = 4096
+"""Draws in one chunk."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream: what it draws, how far the kernel is, and how fast it can go."""
+
+    name: str
+    kind: str
+    """`normal`, `exponential` or `poisson`."""
+    min_interval_us: int
+    """Shortest simulated time between two draws. [us]"""
+    index: Callable[[int], int]
+    """From the time [us] to the first draw still needed."""
+    mean: Callable[[NDArray[np.int64]], NDArray[np.float64]] | None = None
+    """Means of the draws of given indices, for `poisson`."""
+
+
+def draw_chunk(seed: int, stream: Stream, chunk: int) -> NDArray[np.float64]:
+    """Draws chunk * CHUNK to (chunk + 1) * CHUNK of a stream, shape (CHUNK,)."""
+    key = (*stream.name.encode(), 256, chunk)
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+    if stream.kind == "normal":
+        return rng.standard_normal(CHUNK)
+    if stream.kind == "exponential":
+        return rng.standard_exponential(CHUNK)
+    assert stream.mean is not None
+    indices = np.arange(chunk * CHUNK, (chunk + 1) * CHUNK)
+    return rng.poisson(stream.mean(indices)).astype(np.float64)
+
+
+class DrawBook:
+    """Keeps a window of two chunks of every stream before the kernel."""
+
+    def __init__(self, seed: int, streams: list[Stream]) -> None:
+        self.seed = seed
+        self.streams = streams
+        self.draws = np.zeros((len(streams), 2 * CHUNK))
+        self.first = np.full(len(streams), -1, np.int64)
+
+    @property
+    def max_block_us(self) -> int:
+        """Longest stretch the kernel may go before `turn_to` is called again. [us]"""
+        return min((s.min_interval_us * (CHUNK - 8) for s in self.streams), default=2**62)
+
+    def turn_to(self, t_us: int) -> None:
+        """Bring every window to where the kernel stands at t_us."""
+        for s, stream in enumerate(self.streams):
+            chunk = stream.index(t_us) // CHUNK
+            if self.first[s] != chunk * CHUNK:
+                self.draws[s, :CHUNK] = draw_chunk(self.seed, stream, chunk)
+                self.draws[s, CHUNK:] = draw_chunk(self.seed, stream, chunk + 1)
+                self.first[s] = chunk * CHUNK

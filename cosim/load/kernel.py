@@ -1,0 +1,378 @@
+"""AI load, step by step: jobs as machines of timed edges, their noise, queries and traces (Eq. 5-17).
+
+All accelerators of a job swing together, so a step costs the same for eight and for a million. An edge inside a
+step splits the step, so the power at a given time does not depend on the step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED, emit
+from cosim.jit import njit
+from cosim.load.kernel_lag import advance_lag, read_power
+from cosim.load.state import (
+    CHECKPOINT,
+    COLD,
+    EVALUATION,
+    FAILED,
+    INFERENCE,
+    MAIN,
+    NEVER,
+    SETTLED_MW,
+    STAGED,
+    STOPPED,
+    TRACE,
+    UNPOWERED,
+    WAITING,
+)
+
+
+@njit
+def _draw(load, stream, index):
+    return load.draws[stream, index - load.first_draw[stream]]
+
+
+@njit
+def _begin_segment(load, job, t_us):
+    """Enter the present segment of the present cycle (cold start or stage)."""
+    if job.mode == COLD:
+        segment = load.segments[job.cold_first + job.seg]
+        job.edge_us = t_us + segment.duration_us
+    else:
+        segment = load.segments[load.stages[job.stage_first + job.stage].seg_first + job.seg]
+        job.edge_us = t_us + max(np.int64(round(segment.duration_us * job.scale)), 1)
+    job.u_frac = segment.u
+
+
+@njit
+def _begin_cycle(load, job, t_us):
+    """Start an iteration (or a high-low cycle of alpha), with its own duration."""
+    job.mode = MAIN
+    job.seg = 0
+    jitter = load.stages[job.stage_first + job.stage].jitter
+    job.scale = 1.0
+    if jitter > 0.0:
+        job.scale = min(max(1.0 + jitter * _draw(load, job.jitter_stream, job.n_cycle), 0.2), 5.0)
+    job.n_cycle += 1
+    _begin_segment(load, job, t_us)
+
+
+@njit
+def _begin_stage(load, job, stage, t_us):
+    """Enter a stage, or end the job behind its last one."""
+    if stage == job.n_stage:
+        _end(load, job, STOPPED, t_us)
+        return
+    job.stage = stage
+    duration_us = load.stages[job.stage_first + stage].duration_us
+    job.stage_end_us = t_us + duration_us if duration_us > 0 else NEVER
+    _begin_cycle(load, job, t_us)
+
+
+@njit
+def _begin_main(load, job, t_us):
+    job.eval_last_us = t_us
+    job.ckpt_last_us = t_us
+    job.eval_n = 0
+    job.ckpt_n = 0
+    _begin_stage(load, job, 0, t_us)
+
+
+@njit
+def start(load, k, t_us):
+    """Start job k cold at t_us; where the site has no power it waits for it."""
+    job = load.jobs[k]
+    if job.mode in (COLD, MAIN, EVALUATION, CHECKPOINT):
+        return
+    job.start_us = NEVER
+    if load.powered[job.site] == 0:
+        job.mode = UNPOWERED
+        return
+    emit(load.events, load.n_event, t_us, JOB_STARTED, k, job.amp_mw * job.weight)
+    job.fail_us = NEVER
+    if job.fail_per_us > 0.0:
+        wait_us = _draw(load, job.fail_stream, job.n_fail) / job.fail_per_us
+        job.fail_us = t_us + max(np.int64(min(wait_us, 1e18)), 1)
+        job.n_fail += 1
+    if job.kind != STAGED:
+        job.mode = MAIN
+        job.edge_us = t_us
+        job.k_query = t_us // job.query_step_us - 1 if job.kind == INFERENCE else 0
+        job.i_trace = 0
+        job.trace_lap_us = t_us
+    elif job.n_cold > 0:
+        job.mode = COLD
+        job.seg = 0
+        _begin_segment(load, job, t_us)
+    else:
+        _begin_main(load, job, t_us)
+    _settle(load, job, t_us)
+
+
+@njit
+def _end(load, job, mode, t_us):
+    """Drop to idle: stopped, failed, or without power."""
+    job.mode = mode
+    job.u_frac = 0.0
+    job.edge_us = NEVER
+    job.stage_end_us = NEVER
+    job.fail_us = NEVER
+    for c in range(job.class_first, job.class_first + job.n_class):
+        load.classes[c].in_service = 0.0
+        for i in range(load.classes[c].n_ring):
+            load.ring[load.classes[c].ring_first + i] = 0.0
+
+
+@njit
+def stop(load, k, t_us):
+    """Stop job k at t_us for good."""
+    job = load.jobs[k]
+    if job.mode == STOPPED:
+        return
+    emit(load.events, load.n_event, t_us, JOB_STOPPED, k, job.p_mw)
+    _end(load, job, STOPPED, t_us)
+    job.start_us = NEVER
+    job.stop_us = NEVER
+    _settle(load, job, t_us)
+
+
+@njit
+def fail(load, k, t_us):
+    """Unplanned stop of job k at t_us; it starts again, cold, after its restart time."""
+    job = load.jobs[k]
+    if job.mode in (WAITING, FAILED, STOPPED, UNPOWERED):
+        return
+    emit(load.events, load.n_event, t_us, JOB_FAILED, k, job.p_mw)
+    _end(load, job, FAILED, t_us)
+    job.start_us = t_us + job.restart_us
+    _settle(load, job, t_us)
+
+
+@njit
+def lose_power(load, site, t_us):
+    """The site's servers went dark: every running job is lost, whatever is stored in supplies too."""
+    load.powered[site] = 0
+    for k in range(load.jobs.size):
+        job = load.jobs[k]
+        if job.site != site:
+            continue
+        if job.mode in (COLD, MAIN, EVALUATION, CHECKPOINT, FAILED):
+            if job.mode != FAILED:
+                emit(load.events, load.n_event, t_us, JOB_FAILED, k, job.p_mw)
+            _end(load, job, UNPOWERED, t_us)
+            job.start_us = NEVER
+        _settle(load, job, t_us)
+        job.x_mw = 0.0
+        job.v_mw_per_s = 0.0
+        job.y_mw = 0.0
+        job.p_mw = 0.0
+    load.p_ai_mw[site] = 0.0
+
+
+@njit
+def regain_power(load, site, t_us):
+    """The site's servers are back: jobs that were lost start cold."""
+    load.powered[site] = 1
+    for k in range(load.jobs.size):
+        if load.jobs[k].site == site and load.jobs[k].mode == UNPOWERED:
+            start(load, k, t_us)
+
+
+@njit
+def _due(every_us, every_n, last_us, n, t_us):
+    return (every_us > 0 and t_us - last_us >= every_us) or (every_n > 0 and n >= every_n)
+
+
+@njit
+def _after_cycle(load, job, t_us):
+    """Behind a whole cycle: an evaluation, a checkpoint, or the next cycle."""
+    job.eval_n += 1
+    job.ckpt_n += 1
+    evaluates = load.stages[job.stage_first + job.stage].evaluates != 0
+    if evaluates and _due(job.eval_every_us, job.eval_every_n, job.eval_last_us, job.eval_n, t_us):
+        job.mode = EVALUATION
+        job.eval_last_us = t_us
+        job.eval_n = 0
+        job.u_frac = job.eval_u
+        job.edge_us = t_us + job.eval_us
+    elif evaluates and _due(job.ckpt_every_us, job.ckpt_every_n, job.ckpt_last_us, job.ckpt_n, t_us):
+        job.mode = CHECKPOINT
+        job.ckpt_last_us = t_us
+        job.ckpt_n = 0
+        job.u_frac = job.ckpt_u
+        job.edge_us = t_us + job.ckpt_us
+    else:
+        _begin_cycle(load, job, t_us)
+
+
+@njit
+def _staged_edge(load, job, t_us):
+    """The edge that is due at t_us of a training or fine-tuning job."""
+    if job.mode in (EVALUATION, CHECKPOINT):
+        job.mode = MAIN
+        if t_us >= job.stage_end_us:
+            _begin_stage(load, job, job.stage + 1, t_us)
+        else:
+            _begin_cycle(load, job, t_us)
+        return
+    if job.mode == MAIN and t_us >= job.stage_end_us:
+        _begin_stage(load, job, job.stage + 1, t_us)
+        return
+    job.seg += 1
+    if job.mode == COLD:
+        if job.seg == job.n_cold:
+            _begin_main(load, job, t_us)
+        else:
+            _begin_segment(load, job, t_us)
+    elif job.seg == load.stages[job.stage_first + job.stage].n_seg:
+        _after_cycle(load, job, t_us)
+    else:
+        _begin_segment(load, job, t_us)
+
+
+@njit
+def _query_edge(load, job, t_us):
+    """Arrivals of the next cell of the query grid, and departures of those who were served (Eq. 16)."""
+    job.k_query += 1
+    p_mw = 0.0
+    for c in range(job.class_first, job.class_first + job.n_class):
+        query = load.classes[c]
+        slot = query.ring_first + job.k_query % query.n_ring
+        arrivals = _draw(load, query.stream, job.k_query)
+        query.in_service += arrivals - load.ring[slot]
+        load.ring[slot] = arrivals
+        p_mw += query.in_service * query.p_mw
+    full_mw = job.amp_mw * job.weight
+    job.u_frac = min(p_mw / full_mw, 1.0) if full_mw > 0.0 else 0.0
+    job.edge_us = (job.k_query + 1) * job.query_step_us
+
+
+@njit
+def _settle(load, job, t_us):
+    """New command and next edge after anything changed at t_us."""
+    u_mw = job.amp_mw * job.weight * job.u_frac
+    if u_mw != job.u_mw:
+        job.falling = 1 if u_mw < job.x_mw else 0
+        job.u_mw = u_mw
+    next_us = min(job.edge_us, job.fail_us)
+    next_us = min(next_us, min(job.start_us, job.stop_us))
+    if job.mode == MAIN and job.kind == STAGED:
+        next_us = min(next_us, job.stage_end_us)
+    if job.i_weight < job.n_weight:
+        next_us = min(next_us, load.weights[job.weight_first + job.i_weight].t_us)
+    job.next_us = next_us
+
+
+@njit
+def _edge(load, k, t_us):
+    """Work off what is due at t_us of job k."""
+    job = load.jobs[k]
+    while job.i_weight < job.n_weight and load.weights[job.weight_first + job.i_weight].t_us <= t_us:
+        job.weight = load.weights[job.weight_first + job.i_weight].weight
+        job.i_weight += 1
+    if job.stop_us <= t_us:
+        stop(load, k, t_us)
+    elif job.fail_us <= t_us:
+        fail(load, k, t_us)
+    elif job.start_us <= t_us:
+        start(load, k, t_us)
+    elif job.kind == STAGED and (job.edge_us <= t_us or (job.mode == MAIN and job.stage_end_us <= t_us)):
+        _staged_edge(load, job, t_us)
+        if job.mode == STOPPED:
+            emit(load.events, load.n_event, t_us, JOB_STOPPED, k, job.p_mw)
+    elif job.kind == INFERENCE and job.edge_us <= t_us:
+        _query_edge(load, job, t_us)
+    elif job.kind == TRACE:
+        job.edge_us = NEVER
+    _settle(load, job, t_us)
+
+
+@njit
+def _advance_states(load, job, t_us):
+    """Carry the lag to t_us under the held command; count time run and time lost."""
+    dt_us = t_us - job.t_us
+    if dt_us <= 0:
+        return
+    if job.mode in (MAIN, EVALUATION, CHECKPOINT, COLD):
+        job.run_us += dt_us
+    elif job.mode in (FAILED, UNPOWERED):
+        job.lost_us += dt_us
+    if job.kind != TRACE and not (job.x_mw == job.u_mw and job.v_mw_per_s == 0.0 and job.y_mw == job.u_mw):
+        edge = job.down if job.falling == 1 else job.up
+        job.x_mw, job.v_mw_per_s, job.y_mw = advance_lag(
+            edge, job.x_mw, job.v_mw_per_s, job.y_mw, job.u_mw, dt_us, load.step_us[0]
+        )
+        if (
+            abs(job.x_mw - job.u_mw) < SETTLED_MW
+            and abs(job.y_mw - job.u_mw) < SETTLED_MW
+            and abs(job.v_mw_per_s) < SETTLED_MW * edge.omega
+        ):  # ends the tail before it reaches denormal numbers, which are slow
+            job.x_mw = job.u_mw
+            job.v_mw_per_s = 0.0
+            job.y_mw = job.u_mw
+    job.t_us = t_us
+
+
+@njit
+def _noise(load, job, t_us):
+    """Relative fluctuation at t_us: two Ornstein-Uhlenbeck processes, exact on their grid, linear in between."""
+    k = t_us // job.noise_step_us
+    while job.k_noise < k:
+        job.k_noise += 1
+        job.noise0 = job.noise1
+        job.node0 = job.node1
+        fresh = job.k_noise + 1
+        if job.sigma > 0.0:
+            kick = job.sigma * np.sqrt(1.0 - job.phi * job.phi)
+            job.noise1 = job.phi * job.noise0 + kick * _draw(load, job.noise_stream, fresh)
+        if job.node_sigma > 0.0:
+            kick = job.node_sigma * np.sqrt(1.0 - job.node_phi * job.node_phi)
+            job.node1 = job.node_phi * job.node0 + kick * _draw(load, job.node_stream, fresh)
+    part = (t_us - k * job.noise_step_us) / job.noise_step_us
+    return (1.0 - part) * (job.noise0 + job.node0) + part * (job.noise1 + job.node1)
+
+
+@njit
+def _trace_power(load, job, t_us):
+    """Power of a trace job at t_us [MW], repeated where it has a period."""
+    if job.mode != MAIN:
+        return 0.0
+    if job.trace_period_us > 0:
+        while t_us - job.trace_lap_us >= job.trace_period_us:
+            job.trace_lap_us += job.trace_period_us
+            job.i_trace = 0
+    t = t_us - job.trace_lap_us
+    last = job.trace_first + job.n_trace - 1
+    i = job.trace_first + job.i_trace
+    while i < last and load.samples[i + 1].t_us <= t:
+        i += 1
+    job.i_trace = i - job.trace_first
+    here = load.samples[i]
+    if job.trace_linear == 0 or i == last or t <= here.t_us:
+        return here.p_mw
+    after = load.samples[i + 1]
+    return here.p_mw + (after.p_mw - here.p_mw) * (t - here.t_us) / (after.t_us - here.t_us)
+
+
+@njit
+def step_load(load, t_us):
+    """Carry every job to t_us, edges at t_us included, and sum up each site's P_AI. [us] -> [MW]"""
+    for s in range(load.p_ai_mw.size):
+        load.p_ai_mw[s] = load.p_const_mw[s] if load.powered[s] == 1 else 0.0
+    for k in range(load.jobs.size):
+        job = load.jobs[k]
+        while job.next_us <= t_us:
+            _advance_states(load, job, job.next_us)
+            _edge(load, k, job.next_us)
+        _advance_states(load, job, t_us)
+        if job.kind == TRACE:
+            p_mw = _trace_power(load, job, t_us)
+        else:
+            p_mw = read_power(
+                job.down if job.falling == 1 else job.up, job.x_mw, job.v_mw_per_s, job.y_mw, job.u_mw
+            )
+            if job.sigma > 0.0 or job.node_sigma > 0.0:
+                p_mw *= 1.0 + _noise(load, job, t_us)
+        job.p_mw = p_mw if load.powered[job.site] == 1 else 0.0
+        load.p_ai_mw[job.site] += job.p_mw

@@ -1,0 +1,143 @@
+"""Read a measured power trace: a CSV with `t_s` and a power column whose name ends in its unit."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.errors import InputError, Problem
+from cosim.load.config import TraceConfig
+
+_TO_MW = {"_w": 1e-6, "_kw": 1e-3, "_mw": 1.0}
+
+
+def _unit(column: str) -> float | None:
+    return next((factor for suffix, factor in _TO_MW.items() if column.endswith(suffix)), None)
+
+
+def _power_column(header: list[str], wanted: str | None, file: str) -> str:
+    if wanted is not None:
+        if wanted not in header:
+            raise InputError(Problem(f"no column {wanted}; the file has {', '.join(header)}", file=file, line=1))
+        if _unit(wanted) is None:
+            raise InputError(
+                Problem(f"column {wanted} does not end in its unit: _w, _kw or _mw", file=file, line=1)
+            )
+        return wanted
+    found = [name for name in ("p_w", "p_kw", "p_mw") if name in header]
+    if len(found) != 1:
+        raise InputError(
+            Problem(
+                f"needs one power column p_w, p_kw or p_mw, or name one as column; it has {', '.join(header)}",
+                file=file,
+                line=1,
+            )
+        )
+    return found[0]
+
+
+def _number(text: str, column: str, file: str, line: int) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(Problem(f"{column} is not a finite number", value=text, file=file, line=line))
+    return value
+
+
+def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Times and powers of a trace file as they stand in it.
+
+    Parameters
+    ----------
+    path : Path
+        CSV (or CSV.gz) with a header; `t_s` rising strictly. [s]
+    column : str, optional
+        Power column, its unit the suffix; default the one of p_w, p_kw, p_mw.
+
+    Returns
+    -------
+    t_s, p_mw : ndarray, shape (n,)
+        Times [s] and powers [MW].
+
+    Raises
+    ------
+    InputError
+        Missing file, missing column, a field that is no finite number, time going back; with file and line.
+    """
+    file = str(path)
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", newline="", encoding="utf-8") as stream:
+            reader = csv.reader(stream)
+            header = [name.strip() for name in next(reader, [])]
+            if "t_s" not in header:
+                raise InputError(Problem("needs a column t_s in its first line", file=file, line=1))
+            power = _power_column(header, column, file)
+            i_t, i_p = header.index("t_s"), header.index(power)
+            times, powers = [], []
+            for row in reader:
+                if not row:
+                    continue
+                line = reader.line_num
+                if len(row) <= max(i_t, i_p):
+                    raise InputError(Problem(f"has {len(row)} fields, not {len(header)}", file=file, line=line))
+                t_s = _number(row[i_t], "t_s", file, line)
+                if times and t_s <= times[-1]:
+                    raise InputError(
+                        Problem(f"t_s goes from {times[-1]:g} to {t_s:g}; times must rise", file=file, line=line)
+                    )
+                times.append(t_s)
+                powers.append(_number(row[i_p], power, file, line))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(Problem(f"cannot read this trace: {reason}", file=file)) from None
+    if len(times) < 2:
+        raise InputError(Problem("needs at least two samples", file=file))
+    return np.array(times), np.array(powers) * (_unit(power) or 1.0)
+
+
+def trace_samples(config: TraceConfig, folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Samples of a trace job as they drive the site: from zero on, scaled, with Eq. 9's C and D applied.
+
+    Returns
+    -------
+    t_s, p_mw : ndarray, shape (n,)
+        Times from 0 [s], powers [MW].
+    period_s : float
+        Length of one pass: the last time plus one median interval. [s]
+    """
+    path = folder / config.file
+    t_s, p_mw = read_trace(path, config.column)
+    steps = np.diff(t_s)
+    median = float(np.median(steps))
+    limit = config.max_gap_s if config.max_gap_s is not None else 10 * median
+    worst = int(np.argmax(steps))
+    if steps[worst] > limit:
+        raise InputError(
+            Problem(
+                f"has a gap of {steps[worst]:g} s after t_s = {t_s[worst]:g}, above {limit:g} s; fill it, or allow it "
+                "with max_gap_s",
+                file=str(path),
+                line=worst + 2,
+            )
+        )
+    if p_mw.min() < 0:
+        line = int(np.argmin(p_mw)) + 2
+        raise InputError(Problem("power is below zero", value=float(p_mw.min()), file=str(path), line=line))
+    factor = config.scale
+    if config.scale_to_mean_mw is not None:
+        factor = config.scale_to_mean_mw * (t_s[-1] - t_s[0]) / float(np.sum(p_mw[:-1] * steps))
+    p_mw = p_mw * factor
+    if config.c_s or config.d_s2:
+        slope = np.gradient(p_mw, t_s)
+        p_mw = p_mw + config.c_s * slope + config.d_s2 * np.gradient(slope, t_s)
+        if p_mw.min() < 0:
+            raise InputError(Problem("c_s and d_s2 take the trace's power below zero", file=str(path)))
+    return t_s - t_s[0], p_mw, float(t_s[-1] - t_s[0] + median)
