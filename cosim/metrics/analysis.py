@@ -1,0 +1,254 @@
+"""One walk through a log: every metric of the run, as objects that tables and figures draw on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cosim.metrics.disturbance import disturbed_spans
+from cosim.metrics.log import Floats, Log, blocks, has, log_step_s, members
+from cosim.metrics.power import EnergyMeter, Power, PowerMeter
+from cosim.metrics.ramp import Ramp, RampMeter, windows_for
+from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, utilization
+from cosim.metrics.storage import Storage, StorageMeter, event_spells
+from cosim.metrics.voltage import Voltage, VoltageMeter
+from cosim.metrics.window import Swing, SwingMeter
+from cosim.units import S_PER_H
+
+POWERS = ("ai", "it", "total", "grid", "need")
+"""Powers of a data center: `/datacenter/<name>/p_<power>_mw`."""
+RAMPED = ("ai", "need", "grid")
+"""Those whose rates of change are taken."""
+_SPELLS = {
+    "engaged": ("ups_engaged", "ups_released"),
+    "saturated": ("ups_saturated", "ups_recovered"),
+    "transferred": ("ups_transferred", "ups_returned"),
+}
+
+
+@dataclass(frozen=True)
+class DataCenter:
+    """Metrics of one data center."""
+
+    power: dict[str, Power]
+    """By power: ai, it, total, grid, need."""
+    ramp: dict[str, dict[float, Ramp]]
+    """By power, then by window width. [s]"""
+    rating: FleetRating | None
+    """Ratings of the accelerators; None where the scenario gives none."""
+    gpu_utilization: float | None
+    """Mean utilization that the power implies, 0 to 1; None without ratings."""
+    e_unserved_mwh: float
+    """Energy of the load that was not served. [MWh]"""
+    e_external_mwh: float
+    """Energy from external sources. [MWh]"""
+
+    @property
+    def pue(self) -> float | None:
+        """Energy of the facility over energy of IT (paper, section III-A 3); None without IT energy."""
+        total, it = self.power.get("total"), self.power.get("it")
+        return total.e_mwh / it.e_mwh if total and it and it.e_mwh > 0.0 else None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Every metric of one run. A part whose channels the log lacks is None or empty."""
+
+    step_s: float
+    """Log step. [s]"""
+    start_s: float
+    """Time of the first row. [s]"""
+    end_s: float
+    """Time of the last row. [s]"""
+    n_row: int
+    """Rows in the log."""
+    disturbed: Floats = field(default_factory=lambda: np.zeros((0, 2)))
+    """Spans in which the supply was disturbed, shape (m, 2). [s]"""
+    voltage: Voltage | None = None
+    voltage_swing: Swing | None = None
+    line_name: list[str] = field(default_factory=list)
+    line_swing: Swing | None = None
+    line_loading_percent: Floats | None = None
+    """Largest loading of each line. [%]"""
+    trafo_name: list[str] = field(default_factory=list)
+    trafo_loading_percent: Floats | None = None
+    """Largest loading of each transformer. [%]"""
+    source: Power | None = None
+    source_swing: Swing | None = None
+    source_ramp: dict[float, Ramp] = field(default_factory=dict)
+    e_loss_mwh: float | None = None
+    """Losses of the feeder. [MWh]"""
+    datacenter: dict[str, DataCenter] = field(default_factory=dict)
+    ups: dict[str, Storage] = field(default_factory=dict)
+
+    def lines_by_swing(self) -> list[int]:
+        """Indices of the lines, the one with the largest peak to peak first."""
+        if self.line_swing is None:
+            return []
+        return [int(i) for i in np.argsort(-self.line_swing.peak_to_peak, kind="stable")]
+
+
+def analyse(log: Log) -> Analysis:
+    """Take every metric of a log, channel by channel in blocks of rows.
+
+    Parameters
+    ----------
+    log : Log
+        A result, finished or not; channels that it lacks are passed over.
+
+    Returns
+    -------
+    Analysis
+        Metrics; memory does not grow with the length of the run.
+    """
+    t_s = log.t_s
+    if len(t_s) == 0:
+        return Analysis(step_s=0.0, start_s=0.0, end_s=0.0, n_row=0)
+    step_s = log_step_s(t_s)
+    span = _Span(log, step_s, disturbed_spans(log.events, float(t_s[-1]), margin_s=step_s))
+    source, source_ramp = span.power("source/p", ramped=True)
+    return Analysis(
+        step_s=step_s,
+        start_s=float(t_s[0]),
+        end_s=float(t_s[-1]),
+        n_row=len(t_s),
+        disturbed=span.disturbed,
+        voltage=_voltage(log),
+        voltage_swing=span.swing("bus/vm_pu", len(_names(log, "bus"))),
+        line_name=_names(log, "line"),
+        line_swing=span.swing("line/p_mw", len(_names(log, "line"))),
+        line_loading_percent=_largest(log, "line"),
+        trafo_name=_names(log, "trafo"),
+        trafo_loading_percent=_largest(log, "trafo"),
+        source=source,
+        source_swing=span.swing("source/p_mw", 1),
+        source_ramp=source_ramp,
+        e_loss_mwh=_energy(log, "feeder/p_loss_mw"),
+        datacenter={name: _datacenter(span, name) for name in members(log, "datacenter")},
+        ups={name: _storage(log, name) for name in members(log, "ups")},
+    )
+
+
+def _names(log: Log, group: str) -> list[str]:
+    held = any(p.lstrip("/").split("/")[0] == group for p in log.paths())
+    return [str(name) for name in log.names(group)] if held else []
+
+
+def _voltage(log: Log) -> Voltage | None:
+    names = _names(log, "bus")
+    if not names:
+        return None
+    meter = VoltageMeter(names)
+    low = "bus/vm_min_pu" if has(log, "bus/vm_min_pu") else "bus/vm_pu"
+    high = "bus/vm_max_pu" if has(log, "bus/vm_max_pu") else "bus/vm_pu"
+    for t_s, vm_pu in blocks(log, low, len(names)):
+        meter.update_low(t_s, vm_pu)
+    for t_s, vm_pu in blocks(log, high, len(names)):
+        meter.update_high(t_s, vm_pu)
+    return meter.result()
+
+
+def _largest(log: Log, group: str) -> Floats | None:
+    n_column = len(_names(log, group))
+    path = f"{group}/loading_percent"
+    if n_column == 0 or not has(log, path):
+        return None
+    largest = np.zeros(n_column)
+    for _, values in blocks(log, path, n_column):
+        largest = np.maximum(largest, values.reshape(-1, n_column).max(axis=0, initial=0.0))
+    return largest
+
+
+def _energy(log: Log, path: str) -> float | None:
+    """Energy of the power channel `path`, from its means where the log holds them. [MWh]"""
+    mean_path = path.replace("_mw", "_mean_mw")
+    of_means = has(log, mean_path)
+    if not of_means and not has(log, path):
+        return None
+    meter = EnergyMeter(of_means)
+    for t_s, p_mw in blocks(log, mean_path if of_means else path):
+        meter.update(t_s, p_mw.reshape(len(t_s)))
+    return meter.e_mwh
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A log with what every meter of it needs: its step and the disturbances of its supply."""
+
+    log: Log
+    step_s: float
+    disturbed: Floats
+
+    def swing(self, path: str, n_column: int) -> Swing | None:
+        """Swings of the columns of a channel."""
+        if n_column == 0 or not has(self.log, path):
+            return None
+        meter = SwingMeter(n_column, self.step_s, self.disturbed)
+        for t_s, values in blocks(self.log, path, n_column):
+            meter.update(t_s, values.reshape(len(t_s), n_column))
+        return meter.result()
+
+    def power(self, stem: str, ramped: bool) -> tuple[Power | None, dict[float, Ramp]]:
+        """Metrics of the power `<stem>_mw`, and its ramps by window width where they are wanted."""
+        path = f"{stem}_mw"
+        if not has(self.log, path):
+            return None, {}
+        duration_s = float(self.log.t_s[-1] - self.log.t_s[0])
+        widths_s = windows_for(self.step_s, duration_s) if ramped else ()
+        level = PowerMeter(self.step_s)
+        ramps = [RampMeter(w, self.step_s, self.disturbed) for w in widths_s]
+        for t_s, p_mw in blocks(self.log, path):
+            level.update(t_s, p_mw.reshape(len(t_s)))
+            for ramp in ramps:
+                ramp.update(t_s, p_mw.reshape(len(t_s)))
+        e_mwh = _energy(self.log, path) if has(self.log, f"{stem}_mean_mw") else None
+        return level.result(e_mwh), {ramp.window_s: ramp.result() for ramp in ramps}
+
+
+def _datacenter(span: _Span, name: str) -> DataCenter:
+    power: dict[str, Power] = {}
+    ramp: dict[str, dict[float, Ramp]] = {}
+    for kind in POWERS:
+        level, ramps = span.power(f"datacenter/{name}/p_{kind}", ramped=kind in RAMPED)
+        if level is not None:
+            power[kind] = level
+            ramp |= {kind: ramps} if ramps else {}
+    log = span.log
+    rating = fleet_rating(log.scenario, name)
+    return DataCenter(
+        power=power,
+        ramp=ramp,
+        rating=rating,
+        gpu_utilization=_utilization(log, name, rating),
+        e_unserved_mwh=_energy(log, f"datacenter/{name}/p_unserved_mw") or 0.0,
+        e_external_mwh=_energy(log, f"datacenter/{name}/p_external_mw") or 0.0,
+    )
+
+
+def _utilization(log: Log, name: str, rating: FleetRating | None) -> float | None:
+    """Mean utilization over time, by the trapezoidal rule."""
+    path = f"datacenter/{name}/p_ai_mw"
+    if rating is None or rating.tdp_mw <= rating.idle_mw or not has(log, path):
+        return None
+    meter = EnergyMeter(of_means=False)
+    for t_s, p_mw in blocks(log, path):
+        meter.update(t_s, utilization(p_mw.reshape(len(t_s)), rating))
+    lasted_h = float(log.t_s[-1] - log.t_s[0]) / S_PER_H
+    return meter.e_mwh / lasted_h if lasted_h > 0.0 else None
+
+
+def _storage(log: Log, name: str) -> Storage:
+    meter = StorageMeter()
+    if has(log, f"ups/{name}/p_mw"):
+        for t_s, p_mw in blocks(log, f"ups/{name}/p_mw"):
+            meter.update_power(t_s, p_mw.reshape(len(t_s)))
+    if has(log, f"ups/{name}/soc"):
+        for _, soc in blocks(log, f"ups/{name}/soc"):
+            meter.update_soc(soc.ravel())
+    if has(log, f"ups/{name}/mode"):
+        for t_s, mode in blocks(log, f"ups/{name}/mode"):
+            meter.update_mode(t_s, mode.reshape(len(t_s)))
+    end_s = float(log.t_s[-1])
+    spells = {kind: event_spells(log.events, name, *pair, end_s) for kind, pair in _SPELLS.items()}
+    return meter.result(storage_energy_mwh(log.scenario, name), spells)

@@ -1,0 +1,78 @@
+"""When the supply, not the load, made the numbers: outages, dips and transfers, from the events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cosim.metrics.log import Floats
+
+PAIRS = (
+    ("source_lost", "source_returned"),
+    ("dip_started", "dip_ended"),
+    ("fault_applied", "fault_cleared"),
+    ("window_left", "window_entered"),
+    ("ups_transferred", "ups_returned"),
+    ("load_shed", "load_restored"),
+)
+"""Kinds of event between which the supply is disturbed."""
+
+
+def disturbed_spans(events: Any, end_s: float, margin_s: float = 0.0) -> Floats:
+    """Spans of time in which the supply was disturbed.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Columns t_s [s], kind, element, in order of time.
+    end_s : float
+        End of the run, which closes an open span. [s]
+    margin_s : float
+        Added after each span; one log step covers the row that still shows it. [s]
+
+    Returns
+    -------
+    ndarray, shape (m, 2)
+        Start and end of disjoint spans, ascending. [s]
+    """
+    spans: list[tuple[float, float]] = []
+    for start, end in PAIRS:
+        spans += _paired(events[events["kind"].isin([start, end])], start, end_s)
+    merged: list[list[float]] = []
+    for from_s, to_s in sorted(spans):
+        if merged and from_s <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], to_s + margin_s)
+        else:
+            merged.append([from_s, to_s + margin_s])
+    return np.array(merged).reshape(-1, 2)
+
+
+def _paired(chosen: Any, start: str, end_s: float) -> list[tuple[float, float]]:
+    since: dict[str, float] = {}
+    spans = []
+    for t_s, kind, element in zip(chosen["t_s"], chosen["kind"], chosen["element"], strict=True):
+        if kind == start:
+            since.setdefault(str(element), float(t_s))
+        elif str(element) in since:
+            spans.append((since.pop(str(element)), float(t_s)))
+    return spans + [(from_s, end_s) for from_s in since.values()]
+
+
+def touches(start_s: Floats, end_s: Floats, spans: Floats) -> npt.NDArray[np.bool_]:
+    """Which of the windows [start, end] touch any of the spans.
+
+    Parameters
+    ----------
+    start_s, end_s : ndarray, shape (n,)
+        Windows. [s]
+    spans : ndarray, shape (m, 2)
+        Disjoint spans, ascending. [s]
+    """
+    if len(spans) == 0:
+        return np.zeros(len(start_s), dtype=np.bool_)
+    nearest = np.searchsorted(spans[:, 1], start_s, side="left")
+    reached = np.minimum(nearest, len(spans) - 1)
+    hit: npt.NDArray[np.bool_] = (nearest < len(spans)) & (spans[reached, 0] <= end_s)
+    return hit

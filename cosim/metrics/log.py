@@ -1,0 +1,102 @@
+"""What the metrics need of a log, and how they walk through it in blocks of rows.
+
+A log is anything with the face of `Log`; `cosim.record.result.Result` is one. No metric reads a
+whole time-by-element channel at once, so memory does not grow with the length of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+AnyFloats = npt.NDArray[np.floating[Any]]
+
+BLOCK_VALUES = 2_000_000
+"""Values of a channel in memory at a time: 8 MB of float32."""
+
+
+class Log(Protocol):
+    """A log of a run, read by channel path (`bus/vm_pu`) and rows."""
+
+    @property
+    def status(self) -> str:
+        """running, complete, collapsed, interrupted or failed."""
+
+    @property
+    def attrs(self) -> Mapping[str, Any]:
+        """Attributes of the root: scenario_name, seed, cosim_version, ..."""
+
+    @property
+    def scenario(self) -> Mapping[str, Any]:
+        """The resolved scenario."""
+
+    @property
+    def t_s(self) -> Floats:
+        """Time of each row. [s]"""
+
+    @property
+    def events(self) -> Any:
+        """DataFrame of events: t_s, kind, element, value, detail."""
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """Totals that the engine accumulated at every step."""
+
+    def paths(self) -> Sequence[str]:
+        """Paths of all channels."""
+
+    def read(self, path: str, start: int | None = None, stop: int | None = None) -> AnyFloats:
+        """Rows start to stop of a channel."""
+
+    def names(self, group: str) -> Sequence[str]:
+        """Names of the elements that are the columns of a group's channels."""
+
+
+def has(log: Log, path: str) -> bool:
+    """Whether the log holds this channel."""
+    return path in {p.lstrip("/") for p in log.paths()}
+
+
+def members(log: Log, group: str) -> list[str]:
+    """Names below a group that holds one sub-group per element, e.g. `datacenter`, in log order."""
+    heads = (p.lstrip("/").split("/") for p in log.paths())
+    return list(dict.fromkeys(parts[1] for parts in heads if len(parts) > 2 and parts[0] == group))
+
+
+def log_step_s(t_s: AnyFloats) -> float:
+    """Usual distance of two rows: the median of the first thousand, to the microsecond. [s]
+
+    Zero where there are fewer than two rows.
+    """
+    return round(float(np.median(np.diff(t_s[:1001]))), 6) if len(t_s) > 1 else 0.0
+
+
+def blocks(log: Log, path: str, n_column: int = 1) -> Iterator[tuple[Floats, AnyFloats]]:
+    """Walk through a channel in blocks of whole rows.
+
+    Parameters
+    ----------
+    log : Log
+        The log.
+    path : str
+        Channel, e.g. `line/p_mw`.
+    n_column : int
+        Columns of the channel; 1 for a channel without elements.
+
+    Yields
+    ------
+    t_s : ndarray, shape (n,)
+        Times of the rows. [s]
+    values : ndarray, shape (n,) or (n, n_column)
+        Their values, in the unit of the channel.
+    """
+    t_s = log.t_s
+    n_row = max(1024, BLOCK_VALUES // max(n_column, 1))
+    for start in range(0, len(t_s), n_row):
+        stop = min(start + n_row, len(t_s))
+        values = log.read(path, start, stop)
+        yield t_s[start : start + len(values)], values

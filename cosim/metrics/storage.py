@@ -1,0 +1,173 @@
+"""State of a UPS's storage over a run: charge, throughput, modes, saturation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from cosim.metrics.log import AnyFloats, Floats
+from cosim.metrics.power import EnergyMeter
+
+
+class Mode(IntEnum):
+    """What the UPS does, as `/ups/<name>/mode` holds it."""
+
+    IDLE = 0
+    SMOOTHING = 1
+    CARRYING = 2
+    OUT_OF_SERVICE = 3
+    EMPTY = 4
+
+
+@dataclass(frozen=True)
+class Spells:
+    """Spells between a starting and an ending kind of event of one element."""
+
+    n: int
+    """Number of spells."""
+    total_s: float
+    """Their total duration; one still open lasts to the end of the run. [s]"""
+    longest_s: float
+    """Duration of the longest. [s]"""
+    max_value: float
+    """Largest value of the starting events, in their unit; 0 if there is none."""
+
+
+def event_spells(events: Any, element: str, start: str, end: str, end_s: float) -> Spells:
+    """Pair the events of one element into spells.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Columns t_s [s], kind, element, value.
+    element : str
+        Name of the element.
+    start, end : str
+        Kinds that open and close a spell, e.g. `ups_saturated` and `ups_recovered`.
+    end_s : float
+        End of the run, which closes an open spell. [s]
+    """
+    since_s: float | None = None
+    lasted: list[float] = []
+    largest = 0.0
+    chosen = events[(events["element"] == element) & events["kind"].isin([start, end])]
+    for t_s, kind, value in zip(chosen["t_s"], chosen["kind"], chosen["value"], strict=True):
+        if kind == start:
+            since_s = float(t_s) if since_s is None else since_s
+            largest = max(largest, abs(float(value)))
+        elif since_s is not None:
+            lasted.append(float(t_s) - since_s)
+            since_s = None
+    if since_s is not None:
+        lasted.append(end_s - since_s)
+    return Spells(len(lasted), sum(lasted), max(lasted, default=0.0), largest)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What one UPS did over a run."""
+
+    soc_min: float
+    """Lowest state of charge, 0 to 1."""
+    soc_max: float
+    """Highest state of charge, 0 to 1."""
+    soc_start: float
+    """State of charge of the first row."""
+    soc_end: float
+    """State of charge of the last row."""
+    e_charged_mwh: float
+    """Energy taken from the DC bus. [MWh]"""
+    e_discharged_mwh: float
+    """Energy given to the DC bus. [MWh]"""
+    max_p_charge_mw: float
+    """Largest charging power. [MW]"""
+    max_p_discharge_mw: float
+    """Largest discharging power, as a positive number. [MW]"""
+    mode_s: dict[Mode, float]
+    """Time in each mode. [s]"""
+    spells: dict[str, Spells] = field(default_factory=dict)
+    """Engaged, saturated, transferred: from the events."""
+    equivalent_cycles: float | None = None
+    """Energy discharged over the storage's energy; None where the scenario does not give it."""
+
+    def summary(self) -> dict[str, float]:
+        """Plain numbers."""
+        numbers = {
+            "soc_min": self.soc_min,
+            "soc_max": self.soc_max,
+            "soc_range": self.soc_max - self.soc_min,
+            "soc_start": self.soc_start,
+            "soc_end": self.soc_end,
+            "e_charged_mwh": self.e_charged_mwh,
+            "e_discharged_mwh": self.e_discharged_mwh,
+            "e_throughput_mwh": self.e_charged_mwh + self.e_discharged_mwh,
+            "max_p_charge_mw": self.max_p_charge_mw,
+            "max_p_discharge_mw": self.max_p_discharge_mw,
+        }
+        if self.equivalent_cycles is not None:
+            numbers["equivalent_cycles"] = self.equivalent_cycles
+        for name, spells in self.spells.items():
+            numbers[f"n_{name}"] = float(spells.n)
+            numbers[f"{name}_s"] = spells.total_s
+        if "saturated" in self.spells:
+            numbers["saturated_longest_s"] = self.spells["saturated"].longest_s
+            numbers["saturated_excess_max_mw"] = self.spells["saturated"].max_value
+        for mode, lasted_s in self.mode_s.items():
+            numbers[f"mode_{mode.name.lower()}_s"] = lasted_s
+        return numbers
+
+
+class StorageMeter:
+    """Charge, throughput and modes of one UPS, block by block."""
+
+    def __init__(self) -> None:
+        self._charged, self._discharged = EnergyMeter(of_means=False), EnergyMeter(of_means=False)
+        self._max_charge_mw, self._max_discharge_mw = 0.0, 0.0
+        self._soc = [np.inf, -np.inf, np.nan, np.nan]
+        self._mode_s = dict.fromkeys(Mode, 0.0)
+        self._last_s: float | None = None
+
+    def update_power(self, t_s: Floats, p_mw: AnyFloats) -> None:
+        """Take in rows: times [s] and power at the DC bus, charging positive [MW], shape (n,)."""
+        self._charged.update(t_s, np.maximum(p_mw, 0.0))
+        self._discharged.update(t_s, np.maximum(-p_mw, 0.0))
+        self._max_charge_mw = max(self._max_charge_mw, float(p_mw.max(initial=0.0)))
+        self._max_discharge_mw = max(self._max_discharge_mw, float((-p_mw).max(initial=0.0)))
+
+    def update_soc(self, soc: AnyFloats) -> None:
+        """Take in rows of the state of charge, 0 to 1, shape (n,)."""
+        if len(soc) == 0:
+            return
+        low, high, first, _ = self._soc
+        first = float(soc[0]) if np.isnan(first) else first
+        self._soc = [min(low, float(soc.min())), max(high, float(soc.max())), first, float(soc[-1])]
+
+    def update_mode(self, t_s: Floats, mode: AnyFloats) -> None:
+        """Take in rows: times [s] and mode, shape (n,); a mode counts for the interval its row ends."""
+        if len(t_s) == 0:
+            return
+        width_s = np.diff(t_s, prepend=t_s[0] if self._last_s is None else self._last_s)
+        self._last_s = float(t_s[-1])
+        for code in Mode:
+            self._mode_s[code] += float(width_s[np.asarray(mode) == code].sum())
+
+    def result(self, max_e_mwh: float | None = None, spells: dict[str, Spells] | None = None) -> Storage:
+        """The record so far, with the storage's energy [MWh] and the events' spells where known."""
+        discharged = self._discharged.e_mwh
+        low, high, first, last = self._soc
+        return Storage(
+            soc_min=low,
+            soc_max=high,
+            soc_start=first,
+            soc_end=last,
+            e_charged_mwh=self._charged.e_mwh,
+            e_discharged_mwh=discharged,
+            max_p_charge_mw=self._max_charge_mw,
+            max_p_discharge_mw=self._max_discharge_mw,
+            mode_s=self._mode_s,
+            spells=spells or {},
+            equivalent_cycles=discharged / max_e_mwh if max_e_mwh else None,
+        )

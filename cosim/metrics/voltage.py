@@ -1,0 +1,222 @@
+"""Sags, swells, interruptions and time outside ANSI range A, per bus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cosim.metrics.log import AnyFloats, Floats
+
+SAG_PU = 0.9
+"""Below it, down to `INTERRUPTION_PU`, lies a sag: IEEE 1159-2019, table 2. [pu]"""
+INTERRUPTION_PU = 0.1
+"""Below it lies an interruption: IEEE 1159-2019, table 2. [pu]"""
+SWELL_PU = 1.1
+"""Above it lies a swell: IEEE 1159-2019, table 2. [pu]"""
+RANGE_A_MIN_PU = 0.95
+"""Lower limit of service voltage, range A, at 120 V to 600 V (114 V of 120 V): ANSI C84.1-2020. [pu]"""
+RANGE_A_MAX_PU = 1.05
+"""Upper limit of service voltage, range A (126 V of 120 V): ANSI C84.1-2020. [pu]"""
+
+
+class Excursions:
+    """Spells in which a condition holds, per bus, across blocks of rows.
+
+    A spell lasts from the start of the first interval in which the condition holds to the end of
+    the last one; its extreme is the smallest value in it.
+    """
+
+    def __init__(self, n_bus: int) -> None:
+        self._open_s = np.full(n_bus, np.nan)
+        self._open_low = np.full(n_bus, np.inf)
+        self.count = np.zeros(n_bus, dtype=np.int64)
+        self.total_s = np.zeros(n_bus)
+        self.longest_s = np.zeros(n_bus)
+        self.count_deep = np.zeros(n_bus, dtype=np.int64)
+        self.total_deep_s = np.zeros(n_bus)
+        self.longest_shallow_s = np.zeros(n_bus)
+
+    def update(self, edges_s: Floats, values: AnyFloats, holds: npt.NDArray[np.bool_]) -> None:
+        """Take in n intervals: their n + 1 edges [s], values and condition, both of shape (n, n_bus)."""
+        is_open = ~np.isnan(self._open_s)
+        columns = np.flatnonzero(is_open | holds.any(axis=0))
+        if len(columns) == 0:
+            return
+        n = len(values)
+        held = np.zeros((n + 2, len(columns)), dtype=np.int8)
+        held[1:-1] = holds[:, columns]
+        change = np.diff(held, axis=0).T
+        place, first = np.nonzero(change == 1)
+        after = np.nonzero(change == -1)[1]
+        low = _minima(np.ascontiguousarray(values[:, columns].T), place, first, after)
+        bus = columns[place]
+        self._close_those_that_ended(np.flatnonzero(is_open & ~holds[0]), float(edges_s[0]))
+        start_s, goes_on = edges_s[first], (first == 0) & is_open[bus]
+        start_s = np.where(goes_on, self._open_s[bus], start_s)
+        low = np.where(goes_on, np.minimum(low, self._open_low[bus]), low)
+        unfinished = after == n
+        done = ~unfinished
+        self._open_s[bus[goes_on]] = np.nan
+        self._count(bus[done], edges_s[after[done]] - start_s[done], low[done])
+        self._open_s[bus[unfinished]] = start_s[unfinished]
+        self._open_low[bus[unfinished]] = low[unfinished]
+
+    def finish(self, end_s: float) -> None:
+        """Close the spells that the end of the record cuts. [s]"""
+        self._close_those_that_ended(np.flatnonzero(~np.isnan(self._open_s)), end_s)
+
+    def _close_those_that_ended(self, bus: npt.NDArray[np.intp], end_s: float) -> None:
+        self._count(bus, end_s - self._open_s[bus], self._open_low[bus])
+        self._open_s[bus] = np.nan
+
+    def _count(self, bus: npt.NDArray[np.intp], lasted_s: Floats, low: AnyFloats) -> None:
+        deep = low < INTERRUPTION_PU
+        np.add.at(self.count, bus, 1)
+        np.add.at(self.total_s, bus, lasted_s)
+        np.maximum.at(self.longest_s, bus, lasted_s)
+        np.add.at(self.count_deep, bus[deep], 1)
+        np.add.at(self.total_deep_s, bus[deep], lasted_s[deep])
+        np.maximum.at(self.longest_shallow_s, bus[~deep], lasted_s[~deep])
+
+
+def _minima(
+    rows: AnyFloats, place: npt.NDArray[np.intp], first: npt.NDArray[np.intp], after: npt.NDArray[np.intp]
+) -> AnyFloats:
+    """Smallest value of each spell [first, after) of the row `place` of an array (bus, time)."""
+    if len(place) == 0:
+        return rows[:0, 0]
+    n = rows.shape[1]
+    flat = np.append(rows.ravel(), np.inf)
+    bounds = np.column_stack((place * n + first, place * n + after)).ravel()
+    low: AnyFloats = np.minimum.reduceat(flat, bounds)[::2]
+    return low
+
+
+@dataclass(frozen=True)
+class Voltage:
+    """Voltage record of all buses; arrays have shape (n_bus,)."""
+
+    name: list[str]
+    """Bus names."""
+    vm_min_pu: Floats
+    """Lowest reading at or above 0.1 pu, i.e. while energized; NaN if never energized. [pu]"""
+    t_min_s: Floats
+    """Time of the row in whose interval it fell. [s]"""
+    vm_max_pu: Floats
+    """Highest voltage; NaN if never energized. [pu]"""
+    t_max_s: Floats
+    """Time of the row in whose interval it fell. [s]"""
+    n_sag: npt.NDArray[np.int64]
+    """Spells below 0.9 pu that stay at or above 0.1 pu."""
+    sag_s: Floats
+    """Their total duration. [s]"""
+    sag_longest_s: Floats
+    """Duration of the longest. [s]"""
+    n_interruption: npt.NDArray[np.int64]
+    """Spells below 0.1 pu."""
+    interruption_s: Floats
+    """Their total duration. [s]"""
+    interruption_longest_s: Floats
+    """Duration of the longest. [s]"""
+    n_below_range_a: npt.NDArray[np.int64]
+    """Spells from 0.1 pu to below 0.95 pu."""
+    below_range_a_s: Floats
+    """Their total duration. [s]"""
+    below_range_a_longest_s: Floats
+    """Duration of the longest. [s]"""
+    above_range_a_s: Floats
+    """Total duration above 1.05 pu. [s]"""
+    n_swell: npt.NDArray[np.int64]
+    """Spells above 1.1 pu."""
+    swell_s: Floats
+    """Their total duration. [s]"""
+
+    @property
+    def energized(self) -> npt.NDArray[np.bool_]:
+        """Buses that had voltage at any time."""
+        return ~np.isnan(self.vm_min_pu)
+
+    def worst(self) -> int | None:
+        """Index of the bus with the lowest voltage while energized; None if there is none."""
+        return int(np.nanargmin(self.vm_min_pu)) if self.energized.any() else None
+
+
+class VoltageMeter:
+    """Counts sags, swells and interruptions of all buses, block by block.
+
+    Parameters
+    ----------
+    name : list of str
+        Bus names.
+    """
+
+    def __init__(self, name: list[str]) -> None:
+        n = len(name)
+        self.name = name
+        self._last_s: dict[str, float] = {}
+        self._low, self._t_low = np.full(n, np.inf), np.zeros(n)
+        self._high, self._t_high = np.full(n, -np.inf), np.zeros(n)
+        self._sag, self._interruption, self._below = Excursions(n), Excursions(n), Excursions(n)
+        self._above, self._swell = Excursions(n), Excursions(n)
+
+    def update_low(self, t_s: Floats, vm_min_pu: AnyFloats) -> None:
+        """Take in the lowest voltage of each interval that ends at `t_s`, shape (n, n_bus). [pu]"""
+        edges_s = self._edges("low", t_s)
+        dead = vm_min_pu < INTERRUPTION_PU
+        alive = np.where(dead, np.inf, vm_min_pu)
+        row = alive.argmin(axis=0)
+        low = np.take_along_axis(alive, row[None, :], axis=0)[0]
+        better = low < self._low
+        self._low = np.where(better, low, self._low)
+        self._t_low = np.where(better, t_s[row], self._t_low)
+        self._sag.update(edges_s, vm_min_pu, vm_min_pu < SAG_PU)
+        self._interruption.update(edges_s, vm_min_pu, dead)
+        self._below.update(edges_s, vm_min_pu, (vm_min_pu < RANGE_A_MIN_PU) & ~dead)
+
+    def update_high(self, t_s: Floats, vm_max_pu: AnyFloats) -> None:
+        """Take in the highest voltage of each interval that ends at `t_s`, shape (n, n_bus). [pu]"""
+        edges_s = self._edges("high", t_s)
+        row = vm_max_pu.argmax(axis=0)
+        high = np.take_along_axis(vm_max_pu, row[None, :], axis=0)[0]
+        better = high > self._high
+        self._high = np.where(better, high, self._high)
+        self._t_high = np.where(better, t_s[row], self._t_high)
+        self._above.update(edges_s, vm_max_pu, vm_max_pu > RANGE_A_MAX_PU)
+        self._swell.update(edges_s, vm_max_pu, vm_max_pu > SWELL_PU)
+
+    def result(self) -> Voltage:
+        """The record so far; spells still open end with the last row."""
+        for side, spells in (
+            ("low", (self._sag, self._interruption, self._below)),
+            ("high", (self._above, self._swell)),
+        ):
+            for spell in spells:
+                spell.finish(self._last_s.get(side, 0.0))
+        never = np.isinf(self._low)
+        return Voltage(
+            name=self.name,
+            vm_min_pu=np.where(never, np.nan, self._low),
+            t_min_s=self._t_low,
+            vm_max_pu=np.where(never | (self._high < INTERRUPTION_PU), np.nan, self._high),
+            t_max_s=self._t_high,
+            n_sag=self._sag.count - self._sag.count_deep,
+            sag_s=self._sag.total_s - self._sag.total_deep_s,
+            sag_longest_s=self._sag.longest_shallow_s,
+            n_interruption=self._interruption.count,
+            interruption_s=self._interruption.total_s,
+            interruption_longest_s=self._interruption.longest_s,
+            n_below_range_a=self._below.count,
+            below_range_a_s=self._below.total_s,
+            below_range_a_longest_s=self._below.longest_s,
+            above_range_a_s=self._above.total_s,
+            n_swell=self._swell.count,
+            swell_s=self._swell.total_s,
+        )
+
+    def _edges(self, side: str, t_s: Floats) -> Floats:
+        """Edges of the intervals that end at `t_s`; the first row of a run covers no time. [s]"""
+        first_s = self._last_s.get(side, float(t_s[0]))
+        self._last_s[side] = float(t_s[-1])
+        return np.concatenate(([first_s], t_s))

@@ -1,0 +1,193 @@
+"""Sliding windows over sampled signals: largest swing, rate of change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
+from cosim.metrics.disturbance import touches
+from cosim.metrics.log import AnyFloats, Floats
+
+
+def rows_in(window_s: float, step_s: float) -> int:
+    """Log steps that come closest to a window, at least one."""
+    return max(1, round(window_s / step_s)) if step_s > 0.0 else 1
+
+
+def sliding_swing(values: AnyFloats, n_step: int) -> AnyFloats:
+    """Maximum minus minimum inside every window of `n_step` log steps (`n_step` + 1 rows).
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,) or (n, k)
+        Samples, time along the first axis.
+    n_step : int
+        Width of the window in steps, at least 1.
+
+    Returns
+    -------
+    ndarray, shape (n - n_step,) or (n - n_step, k)
+        Swing of the window that starts at each row; empty if the record is shorter than a window.
+        In the unit of the values. O(n) in time whatever the width.
+    """
+    n_window = len(values) - n_step
+    if n_window <= 0:
+        return values[:0]
+    size = n_step + 1
+    inside = slice(size // 2, size // 2 + n_window)
+    high: AnyFloats = maximum_filter1d(values, size, axis=0)[inside]
+    low: AnyFloats = minimum_filter1d(values, size, axis=0)[inside]
+    return high - low
+
+
+def rates(t_s: AnyFloats, values: AnyFloats, n_step: int) -> Floats:
+    """Rate of change over windows of `n_step` log steps: (x(t + w) - x(t)) / w.
+
+    The paper's dP/dt (section III-A 6); positive values are its ramping rate, negative ones its
+    decline rate.
+
+    Parameters
+    ----------
+    t_s : ndarray, shape (n,)
+        Times. [s]
+    values : ndarray, shape (n,)
+        Samples.
+    n_step : int
+        Width of the window in steps, at least 1.
+
+    Returns
+    -------
+    ndarray, shape (max(n - n_step, 0),)
+        Rates, in the unit of the values per second.
+    """
+    x = values.astype(np.float64)
+    rate: Floats = (x[n_step:] - x[:-n_step]) / (t_s[n_step:] - t_s[:-n_step])
+    return rate
+
+
+class Tail:
+    """Joins blocks of rows so that no window is lost between them."""
+
+    def __init__(self, n_step: int) -> None:
+        self.n_step = n_step
+        self.n_row = 0
+        self._t_s: Floats | None = None
+        self._values: AnyFloats | None = None
+
+    def extend(self, t_s: Floats, values: AnyFloats) -> tuple[Floats, AnyFloats]:
+        """The block with the last `n_step` rows of those before it in front."""
+        self.n_row += len(t_s)
+        if self._t_s is not None and self._values is not None:
+            t_s = np.concatenate((self._t_s, t_s))
+            values = np.concatenate((self._values, values))
+        keep = max(0, len(t_s) - self.n_step)
+        self._t_s, self._values = t_s[keep:], values[keep:]
+        return t_s, values
+
+    def kept(self) -> tuple[Floats, AnyFloats]:
+        """The last `n_step` rows, fewer where there were fewer."""
+        assert self._t_s is not None
+        assert self._values is not None
+        return self._t_s, self._values
+
+
+@dataclass(frozen=True)
+class Swing:
+    """Swing of each of k signals. All arrays have shape (k,), in the unit of the signals."""
+
+    low: Floats
+    """Smallest value of the run."""
+    high: Floats
+    """Largest value of the run."""
+    within: dict[float, Floats]
+    """Largest maximum minus minimum inside any window of the keyed width. [s]"""
+    at_s: dict[float, Floats]
+    """Start of the window in which it fell. [s]"""
+    undisturbed: dict[float, Floats]
+    """The same over the windows that touch no disturbance of the supply; 0 if there is none."""
+
+    @property
+    def peak_to_peak(self) -> Floats:
+        """Largest minus smallest value of the run."""
+        return self.high - self.low
+
+
+class _Most:
+    """Largest swing so far of k signals, and when its window began."""
+
+    def __init__(self, n_signal: int) -> None:
+        self.value = np.zeros(n_signal)
+        self.at_s = np.zeros(n_signal)
+
+    def update(self, start_s: Floats, swing: AnyFloats) -> None:
+        """Take in windows: starts of shape (n,) [s], swings of shape (n, k)."""
+        if len(swing) == 0:
+            return
+        row = swing.argmax(axis=0)
+        most = np.take_along_axis(swing, row[None, :], axis=0)[0]
+        better = most > self.value
+        self.value = np.where(better, most, self.value)
+        self.at_s = np.where(better, start_s[row], self.at_s)
+
+
+class SwingMeter:
+    """Peak to peak and largest swing within sliding windows of k signals, block by block.
+
+    Parameters
+    ----------
+    n_signal : int
+        Number of signals k.
+    step_s : float
+        Log step. [s]
+    disturbed : ndarray, shape (m, 2), optional
+        Disjoint spans of time in which the supply was disturbed. [s]
+    windows_s : tuple of float
+        Widths of the windows. [s]
+    """
+
+    def __init__(
+        self,
+        n_signal: int,
+        step_s: float,
+        disturbed: Floats | None = None,
+        windows_s: tuple[float, ...] = (1.0, 60.0),
+    ) -> None:
+        self._disturbed = np.zeros((0, 2)) if disturbed is None else disturbed
+        self._low = np.full(n_signal, np.inf)
+        self._high = np.full(n_signal, -np.inf)
+        self._tails = {w: Tail(rows_in(w, step_s)) for w in windows_s}
+        self._all = {w: _Most(n_signal) for w in windows_s}
+        self._undisturbed = {w: _Most(n_signal) for w in windows_s}
+
+    def update(self, t_s: Floats, values: AnyFloats) -> None:
+        """Take in rows: times of shape (n,) [s], values of shape (n, k)."""
+        if len(t_s) == 0:
+            return
+        self._low = np.minimum(self._low, values.min(axis=0))
+        self._high = np.maximum(self._high, values.max(axis=0))
+        for window_s, tail in self._tails.items():
+            t_joined, joined = tail.extend(t_s, values)
+            self._note(window_s, t_joined, sliding_swing(joined, tail.n_step), tail.n_step)
+
+    def _note(self, window_s: float, t_s: Floats, swing: AnyFloats, n_step: int) -> None:
+        start_s = t_s[: len(swing)]
+        self._all[window_s].update(start_s, swing)
+        calm = ~touches(start_s, t_s[n_step : n_step + len(swing)], self._disturbed)
+        self._undisturbed[window_s].update(start_s[calm], swing[calm])
+
+    def result(self) -> Swing:
+        """The swings so far; a run shorter than a window counts as one window."""
+        for window_s, tail in self._tails.items():
+            if tail.n_row <= tail.n_step and tail.n_row > 0:
+                t_s, values = tail.kept()
+                whole = values.max(axis=0, keepdims=True) - values.min(axis=0, keepdims=True)
+                self._note(window_s, t_s, whole, len(t_s) - 1)
+        return Swing(
+            self._low,
+            self._high,
+            within={w: most.value for w, most in self._all.items()},
+            at_s={w: most.at_s for w, most in self._all.items()},
+            undisturbed={w: most.value for w, most in self._undisturbed.items()},
+        )
