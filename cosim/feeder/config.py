@@ -1,0 +1,59 @@
+"""What a scenario may say of the feeder and of the source behind it."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class FeederConfig(BaseModel):
+    """The feeder: which network, how loaded, and how closely it is solved."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: str = Field(
+        description="Name of a pandapower or SimBench network, or the path of a pandapower .json file",
+        min_length=1,
+    )
+    load_scaling: float = Field(
+        1.0, ge=0, description="Factor on every load and motor of the feeder, not on generation [1]"
+    )
+    max_dvm_pu: float = Field(
+        1e-6, ge=0, description="Voltage error that change-driven solving may make; 0 solves every tick [pu]"
+    )
+    vmin_pu: float = Field(
+        0.7,
+        ge=0,
+        lt=1,
+        description="Constant-power loads become constant impedance below, continuous there; 0 never [pu]",
+    )
+
+
+class SourceConfig(BaseModel):
+    """The source behind the feeder: ideal as it stands in the network, or behind an impedance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    vm_pu: float | None = Field(
+        None, gt=0, le=2, description="Voltage set-point instead of the one in the network [pu]"
+    )
+    s_sc_mva: float | None = Field(
+        None, gt=0, description="Short-circuit power of each source; with x_over_r [MVA]"
+    )
+    x_over_r: float | None = Field(
+        None, gt=0, description="Reactance over resistance of the source impedance; with s_sc_mva [1]"
+    )
+
+    @model_validator(mode="after")
+    def _impedance_is_whole(self) -> Self:
+        if (self.s_sc_mva is None) != (self.x_over_r is None):
+            raise ValueError("s_sc_mva and x_over_r make one impedance: give both or none")
+        return self
+
+    @property
+    def z_pu(self) -> complex:
+        """Source impedance, zero where the source is ideal. [pu on 1 MVA]"""
+        if self.s_sc_mva is None or self.x_over_r is None:
+            return 0j
+        return complex(1.0, self.x_over_r) / abs(complex(1.0, self.x_over_r)) / self.s_sc_mva

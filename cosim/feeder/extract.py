@@ -1,0 +1,334 @@
+"""A pandapower network read into plain arrays, or refused by element and name.
+
+Branch parameters (tap changers, T model, three windings) are taken from pandapower's own conversion,
+run on a copy with every branch switch closed and every bus-bus switch open; switch states are then
+applied by `topology`, so that they can change at run time without pandapower.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+
+from cosim.errors import InputError, PhysicsError, Problem
+from cosim.feeder import network as nw
+from cosim.feeder.network import Bools, Complexes, Floats, Network
+
+SUPPORTED = frozenset(
+    "bus line trafo trafo3w impedance switch load sgen storage motor ward xward shunt gen ext_grid".split()
+)
+BRANCH_COLUMNS = ("r", "x", "b", "g", "r_asym", "x_asym", "g_asym", "b_asym", "tap", "shift")
+SWITCH_R_PER_X = 2.0
+"""Ratio that pandapower's runpp gives to the impedance of a bus-bus switch."""
+
+
+def extract(net: Any) -> Network:
+    """Arrays of a pandapower network as `runpp` sees it by default.
+
+    Parameters
+    ----------
+    net : pandapowerNet
+        Not changed.
+
+    Raises
+    ------
+    InputError
+        If an element in service is not supported, or no source is in service.
+    PhysicsError
+        If `runpp` finds no solution.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = copy.deepcopy(net)
+        _refuse_unsupported(net)
+        _run(net)
+        solved = _solved_voltages(net)
+        opened = _converted(net)
+        return _arrays(net, opened, solved)
+
+
+def _refuse_unsupported(net: Any) -> None:
+    problems = []
+    for table, frame in net.items():
+        if table in SUPPORTED or table.startswith(("_", "res_")) or table == "controller":
+            continue
+        if not hasattr(frame, "columns") or "in_service" not in frame.columns:
+            continue
+        for index in frame.index[frame["in_service"].astype(bool)]:
+            name = frame["name"].get(index) if "name" in frame.columns else None
+            label = f"{name} (index {index})" if name else f"index {index}"
+            problems.append(
+                Problem(f"{table} {label} is not supported by the balanced feeder; take it out of service")
+            )
+    if problems:
+        raise InputError(problems)
+    alive = net.bus.index[net.bus.in_service]
+    sources = net.ext_grid[net.ext_grid.in_service & net.ext_grid.bus.isin(alive)]
+    slack = net.gen[net.gen.in_service & net.gen.slack.astype(bool) & net.gen.bus.isin(alive)]
+    if sources.empty and slack.empty:
+        raise InputError("the feeder has no source in service (ext_grid or slack generator)")
+
+
+def _run(net: Any) -> None:
+    import pandapower as pp
+
+    for tolerance in (1e-9, 1e-8):
+        try:
+            pp.runpp(net, tolerance_mva=tolerance, max_iteration=50, numba=False, lightsim2grid=False)
+        except pp.LoadflowNotConverged:
+            continue
+        except (UserWarning, ValueError) as wrong:
+            raise InputError(f"pandapower refuses the feeder: {wrong}") from wrong
+        return
+    raise PhysicsError("the feeder as it stands has no power flow solution (pandapower's runpp finds none)")
+
+
+def _solved_voltages(net: Any) -> Complexes:
+    """Voltage of every bus, star points and extended wards included; zero where de-energized. [pu]"""
+    vm = [net.res_bus.vm_pu.to_numpy(float)]
+    va = [net.res_bus.va_degree.to_numpy(float)]
+    for table in ("xward", "trafo3w"):
+        if len(net[table]):
+            vm.append(net[f"res_{table}"].vm_internal_pu.to_numpy(float))
+            va.append(net[f"res_{table}"].va_internal_degree.to_numpy(float))
+    v = np.concatenate(vm) * np.exp(1j * np.radians(np.concatenate(va)))
+    return np.nan_to_num(v)
+
+
+def _converted(net: Any) -> Any:
+    """A copy of a solved network, converted by pandapower under the options of that solution.
+
+    Its branches are all connected and its buses all separate and in service; `_ppc` holds them all.
+    """
+    from pandapower.pd2ppc import _pd2ppc
+
+    opened = copy.deepcopy(net)
+    opened.switch = opened.switch.iloc[:0]
+    opened.bus["in_service"] = True
+    opened._ppc, _ = _pd2ppc(opened)
+    return opened
+
+
+def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
+    position = {bus: k for k, bus in enumerate(net.bus.index)}
+    n_bus, n_xward, n_trafo3w = len(net.bus), len(net.xward), len(net.trafo3w)
+    internal = {"xward": n_bus + np.arange(n_xward), "trafo3w": n_bus + n_xward + np.arange(n_trafo3w)}
+
+    def at(table: str, column: str = "bus") -> Any:
+        return np.array([position[b] for b in net[table][column]], np.int64)
+
+    vn_kv = np.concatenate(
+        [
+            net.bus.vn_kv.to_numpy(float),
+            net.bus.vn_kv.reindex(net.xward.bus).to_numpy(float),
+            net.bus.vn_kv.reindex(net.trafo3w.hv_bus).to_numpy(float),
+        ]
+    )
+    in_service = np.concatenate(
+        [t.in_service.to_numpy(bool) for t in (net.bus, net.xward, net.trafo3w)]
+    )
+    lookup = np.concatenate(
+        [net.bus.index.to_numpy(), *[opened._pd2ppc_lookups["aux"].get(k, []) for k in ("xward", "trafo3w")]]
+    ).astype(int)
+    ppc_bus = opened._ppc["bus"][opened._pd2ppc_lookups["bus"][lookup]]
+    from pandapower.pypower.idx_bus import BS, GS
+
+    branch = _branches(net, opened, at, internal, vn_kv)
+    return Network(
+        bus_name=_names(net.bus),
+        bus_vn_kv=vn_kv,
+        bus_in_service=in_service,
+        bus_y_shunt=ppc_bus[:, GS] + 1j * ppc_bus[:, BS],
+        bus_v=solved,
+        line_name=_names(net.line),
+        trafo_name=np.concatenate([_names(net.trafo), _names(net.trafo3w)]).astype(np.str_),
+        load_name=_names(net.load),
+        **branch,
+        **_switches(net, position),
+        **_injections(net, at),
+        **_sources(net, at, internal),
+    )
+
+
+def _names(frame: Any) -> nw.Names:
+    """Unique ids: the name where it is there, unique and no other row's index, else the index."""
+    labels = [str(i) for i in frame.index]
+    names = [_text(n) for n in frame["name"]] if "name" in frame.columns else [""] * len(labels)
+    count: dict[str, int] = {}
+    for n in names:
+        count[n] = count.get(n, 0) + 1
+    taken = set(labels)
+    ids = [
+        n if n and count[n] == 1 and (n == label or n not in taken) else label
+        for n, label in zip(names, labels, strict=True)
+    ]
+    return np.array(ids, np.str_)
+
+
+def _text(name: Any) -> str:
+    return "" if name is None or name != name else str(name).strip()
+
+
+def _branches(net: Any, opened: Any, at: Any, internal: dict[str, Any], vn_kv: Floats) -> dict[str, Any]:
+    star = internal["trafo3w"]
+    parts = [
+        (nw.LINE, "line", at("line", "from_bus"), at("line", "to_bus")),
+        (nw.TRAFO, "trafo", at("trafo", "hv_bus"), at("trafo", "lv_bus")),
+        (nw.TRAFO3W_HV, "trafo3w", at("trafo3w", "hv_bus"), star),
+        (nw.TRAFO3W_MV, "trafo3w", star, at("trafo3w", "mv_bus")),
+        (nw.TRAFO3W_LV, "trafo3w", star, at("trafo3w", "lv_bus")),
+        (nw.IMPEDANCE, "impedance", at("impedance", "from_bus"), at("impedance", "to_bus")),
+        (nw.XWARD, "xward", at("xward"), internal["xward"]),
+    ]
+    kind = np.concatenate([np.full(len(net[t]), k, np.int64) for k, t, _, _ in parts])
+    f_bus = np.concatenate([f for _, _, f, _ in parts]).astype(np.int64)
+    t_bus = np.concatenate([t for _, _, _, t in parts]).astype(np.int64)
+    loading = np.zeros((kind.size, 2))
+    for k, _, f, t in parts:
+        if k < nw.IMPEDANCE:
+            loading[kind == k] = _loading(net, k, vn_kv[f], vn_kv[t])
+    return {
+        "branch_kind": kind,
+        "branch_from": f_bus,
+        "branch_to": t_bus,
+        "branch_in_service": np.concatenate([net[t].in_service.to_numpy(bool) for _, t, _, _ in parts]),
+        "branch_y": _two_ports(opened),
+        "branch_loading": loading,
+    }
+
+
+def _two_ports(opened: Any) -> Complexes:
+    """yff, yft, ytf, ytt of every branch of a converted network. [pu on 1 MVA]"""
+    from pandapower.pypower import idx_brch
+
+    rows = opened._ppc["branch"]
+    column = {c: rows[:, getattr(idx_brch, "TAP" if c == "tap" else "SHIFT" if c == "shift" else f"BR_{c.upper()}")]
+              for c in BRANCH_COLUMNS}  # fmt: skip
+    c = {k: v.real.astype(float) for k, v in column.items()}
+    ys_from = 1 / (c["r"] + 1j * c["x"])
+    ys_to = 1 / (c["r"] + c["r_asym"] + 1j * (c["x"] + c["x_asym"]))
+    yc_from = (c["g"] + 1j * c["b"]) / 2
+    yc_to = (c["g"] + c["g_asym"] + 1j * (c["b"] + c["b_asym"])) / 2
+    ratio = np.where(c["tap"] == 0, 1.0, c["tap"]) * np.exp(1j * np.radians(c["shift"]))
+    y = np.column_stack(
+        [
+            (ys_from + yc_from) / np.abs(ratio) ** 2,
+            -ys_from / np.conj(ratio),
+            -ys_to / ratio,
+            ys_to + yc_to,
+        ]
+    )
+    return np.ascontiguousarray(y * float(opened.sn_mva))
+
+
+def _loading(net: Any, kind: int, vn_from: Floats, vn_to: Floats) -> Floats:
+    """Loading per current at both ends, as in pandapower's results. [percent/pu]"""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if kind == nw.LINE:
+            line = net.line
+            rated = (line.max_i_ka * line.df * line.parallel).to_numpy(float) * np.sqrt(3)
+            each = [100 / (rated * vn_from), 100 / (rated * vn_to)]
+        elif kind == nw.TRAFO:
+            rated = (net.trafo.sn_mva * net.trafo.parallel * net.trafo.df).to_numpy(float)
+            each = [
+                100 * net.trafo.vn_hv_kv.to_numpy(float) / vn_from / rated,
+                100 * net.trafo.vn_lv_kv.to_numpy(float) / vn_to / rated,
+            ]
+        else:
+            side = {nw.TRAFO3W_HV: "hv", nw.TRAFO3W_MV: "mv", nw.TRAFO3W_LV: "lv"}[kind]
+            outer = vn_from if side == "hv" else vn_to
+            t3 = net.trafo3w
+            own = 100 * t3[f"vn_{side}_kv"].to_numpy(float) / outer / t3[f"sn_{side}_mva"].to_numpy(float)
+            each = [own, np.zeros_like(own)] if side == "hv" else [np.zeros_like(own), own]
+    finite = np.column_stack(each)
+    return np.where(np.isinf(finite), 1e300, finite)
+
+
+def _switches(net: Any, position: dict[Any, int]) -> dict[str, Any]:
+    n_line, n_trafo, n_trafo3w = len(net.line), len(net.trafo), len(net.trafo3w)
+    row = {t: {i: k for k, i in enumerate(net[t].index)} for t in ("line", "trafo", "trafo3w")}
+    kind, bus, element, at_to, y = [], [], [], [], []
+    for et, b, e, z_ohm in zip(net.switch.et, net.switch.bus, net.switch.element, net.switch.z_ohm, strict=True):
+        bus.append(position[b])
+        y.append(0j)
+        if et == "b":
+            kind.append(nw.SWITCH_BUS)
+            element.append(position[e])
+            at_to.append(False)
+            if z_ohm > 0:
+                z = z_ohm * complex(SWITCH_R_PER_X, 1) / np.hypot(SWITCH_R_PER_X, 1)
+                y[-1] = net.bus.vn_kv.at[b] ** 2 / z
+        elif et == "l":
+            kind.append(nw.SWITCH_LINE)
+            element.append(row["line"][e])
+            at_to.append(bool(net.line.to_bus.at[e] == b))
+        elif et == "t":
+            kind.append(nw.SWITCH_TRAFO)
+            element.append(n_line + row["trafo"][e])
+            at_to.append(bool(net.trafo.hv_bus.at[e] != b))
+        else:
+            sides = [side for side in ("hv", "mv", "lv") if net.trafo3w[f"{side}_bus"].at[e] == b]
+            leg = ("hv", "mv", "lv").index(sides[0])
+            kind.append(nw.SWITCH_TRAFO3W)
+            element.append(n_line + n_trafo + leg * n_trafo3w + row["trafo3w"][e])
+            at_to.append(leg > 0)
+    return {
+        "switch_name": _names(net.switch),
+        "switch_kind": np.array(kind, np.int64),
+        "switch_bus": np.array(bus, np.int64),
+        "switch_element": np.array(element, np.int64),
+        "switch_at_to": np.array(at_to, bool),
+        "switch_closed": net.switch.closed.to_numpy(bool),
+        "switch_y": np.array(y, np.complex128),
+    }
+
+
+def _injections(net: Any, at: Any) -> dict[str, Any]:
+    from pandapower.build_bus import _get_motor_pq
+
+    parts: list[tuple[int, Any, Any, Any]] = []
+    for kind, table, sign in ((nw.LOAD, "load", 1), (nw.SGEN, "sgen", -1), (nw.STORAGE, "storage", 1)):
+        scale = (net[table].scaling * net[table].in_service).to_numpy(float) * sign
+        parts.append((kind, table, _column(net, table, "p_mw") * scale, _column(net, table, "q_mvar") * scale))
+    if len(net.motor):
+        p, q = _get_motor_pq(net)
+        parts.append((nw.MOTOR, "motor", p, q))
+    for kind, table in ((nw.WARD, "ward"), (nw.XWARD_PQ, "xward")):
+        on = net[table].in_service.to_numpy(float)
+        parts.append((kind, table, _column(net, table, "ps_mw") * on, _column(net, table, "qs_mvar") * on))
+    kinds = np.concatenate([np.full(len(p), k, np.int64) for k, _, p, _ in parts])
+    share = np.zeros((kinds.size, 4))
+    for c, column in enumerate(("const_i_p", "const_z_p", "const_i_q", "const_z_q")):
+        share[: len(net.load), c] = _column(net, "load", f"{column}_percent") / 100
+    return {
+        "inj_kind": kinds,
+        "inj_bus": np.concatenate([at(t) for _, t, _, _ in parts]).astype(np.int64),
+        "inj_s_mva": np.concatenate([p + 1j * q for _, _, p, q in parts]).astype(np.complex128),
+        "inj_share": share,
+    }
+
+
+def _column(net: Any, table: str, column: str) -> Floats:
+    values: Floats = net[table][column].to_numpy(float)
+    return values
+
+
+def _sources(net: Any, at: Any, internal: dict[str, Any]) -> dict[str, Any]:
+    grid_on: Bools = net.ext_grid.in_service.to_numpy(bool)
+    gen_on: Bools = net.gen.in_service.to_numpy(bool)
+    slack = gen_on & net.gen.slack.to_numpy(bool)
+    held = gen_on & ~slack
+    xward_on: Bools = net.xward.in_service.to_numpy(bool)
+    angle = np.radians(_column(net, "ext_grid", "va_degree"))
+    grid_v = (_column(net, "ext_grid", "vm_pu") * np.exp(1j * angle))[grid_on]
+    p = _column(net, "gen", "p_mw") * _column(net, "gen", "scaling")
+    return {
+        "source_bus": np.concatenate([at("ext_grid")[grid_on], at("gen")[slack]]).astype(np.int64),
+        "source_v": np.concatenate([grid_v, _column(net, "gen", "vm_pu")[slack]]).astype(np.complex128),
+        "gen_bus": np.concatenate([at("gen")[held], internal["xward"][xward_on]]).astype(np.int64),
+        "gen_p_mw": np.concatenate([p[held], np.zeros(int(xward_on.sum()))]),
+        "gen_vm_pu": np.concatenate([_column(net, "gen", "vm_pu")[held], _column(net, "xward", "vm_pu")[xward_on]]),
+    }

@@ -1,0 +1,202 @@
+"""A feeder by name or path, on its own: its parts, one power flow, or compiled for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cosim.errors import InputError, Problem
+from cosim.feeder import arrays as ix
+from cosim.feeder.cache import cached
+from cosim.feeder.compile import CompiledFeeder, solve_totals
+from cosim.feeder.config import FeederConfig, SourceConfig
+from cosim.feeder.extract import extract
+from cosim.feeder.kernel_flows import observe
+from cosim.feeder.names import check_name, make_net
+from cosim.feeder.network import Floats, Network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_DEVIATION_PU = 1e-6
+"""How far the compiled feeder may be from pandapower's own solution of it. [pu]"""
+_STATUS = {ix.OK: "ok", ix.COLLAPSED: "collapsed", ix.DEAD: "dead"}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """One power flow."""
+
+    status: str
+    """ok, collapsed (no solution exists; the values are the last solvable ones on the way) or dead."""
+    bus_names: tuple[str, ...]
+    bus_vm_pu: Floats
+    """Magnitudes in the order of `bus_names`, zero where de-energized. [pu]"""
+    bus_va_degree: Floats
+    p_source_mw: float
+    q_source_mvar: float
+    p_load_mw: float
+    p_gen_mw: float
+    p_loss_mw: float
+
+    @cached_property
+    def vm_pu(self) -> pd.Series[float]:
+        """Voltage magnitude by bus, zero where de-energized. [pu]"""
+        return self._series(self.bus_vm_pu, "vm_pu")
+
+    @cached_property
+    def va_degree(self) -> pd.Series[float]:
+        """Voltage angle by bus. [degree]"""
+        return self._series(self.bus_va_degree, "va_degree")
+
+    def _series(self, values: Floats, name: str) -> pd.Series[float]:
+        import pandas as pd
+
+        return pd.Series(values, index=pd.Index(self.bus_names, name="bus"), name=name)
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """A balanced distribution feeder as it stands in its file."""
+
+    name: str
+    network: Network
+
+    @property
+    def bus_names(self) -> tuple[str, ...]:
+        """Bus ids: the name where it is unique, else the index."""
+        return tuple(self.network.bus_name.tolist())
+
+    @property
+    def line_names(self) -> tuple[str, ...]:
+        """Line ids."""
+        return tuple(self.network.line_name.tolist())
+
+    @property
+    def trafo_names(self) -> tuple[str, ...]:
+        """Two-winding transformers, then three-winding ones."""
+        return tuple(self.network.trafo_name.tolist())
+
+    @property
+    def switch_names(self) -> tuple[str, ...]:
+        """Switch ids; `line:NAME` for whole lines is taken besides."""
+        return tuple(self.network.switch_name.tolist())
+
+    @property
+    def load_names(self) -> tuple[str, ...]:
+        """Load ids."""
+        return tuple(self.network.load_name.tolist())
+
+    def compile(
+        self,
+        ports: Sequence[str] = (),
+        config: FeederConfig | None = None,
+        source: SourceConfig | None = None,
+    ) -> CompiledFeeder:
+        """Arrays for the kernels, with a data center at each of the given buses.
+
+        Raises
+        ------
+        InputError
+            If the feeder lacks a bus; names the nearest ones.
+        """
+        return CompiledFeeder(self.network, ports, config, source)
+
+    def solve(
+        self, loads: Mapping[str, tuple[float, float]] | None = None, controls: bool = False
+    ) -> Solution:
+        """One power flow with further loads, constant power at any voltage.
+
+        Parameters
+        ----------
+        loads : mapping of bus id to (p_mw, q_mvar)
+            Consumption positive. [MW, Mvar]
+        controls : bool
+            Must be False: a balanced feeder's taps stand as they do in its file.
+
+        Raises
+        ------
+        InputError
+            If the feeder lacks a bus or a power is not finite.
+        """
+        if controls:
+            raise InputError(f"{self.name} has no controls to run: its taps stand as they do in its file")
+        loads = loads or {}
+        compiled = self.compile(list(loads), FeederConfig(model=self.name, vmin_pu=0.0))
+        for k, (bus, power) in enumerate(loads.items()):
+            if not np.all(np.isfinite(power)):
+                raise InputError(Problem("power must be finite", path=f"loads.{bus}", value=power))
+            compiled.arrays.port_p_mw[k], compiled.arrays.port_q_mvar[k] = power
+        return solution_of(compiled)
+
+
+def solution_of(compiled: CompiledFeeder) -> Solution:
+    """Solve a compiled feeder as it stands."""
+    status, totals = solve_totals(compiled)
+    vm, va = np.zeros((2, len(compiled.bus_names)))
+    line_p, line_loading = np.zeros((2, len(compiled.line_names)))
+    observe(compiled.arrays, vm, va, line_p, line_loading, np.zeros(len(compiled.trafo_names)))
+    return Solution(
+        status=_STATUS[status],
+        bus_names=compiled.bus_names,
+        bus_vm_pu=vm,
+        bus_va_degree=va,
+        p_source_mw=float(totals[ix.P_SOURCE]),
+        q_source_mvar=float(totals[ix.Q_SOURCE]),
+        p_load_mw=float(totals[ix.P_LOAD]),
+        p_gen_mw=float(totals[ix.P_GEN]),
+        p_loss_mw=float(totals[ix.P_LOSS]),
+    )
+
+
+def load_feeder(name_or_path: str | Path) -> Feeder:
+    """A feeder by the name of a pandapower or SimBench network, or a pandapower .json file.
+
+    The first load of a feeder imports pandapower (seconds) and keeps the arrays in the cache; later
+    ones read those.
+
+    Raises
+    ------
+    InputError
+        If nothing has that name, the file is not a network, it has no source, or an element in
+        service is not supported.
+    PhysicsError
+        If the feeder as it stands has no power flow solution.
+    """
+    name = str(name_or_path)
+    check_name(name)
+    network = cached(name, lambda: _read(name))
+    return Feeder(Path(name).stem if name.endswith(".json") else name, network)
+
+
+def from_pandapower(net: object, name: str = "pandapower") -> Feeder:
+    """A feeder from a pandapower network in memory; raises as `load_feeder` does."""
+    return Feeder(name, _checked(extract(net)))
+
+
+def _read(name: str) -> Network:
+    return _checked(extract(make_net(name)))
+
+
+def _checked(network: Network) -> Network:
+    """Hold the compiled feeder to pandapower's solution of it: never silently wrong."""
+    compiled = CompiledFeeder(network, [], FeederConfig(model="check", vmin_pu=0.0))
+    status, _ = solve_totals(compiled)
+    expected = network.bus_v[: network.n_bus]
+    node = compiled.arrays.bus_node
+    v = compiled.arrays.v[0::2] + 1j * compiled.arrays.v[1::2]
+    found = np.where(node >= 0, v[np.maximum(node, 0)], 0)
+    worst = int(np.argmax(np.abs(found - expected)))
+    deviation = float(np.abs(found - expected)[worst])
+    if status == ix.COLLAPSED or not deviation <= MAX_DEVIATION_PU:
+        raise InputError(
+            f"the compiled feeder differs from pandapower's solution by {deviation:.1e} pu at bus "
+            f"{network.bus_name[worst]} (allowed {MAX_DEVIATION_PU:.0e}): it holds something that is not "
+            "modelled here as there"
+        )
+    return network
