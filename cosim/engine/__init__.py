@@ -1,0 +1,1 @@
+"""Clock, event queue, the advance loop, checkpoint."""

@@ -38,7 +38,7 @@ class LoadBuilder:
     """Collects the rows of every job of every site, then freezes them into `LoadArrays`."""
 
     def __init__(self, sites: Mapping[str, LoadConfig], *, step_us: int, seed: int, folder: Path) -> None:
-        self.step_us, self.folder, self.seed = step_us, folder, seed
+        self.sites, self.step_us, self.folder, self.seed = sites, step_us, folder, seed
         self.names: list[tuple[str, str]] = [(site, job) for site, load in sites.items() for job in load.jobs]
         self.jobs: NDArray[Any] = np.zeros(len(self.names), k.JOB)
         self.stages: _Rows = []
@@ -87,6 +87,20 @@ class LoadBuilder:
                     job[a] = sigma * book.draws[stream, 0]
                     job[b] = phi * job[a] + sigma * math.sqrt(1 - phi * phi) * book.draws[stream, 1]
         return load, book
+
+    def most_mw(self) -> dict[str, float]:
+        """The most each site's AI load can draw: base, the whole fleet at its peak, and every trace's highest. [MW]"""
+        out: dict[str, float] = {}
+        for s, (site, load) in enumerate(self.sites.items()):
+            fleet = load.accelerators
+            swing = fleet.count * (fleet.p_peak_w - fleet.p_idle_w) / W_PER_MW if fleet else 0.0
+            traces = sum(
+                max(p for _, p in self.samples[job["trace_first"] : job["trace_first"] + job["n_trace"]])
+                for job in self.jobs
+                if job["site"] == s and job["kind"] == k.TRACE
+            )
+            out[site] = self.const_mw[s] + swing + traces
+        return out
 
     def _stream(self, name: str, **kind: Any) -> int:
         self.streams.append(Stream(name=name, **kind))

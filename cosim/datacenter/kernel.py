@@ -1,0 +1,209 @@
+"""Electrical and thermal chain of a data center, instant by instant (Eq. 1-5).
+
+Demand comes first (what IT and cooling ask), then the feeder answers what it can give, then `receive` settles what
+arrived. Input power is output divided by efficiency: as printed, Eq. 3 and 4 multiply by it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from cosim.jit import njit
+
+SITE = np.dtype(
+    [
+        # parameters: powers [MW], times [us], voltages [pu]; losses a0 + a1 p + a2 p^2 [MW, 1, 1/MW]
+        ("rect_max_mw", "f8"), ("rect_a0", "f8"), ("rect_a1", "f8"), ("rect_a2", "f8"),
+        ("sup_max_mw", "f8"), ("sup_a0", "f8"), ("sup_a1", "f8"), ("sup_a2", "f8"),
+        ("rect_pf_first", "i8"), ("rect_pf_n", "i8"), ("sup_pf_first", "i8"), ("sup_pf_n", "i8"),
+        ("p_fixed_mw", "f8"), ("cooling_per_heat", "f8"), ("crac_per_heat", "f8"), ("cooling_tau_us", "f8"),
+        ("p_other_mw", "f8"), ("p_network_mw", "f8"), ("p_storage_mw", "f8"),
+        ("v_min_pu", "f8"), ("v_trip_pu", "f8"), ("v_return_pu", "f8"),
+        ("return_delay_us", "i8"), ("hold_up_us", "i8"), ("restart_us", "i8"),
+        ("ext_first", "i8"), ("ext_n", "i8"), ("ext_period_us", "i8"), ("ext_e_s", "f8"),
+        # state
+        ("heat_mw", "f8"), ("up", "i8"), ("connected", "i8"), ("in_window", "i8"), ("v_ok_us", "i8"),
+        ("short_us", "i8"), ("vm_pu", "f8"),
+        # this instant
+        ("p_ai_mw", "f8"), ("p_equip_mw", "f8"), ("p_crac_mw", "f8"), ("p_dc_mw", "f8"), ("p_sup_mw", "f8"),
+        ("p_sup_ac_mw", "f8"), ("p_ext_mw", "f8"), ("p_need_mw", "f8"), ("p_rect_ac_mw", "f8"), ("p_dc_in_mw", "f8"),
+        ("p_total_mw", "f8"), ("p_grid_mw", "f8"), ("q_mvar", "f8"), ("p_unserved_mw", "f8"), ("pue", "f8"),
+        # integrals over the run [MWs]
+        ("e_ai", "f8"), ("e_equip", "f8"), ("e_crac", "f8"), ("e_standby", "f8"), ("e_sup_ac", "f8"), ("e_sup", "f8"),
+        ("e_rect_loss", "f8"), ("e_ext", "f8"), ("e_grid", "f8"), ("e_solved", "f8"), ("e_unserved", "f8"),
+        ("e_ups_bus", "f8"), ("p_max_mw", "f8"), ("down_us", "i8"),
+        # since the last row of the log [MWs]
+        ("row_total", "f8"), ("row_grid", "f8"), ("row_ai", "f8"),
+    ]
+)  # fmt: skip
+"""One data center: parameters, state, what it does this instant, and its energies."""
+
+POINT = np.dtype([("x", "f8"), ("y", "f8")])
+"""A point of a piecewise linear table."""
+
+
+class SiteArrays(NamedTuple):
+    """Everything the data center kernel reads and writes."""
+
+    sites: np.ndarray  # SITE
+    points: np.ndarray  # POINT: displacement factors over load, then external profiles over time [us, MW]
+
+
+@njit
+def loss(p_mw, a0, a1, a2):
+    """Loss of a converter at output p_mw. [MW]"""
+    return a0 + p_mw * (a1 + a2 * p_mw)
+
+
+@njit
+def converter_input(p_mw, a0, a1, a2):
+    """Input of a converter at output p_mw. [MW]"""
+    return p_mw + loss(p_mw, a0, a1, a2)
+
+
+@njit
+def converter_output(p_in_mw, a0, a1, a2):
+    """Output of a converter at input p_in_mw, the inverse of `converter_input`; 0 below its no-load loss. [MW]"""
+    rest = p_in_mw - a0
+    if rest <= 0.0:
+        return 0.0
+    b = 1.0 + a1
+    return 2.0 * rest / (b + math.sqrt(b * b + 4.0 * a2 * rest))
+
+
+@njit
+def interpolate(points, first, n, x):
+    """Piecewise linear table of n points from `first`, held beyond its ends; and its slope there."""
+    last = first + n - 1
+    if x <= points[first].x or n == 1:
+        return points[first].y, 0.0
+    if x >= points[last].x:
+        return points[last].y, 0.0
+    i = first
+    while points[i + 1].x <= x:
+        i += 1
+    slope = (points[i + 1].y - points[i].y) / (points[i + 1].x - points[i].x)
+    return points[i].y + slope * (x - points[i].x), slope
+
+
+@njit
+def reactive(points, first, n, p_mw, max_p_mw):
+    """Reactive power of a converter at input p_mw by its displacement factor; lagging is positive. [Mvar]"""
+    cos_phi, _ = interpolate(points, first, n, abs(p_mw) / max_p_mw)
+    tan_phi = math.sqrt(max(0.0, 1.0 - cos_phi * cos_phi)) / abs(cos_phi)
+    return abs(p_mw) * (tan_phi if cos_phi > 0.0 else -tan_phi)
+
+
+@njit
+def demand(arrays, s, p_ai_mw, p_standby_mw, t_us):
+    """What site s asks for at t_us, without its UPS moving anything (Eq. 1-5).
+
+    Sets p_equip (servers, network gear, storage), p_crac, p_dc (the DC bus), p_sup_ac (support with its AC/AC loss),
+    p_ext and p_need (the grid side without a UPS). [MW]
+    """
+    site = arrays.sites[s]
+    alive = site.vm_pu >= site.v_trip_pu
+    site.p_ext_mw = 0.0
+    slope = 0.0
+    if site.ext_n > 0 and alive:
+        t = t_us % site.ext_period_us if site.ext_period_us > 0 else t_us
+        site.p_ext_mw, slope = interpolate(arrays.points, site.ext_first, site.ext_n, float(t))
+    site.p_ai_mw = 0.0
+    site.p_equip_mw = 0.0
+    if site.up == 1:
+        site.p_ai_mw = max(0.0, p_ai_mw + site.ext_e_s * slope * 1e6)  # E of Eq. 7; the table runs in us
+        site.p_equip_mw = site.p_ai_mw + site.p_other_mw + site.p_network_mw + site.p_storage_mw
+    if site.heat_mw < 0.0:
+        site.heat_mw = site.p_equip_mw  # the site was running like this before the start
+    site.p_crac_mw = site.crac_per_heat * site.heat_mw if site.up == 1 else 0.0
+    site.p_dc_mw = site.p_equip_mw + site.p_crac_mw + p_standby_mw
+    site.p_sup_mw = 0.0
+    site.p_sup_ac_mw = 0.0
+    if alive:
+        site.p_sup_mw = site.p_fixed_mw + site.cooling_per_heat * site.heat_mw
+        site.p_sup_ac_mw = converter_input(site.p_sup_mw, site.sup_a0, site.sup_a1, site.sup_a2)
+    site.p_need_mw = grid_side(site, site.p_dc_mw)
+
+
+@njit
+def grid_side(site, p_dc_mw):
+    """Power from the feeder while the rectifier gives p_dc_mw to the DC bus. [MW]"""
+    rect_mw = converter_input(p_dc_mw, site.rect_a0, site.rect_a1, site.rect_a2) if site.connected == 1 else 0.0
+    return site.p_sup_ac_mw + rect_mw - site.p_ext_mw
+
+
+@njit
+def dc_side(site, p_grid_mw):
+    """Power the rectifier gives to the DC bus while p_grid_mw comes from the feeder; inverse of `grid_side`. [MW]"""
+    if site.connected == 0:
+        return 0.0
+    return converter_output(
+        p_grid_mw + site.p_ext_mw - site.p_sup_ac_mw, site.rect_a0, site.rect_a1, site.rect_a2
+    )
+
+
+@njit
+def request(arrays, s, p_dc_in_mw):
+    """Active and reactive power asked of the feeder while the rectifier gives p_dc_in_mw. [MW, Mvar]"""
+    site = arrays.sites[s]
+    site.p_dc_in_mw = p_dc_in_mw
+    p_mw = grid_side(site, p_dc_in_mw)
+    site.p_rect_ac_mw = p_mw + site.p_ext_mw - site.p_sup_ac_mw
+    q_mvar = reactive(
+        arrays.points, site.rect_pf_first, site.rect_pf_n, site.p_rect_ac_mw, site.rect_max_mw
+    ) + reactive(arrays.points, site.sup_pf_first, site.sup_pf_n, site.p_sup_ac_mw, site.sup_max_mw)
+    return p_mw, q_mvar
+
+
+@njit
+def receive(site, p_grid_mw):
+    """Power on the DC bus when only p_grid_mw arrives: support first, the rectifier takes the rest. [MW]"""
+    available = p_grid_mw + site.p_ext_mw
+    site.p_sup_ac_mw = min(site.p_sup_ac_mw, max(0.0, available))
+    site.p_sup_mw = converter_output(site.p_sup_ac_mw, site.sup_a0, site.sup_a1, site.sup_a2)
+    site.p_rect_ac_mw = max(0.0, available - site.p_sup_ac_mw)
+    site.p_dc_in_mw = converter_output(site.p_rect_ac_mw, site.rect_a0, site.rect_a1, site.rect_a2)
+
+
+@njit
+def close_instant(site, p_cell_mw):
+    """Totals and PUE of this instant: what is consumed without what is stored, over the equipment served. [MW, 1]"""
+    site.p_total_mw = site.p_grid_mw + site.p_ext_mw
+    equip_mw = site.p_equip_mw * served_part(site)
+    site.pue = (site.p_total_mw - p_cell_mw) / equip_mw if equip_mw > 0.0 else 0.0
+
+
+@njit
+def served_part(site):
+    """Part of the DC bus demand that is served. [1]"""
+    return 1.0 - site.p_unserved_mw / site.p_dc_mw if site.p_dc_mw > 0.0 else 1.0
+
+
+@njit
+def account(site, p_ups_mw, p_standby_mw, p_solved_mw, dt_us):
+    """Hold this instant for dt_us: energies [MWs], and the heat that cooling sees. [MW, us]"""
+    dt_s = dt_us * 1e-6
+    served = served_part(site)
+    site.e_ai += site.p_ai_mw * served * dt_s
+    site.e_equip += site.p_equip_mw * served * dt_s
+    site.e_crac += site.p_crac_mw * served * dt_s
+    site.e_standby += p_standby_mw * served * dt_s
+    site.e_sup_ac += site.p_sup_ac_mw * dt_s
+    site.e_sup += site.p_sup_mw * dt_s
+    site.e_rect_loss += (site.p_rect_ac_mw - site.p_dc_in_mw) * dt_s
+    site.e_ext += site.p_ext_mw * dt_s
+    site.e_grid += site.p_grid_mw * dt_s
+    site.e_solved += p_solved_mw * dt_s
+    site.e_unserved += site.p_unserved_mw * dt_s
+    site.e_ups_bus += p_ups_mw * dt_s
+    site.p_max_mw = max(site.p_max_mw, site.p_grid_mw)
+    site.row_total += site.p_total_mw * dt_s
+    site.row_grid += site.p_grid_mw * dt_s
+    site.row_ai += site.p_ai_mw * dt_s
+    if site.up == 0:
+        site.down_us += dt_us
+    heat_mw = site.p_equip_mw if site.up == 1 else 0.0
+    site.heat_mw = heat_mw + (site.heat_mw - heat_mw) * math.exp(-dt_us / site.cooling_tau_us)

@@ -1,0 +1,348 @@
+"""The advance loop: load -> data center -> UPS -> feeder -> log, compiled, between two scheduled events.
+
+An instant is evaluated at every tick and at every scheduled event; what it finds holds until the next one. Rows and
+integrals follow that rule, so nothing depends on how the run is cut into blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from cosim.datacenter.kernel import (
+    SiteArrays,
+    account,
+    close_instant,
+    converter_input,
+    dc_side,
+    demand,
+    grid_side,
+    receive,
+    request,
+)
+from cosim.events import (
+    LOAD_RESTORED,
+    LOAD_SHED,
+    UPS_RETURNED,
+    UPS_TRANSFERRED,
+    WINDOW_ENTERED,
+    WINDOW_LEFT,
+    emit,
+)
+from cosim.feeder.arrays import COLLAPSED, FeederArrays, P_GEN, P_LOAD, P_LOSS, P_SHUNT, P_SOURCE, Q_SOURCE
+from cosim.feeder.kernel import solve
+from cosim.feeder.kernel_flows import balance, change_bound, observe
+from cosim.jit import njit
+from cosim.load.kernel import lose_power, regain_power, step_load
+from cosim.load.state import LoadArrays
+from cosim.ups.kernel import UpsArrays, advance_storage, carry, grid_reference, mode, recharge_power, settle, smooth
+
+EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION = range(4)
+T, T_STOP, T_END, STEP, LOG_STEP, NEXT_ROW, LAST_ROW, N_INSTANT, N_SOLVE = range(9)
+SHORT_MW = 1e-9
+"""Unserved power below this is rounding. [MW]"""
+SAG_VM2 = 0.9 * 0.9
+"""IEEE 1159: a sag is below 0.9 pu. [pu^2]"""
+
+(E_SOURCE, E_LOAD, E_GEN, E_LOSS, E_SHUNT, E_PORTS, E_ROW_SOURCE, MAX_IMBALANCE, MAX_BOUND) = range(9)
+N_TOTAL = 9
+
+FEEDER_COLUMNS = 4
+SITE_COLUMNS = 18
+
+
+class ClockArrays(NamedTuple):
+    """Time and totals of the run."""
+
+    time: np.ndarray  # i8: T .. N_SOLVE [us]
+    limits: np.ndarray  # f8 (1,): max_dvm_pu
+    totals: np.ndarray  # f8 (N_TOTAL,): energies [MWs], largest imbalance [MW], largest bound used [pu]
+
+
+class LogArrays(NamedTuple):
+    """One block of log rows, and what runs between two rows."""
+
+    t_us: np.ndarray  # i8 (row,)
+    n_row: np.ndarray  # i8 (1,)
+    scalars: np.ndarray  # f8 (row, FEEDER_COLUMNS + site * SITE_COLUMNS)
+    bus_vm: np.ndarray  # f4 (row, bus)
+    bus_va: np.ndarray
+    bus_min: np.ndarray
+    bus_max: np.ndarray
+    line_p: np.ndarray  # f4 (row, line)
+    line_loading: np.ndarray
+    trafo_loading: np.ndarray
+    vm2_min: np.ndarray  # f8 (bus,): since the last row
+    vm2_max: np.ndarray
+    lowest_vm2: np.ndarray  # f8 (bus,): over the run, energized
+    sag_us: np.ndarray  # i8 (bus,): time below 0.9 pu
+    longest_us: np.ndarray  # i8 (bus,): longest such stretch
+    stretch_us: np.ndarray  # i8 (bus,): the present one
+    n_sag: np.ndarray  # i8 (bus,)
+    any_sag: np.ndarray  # i8 (1,)
+
+
+@njit
+def _watch_supply(load, dc, ups, s, t_us):
+    """Transfer, return and restart of site s, by the voltage of the last solution."""
+    site = dc.sites[s]
+    unit = ups.units[s]
+    if site.vm_pu < site.v_return_pu:
+        site.v_ok_us = -1
+    elif site.v_ok_us < 0:
+        site.v_ok_us = t_us
+    if site.connected == 1 and site.vm_pu < site.v_trip_pu:
+        site.connected = 0
+        if unit.in_service == 1:
+            emit(ups.events, ups.n_event, t_us, UPS_TRANSFERRED, s, site.vm_pu)
+    elif site.connected == 0 and site.v_ok_us >= 0 and t_us - site.v_ok_us >= site.return_delay_us:
+        site.connected = 1
+        if unit.in_service == 1:
+            unit.restoring = 1
+            emit(ups.events, ups.n_event, t_us, UPS_RETURNED, s, unit.e / unit.e_full)
+    if site.up == 0 and site.v_ok_us >= 0 and t_us - site.v_ok_us >= site.restart_us:
+        site.up = 1
+        site.short_us = -1
+        regain_power(load, s, t_us)
+        emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, load.p_const_mw[s])
+
+
+@njit
+def _ask(load, dc, ups, f, s, t_us, k_tick):
+    """What site s asks of the feeder at t_us, its UPS smoothing included."""
+    site = dc.sites[s]
+    unit = ups.units[s]
+    standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
+    demand(dc, s, load.p_ai_mw[s], standby_mw, t_us)
+    p_ups_mw = 0.0
+    if site.connected == 1 and unit.in_service == 1:
+        wish_mw = grid_side(site, site.p_dc_mw + recharge_power(unit))
+        unit.p_ref_mw = grid_reference(ups, s, wish_mw, t_us, k_tick)
+        p_ups_mw = smooth(
+            ups, s, dc_side(site, unit.p_ref_mw) - site.p_dc_mw, site.rect_max_mw - site.p_dc_mw, site.p_dc_mw, t_us
+        )
+    unit.p_mw = p_ups_mw
+    p_dc_in_mw = min(site.p_dc_mw + p_ups_mw, site.rect_max_mw) if site.connected == 1 else 0.0
+    f.port_p_mw[s], f.port_q_mvar[s] = request(dc, s, p_dc_in_mw)
+
+
+@njit
+def _receive(load, dc, ups, f, s, t_us, step_s):
+    """Settle what the feeder gave site s: storage fills the gap, or the load goes short and trips."""
+    site = dc.sites[s]
+    unit = ups.units[s]
+    site.vm_pu = f.port_vm_pu[s]
+    inside = site.vm_pu >= site.v_min_pu
+    if inside != (site.in_window == 1):
+        site.in_window = 1 if inside else 0
+        emit(ups.events, ups.n_event, t_us, WINDOW_ENTERED if inside else WINDOW_LEFT, s, site.vm_pu)
+    if inside:
+        site.p_grid_mw = f.port_p_mw[s]
+        site.q_mvar = f.port_q_mvar[s]
+    else:
+        site.p_grid_mw = f.port_p_solved_mw[s]
+        site.q_mvar = f.port_q_solved_mvar[s]
+        receive(site, site.p_grid_mw)
+    p_ups_mw = unit.p_mw
+    site.p_unserved_mw = 0.0
+    carrying = not inside or site.connected == 0
+    if carrying or site.p_dc_in_mw < site.p_dc_mw + p_ups_mw:
+        p_ups_mw = carry(ups, s, site.p_dc_in_mw - site.p_dc_mw, step_s, t_us)
+        site.p_unserved_mw = max(0.0, site.p_dc_mw + p_ups_mw - site.p_dc_in_mw)
+    settle(ups, s, p_ups_mw, carrying and p_ups_mw < 0.0)
+    close_instant(site, unit.p_cell_mw)
+    if site.p_unserved_mw <= SHORT_MW or site.up == 0:
+        site.short_us = -1
+    elif site.short_us < 0:
+        site.short_us = t_us
+    elif t_us - site.short_us >= site.hold_up_us:
+        emit(ups.events, ups.n_event, t_us, LOAD_SHED, s, site.p_equip_mw)
+        site.up = 0
+        site.short_us = -1
+        site.v_ok_us = -1
+        lose_power(load, s, t_us)
+
+
+@njit
+def _evaluate(clock, load, dc, ups, f, log, t_us):
+    """Everything at one instant. Returns the feeder's status."""
+    step_us = clock.time[STEP]
+    n_site = dc.sites.size
+    for s in range(n_site):
+        _watch_supply(load, dc, ups, s, t_us)
+    step_load(load, t_us)
+    must_solve = False
+    for s in range(n_site):
+        _ask(load, dc, ups, f, s, t_us, t_us // step_us)
+        must_solve |= dc.sites[s].in_window == 0 and dc.sites[s].vm_pu > 0.0
+    clock.time[N_INSTANT] += 1
+    bound = change_bound(f)
+    if must_solve or not bound <= clock.limits[0]:
+        status = solve(f)
+        if status == COLLAPSED:
+            return status
+        balance(f)
+        clock.time[N_SOLVE] += 1
+        _watch_balance(clock, f, n_site)
+        _watch_voltages(f, log)
+    else:
+        clock.totals[MAX_BOUND] = max(clock.totals[MAX_BOUND], bound)
+    step_s = step_us * 1e-6
+    for s in range(n_site):
+        _receive(load, dc, ups, f, s, t_us, step_s)
+    return 0
+
+
+@njit
+def _watch_balance(clock, f, n_site):
+    """Largest power that the solved injections and the branch losses leave over."""
+    gap_mw = f.totals[P_SOURCE] + f.totals[P_GEN] - f.totals[P_LOAD] - f.totals[P_LOSS] - f.totals[P_SHUNT]
+    for s in range(n_site):
+        gap_mw -= f.port_p_solved_mw[s]
+    clock.totals[MAX_IMBALANCE] = max(clock.totals[MAX_IMBALANCE], abs(gap_mw))
+
+
+@njit
+def _watch_voltages(f, log):
+    """Extremes of every bus since the last row and over the run."""
+    log.any_sag[0] = 0
+    for b in range(log.vm2_min.size):
+        node = f.bus_node[b]
+        vm2 = f.vm2[node] if node >= 0 else 0.0
+        log.vm2_min[b] = min(log.vm2_min[b], vm2)
+        log.vm2_max[b] = max(log.vm2_max[b], vm2)
+        log.lowest_vm2[b] = min(log.lowest_vm2[b], vm2)
+        if vm2 < SAG_VM2:
+            log.any_sag[0] = 1
+            if log.stretch_us[b] == 0:
+                log.n_sag[b] += 1
+                log.stretch_us[b] = 1
+        elif log.stretch_us[b] > 0:
+            log.stretch_us[b] = 0
+
+
+@njit
+def _hold(clock, dc, ups, f, log, t_us, dt_us):
+    """Let what was found at t_us hold for dt_us: energies, storage, cooling, time in sag."""
+    dt_s = dt_us * 1e-6
+    totals = clock.totals
+    k_tick = t_us // clock.time[STEP]
+    on_tick = t_us % clock.time[STEP] == 0
+    totals[E_SOURCE] += f.totals[P_SOURCE] * dt_s
+    totals[E_ROW_SOURCE] += f.totals[P_SOURCE] * dt_s
+    totals[E_LOAD] += f.totals[P_LOAD] * dt_s
+    totals[E_GEN] += f.totals[P_GEN] * dt_s
+    totals[E_LOSS] += f.totals[P_LOSS] * dt_s
+    totals[E_SHUNT] += f.totals[P_SHUNT] * dt_s
+    for s in range(dc.sites.size):
+        site = dc.sites[s]
+        unit = ups.units[s]
+        standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
+        totals[E_PORTS] += f.port_p_solved_mw[s] * dt_s
+        account(site, unit.p_mw, standby_mw, f.port_p_solved_mw[s], dt_us)
+        if unit.present == 1:
+            advance_storage(ups, s, site.p_grid_mw, t_us, dt_us, k_tick, on_tick)
+    if log.any_sag[0] == 1:
+        for b in range(log.stretch_us.size):
+            if log.stretch_us[b] > 0:
+                log.stretch_us[b] += dt_us
+                log.sag_us[b] += dt_us
+                log.longest_us[b] = max(log.longest_us[b], log.stretch_us[b] - 1)
+
+
+@njit
+def _write_row(clock, dc, ups, f, log, t_us):
+    """One row of the log: values at t_us, extremes and means since the last row. Never solves."""
+    r = log.n_row[0]
+    log.t_us[r] = t_us
+    observe(f, log.bus_vm[r], log.bus_va[r], log.line_p[r], log.line_loading[r], log.trafo_loading[r])
+    for b in range(log.vm2_min.size):
+        node = f.bus_node[b]
+        vm2 = f.vm2[node] if node >= 0 else 0.0
+        log.bus_min[r, b] = math.sqrt(min(log.vm2_min[b], vm2))
+        log.bus_max[r, b] = math.sqrt(max(log.vm2_max[b], vm2))
+        log.vm2_min[b] = vm2
+        log.vm2_max[b] = vm2
+    span_s = (t_us - clock.time[LAST_ROW]) * 1e-6
+    row = log.scalars[r]
+    row[0] = f.totals[P_SOURCE]
+    row[1] = f.totals[Q_SOURCE]
+    row[2] = clock.totals[E_ROW_SOURCE] / span_s if span_s > 0.0 else row[0]
+    row[3] = f.totals[P_LOSS]
+    for s in range(dc.sites.size):
+        _write_site(dc.sites[s], ups.units[s], row[FEEDER_COLUMNS + s * SITE_COLUMNS :], span_s)
+    clock.totals[E_ROW_SOURCE] = 0.0
+    clock.time[LAST_ROW] = t_us
+    clock.time[NEXT_ROW] = t_us + clock.time[LOG_STEP]
+    log.n_row[0] = r + 1
+
+
+@njit
+def _write_site(site, unit, row, span_s):
+    """Columns of one data center and its UPS, in the order of `cosim.engine.columns`."""
+    row[0] = site.p_ai_mw
+    row[1] = site.p_equip_mw
+    row[2] = site.p_sup_ac_mw
+    row[3] = site.p_total_mw
+    row[4] = site.p_grid_mw
+    row[5] = site.p_need_mw
+    row[6] = site.q_mvar
+    row[7] = site.p_ext_mw
+    row[8] = site.p_unserved_mw
+    row[9] = site.pue
+    row[10] = site.row_total / span_s if span_s > 0.0 else site.p_total_mw
+    row[11] = site.row_grid / span_s if span_s > 0.0 else site.p_grid_mw
+    row[12] = site.row_ai / span_s if span_s > 0.0 else site.p_ai_mw
+    row[13] = site.vm_pu
+    row[14] = unit.p_mw
+    row[15] = unit.e / unit.e_full if unit.e_full > 0.0 else 0.0
+    row[16] = mode(unit)
+    row[17] = unit.excess_mw
+    site.row_total = 0.0
+    site.row_grid = 0.0
+    site.row_ai = 0.0
+
+
+@njit
+def advance(clock, load, dc, ups, f, log):
+    """Step from clock T until T_STOP, a full block, the end, or no solution.
+
+    Parameters
+    ----------
+    clock : ClockArrays
+    load : LoadArrays
+    dc : SiteArrays
+    ups : UpsArrays
+    f : FeederArrays
+        Port s is the site s.
+    log : LogArrays
+
+    Returns
+    -------
+    int
+        EVENT_DUE, BLOCK_FULL, DONE or NO_SOLUTION. T stands at an instant not yet evaluated, except after DONE.
+    """
+    time = clock.time
+    while True:
+        t_us = time[T]
+        if _evaluate(clock, load, dc, ups, f, log, t_us) == COLLAPSED:
+            return NO_SOLUTION
+        if t_us >= time[NEXT_ROW]:
+            _write_row(clock, dc, ups, f, log, t_us)
+        if t_us >= time[T_END]:
+            return DONE
+        next_us = min((t_us // time[STEP] + 1) * time[STEP], time[T_STOP])
+        _hold(clock, dc, ups, f, log, t_us, next_us - t_us)
+        time[T] = next_us
+        if next_us >= time[T_STOP]:
+            return EVENT_DUE
+        if log.n_row[0] == log.t_us.size or load.n_event[0] > load.events.size // 2:
+            return BLOCK_FULL
+
+
+__all__ = [
+    "BLOCK_FULL", "DONE", "EVENT_DUE", "NO_SOLUTION", "ClockArrays", "FeederArrays", "LoadArrays", "LogArrays",
+    "SiteArrays", "UpsArrays", "advance", "converter_input",
+]  # fmt: skip

@@ -1,0 +1,104 @@
+"""What the log holds: every column of a row, its place in the kernel's block, its unit and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.engine.advance import FEEDER_COLUMNS, SITE_COLUMNS, LogArrays
+
+_FEEDER = (
+    ("source/p_mw", "MW", "Power of the source, into the feeder"),
+    ("source/q_mvar", "Mvar", "Reactive power of the source, into the feeder"),
+    ("source/p_mean_mw", "MW", "Mean of source/p_mw since the last row"),
+    ("feeder/p_loss_mw", "MW", "Losses of lines and transformers"),
+)
+_SITE = (
+    ("datacenter/{}/p_ai_mw", "MW", "AI workload, P_AI of Eq. 5 with its dynamics"),
+    ("datacenter/{}/p_it_mw", "MW", "IT equipment: servers, network gear, storage"),
+    ("datacenter/{}/p_support_mw", "MW", "Supporting infrastructure at the AC bus (Eq. 3)"),
+    ("datacenter/{}/p_total_mw", "MW", "Grid plus external power (Eq. 1), UPS included"),
+    ("datacenter/{}/p_grid_mw", "MW", "Power from the feeder, UPS included"),
+    ("datacenter/{}/p_need_mw", "MW", "Power from the feeder if the UPS did nothing"),
+    ("datacenter/{}/q_mvar", "Mvar", "Reactive power from the feeder"),
+    ("datacenter/{}/p_external_mw", "MW", "External sources (Eq. 1)"),
+    ("datacenter/{}/p_unserved_mw", "MW", "DC bus demand that nothing serves"),
+    ("datacenter/{}/pue", "1", "Power usage effectiveness, stored power not counted"),
+    ("datacenter/{}/p_total_mean_mw", "MW", "Mean of p_total_mw since the last row"),
+    ("datacenter/{}/p_grid_mean_mw", "MW", "Mean of p_grid_mw since the last row"),
+    ("datacenter/{}/p_ai_mean_mw", "MW", "Mean of p_ai_mw since the last row"),
+    ("datacenter/{}/vm_pu", "pu", "Voltage at its bus"),
+    ("ups/{}/p_mw", "MW", "Power at the DC bus, charging positive"),
+    ("ups/{}/soc", "1", "State of charge"),
+    ("ups/{}/mode", "1", "0 idle, 1 smoothing, 2 carrying, 3 out of service, 4 empty"),
+    ("ups/{}/p_excess_mw", "MW", "What the UPS could not smooth"),
+)
+assert len(_FEEDER) == FEEDER_COLUMNS
+assert len(_SITE) == SITE_COLUMNS
+_ELEMENTS = (
+    ("bus/vm_pu", "bus_vm", "pu", "Voltage"),
+    ("bus/va_degree", "bus_va", "degree", "Voltage angle"),
+    ("bus/vm_min_pu", "bus_min", "pu", "Lowest voltage since the last row, at full step"),
+    ("bus/vm_max_pu", "bus_max", "pu", "Highest voltage since the last row, at full step"),
+    ("line/p_mw", "line_p", "MW", "Power into the line at its from bus"),
+    ("line/loading_percent", "line_loading", "percent", "Current over rating"),
+    ("trafo/loading_percent", "trafo_loading", "percent", "Current over rating, the worst winding"),
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One dataset of the log and where its rows come from."""
+
+    path: str
+    unit: str
+    description: str
+    names: tuple[str, ...] | None
+    """Elements of a (time, element) dataset; None for one value a row."""
+    source: str
+    """Field of `LogArrays`."""
+    index: NDArray[np.int64] | int
+    """Column, or columns, of that field."""
+
+    def rows(self, log: LogArrays, n: int) -> NDArray[np.generic]:
+        """First n rows of this column."""
+        block: NDArray[np.generic] = getattr(log, self.source)[:n]
+        return block[:, self.index]
+
+
+def log_columns(
+    sites: Sequence[str],
+    with_ups: Sequence[str],
+    elements: Mapping[str, Sequence[str]],
+    wanted: Mapping[str, Sequence[str] | None],
+) -> list[Column]:
+    """Every column of the log.
+
+    Parameters
+    ----------
+    sites, with_ups : sequence of str
+        Data centers in kernel order, and those that have a UPS.
+    elements : mapping
+        Names of all `bus`, `line` and `trafo` in kernel order.
+    wanted : mapping
+        Names to log of each; None for all.
+    """
+    columns = [Column(path, unit, text, None, "scalars", i) for i, (path, unit, text) in enumerate(_FEEDER)]
+    for s, site in enumerate(sites):
+        for i, (path, unit, text) in enumerate(_SITE):
+            if path.startswith("ups/") and site not in with_ups:
+                continue
+            place = FEEDER_COLUMNS + s * SITE_COLUMNS + i
+            columns.append(Column(path.format(site), unit, text, None, "scalars", place))
+    for path, field, unit, text in _ELEMENTS:
+        kind = path.split("/")[0]
+        names = list(elements[kind])
+        chosen = wanted.get(kind)
+        pick = range(len(names)) if chosen is None else [names.index(name) for name in chosen]
+        if pick:
+            picked = tuple(names[i] for i in pick)
+            columns.append(Column(path, unit, text, picked, field, np.array(pick, np.int64)))
+    return columns

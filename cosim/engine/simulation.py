@@ -1,0 +1,255 @@
+"""One run: parts, clock and queue; `blocks` steps them and hands out the log as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.datacenter.build import build_sites
+from cosim.engine import advance as adv
+from cosim.engine.checkpoint import restore_arrays, store_arrays
+from cosim.engine.columns import Column, log_columns
+from cosim.engine.controller import Controller, View
+from cosim.engine.handlers import apply_event
+from cosim.engine.queue import EventQueue
+from cosim.errors import InputError, Problem
+from cosim.events import KINDS
+from cosim.feeder.compile import CompiledFeeder
+from cosim.feeder.feeder import Feeder
+from cosim.load.build import LoadBuilder
+from cosim.scenario.schema import Scenario
+from cosim.units import US_PER_S, to_us
+from cosim.ups.build import build_ups
+
+BLOCK_ROWS = 1024
+"""Rows of one block of the log."""
+MAX_TICKS = 1_000_000
+"""Ticks of one block, so that progress shows and Ctrl-C is heard even where rows are far apart."""
+
+
+@dataclass
+class Block:
+    """What one stretch of the run gave: rows (views, valid until the next block) and events."""
+
+    t_us: NDArray[np.int64]
+    columns: dict[str, NDArray[np.generic]]
+    events: list[tuple[int, str, str, float, str]]
+    """Time [us], kind, element, value, detail."""
+    now_us: int
+
+
+class Simulation:
+    """All parts of one scenario, ready to step.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    feeder : Feeder
+    folder : Path
+        Where relative file names of the scenario start.
+    controllers : sequence of Controller
+        Objects whose `on_tick` is called every `period_s`.
+
+    Raises
+    ------
+    InputError
+        A trace that cannot be read, parameters no load or converter can have, a bus the feeder lacks.
+    """
+
+    def __init__(
+        self, scenario: Scenario, feeder: Feeder, folder: Path, controllers: Sequence[Controller] = ()
+    ) -> None:
+        self.scenario = scenario
+        self.sites = list(scenario.datacenters)
+        self.step_us = to_us(scenario.time.step_s)
+        self.end_us = to_us(scenario.time.duration_s)
+        self.controllers = list(controllers)
+        centers = scenario.datacenters
+        builder = LoadBuilder(
+            {name: dc.load for name, dc in centers.items()}, step_us=self.step_us, seed=scenario.seed, folder=folder
+        )
+        self.load, self.book = builder.build()
+        self.job_names = [f"{site}/{job}" for site, job in builder.names]
+        self.ups = build_ups(
+            {name: dc.ups for name, dc in centers.items()},
+            step_us=self.step_us,
+            events=self.load.events,
+            n_event=self.load.n_event,
+        )
+        self.dc = build_sites(
+            {name: dc.facility for name, dc in centers.items()},
+            builder.most_mw(),
+            {name: dc.ups.p_standby_mw if dc.ups else 0.0 for name, dc in centers.items()},
+        )
+        self.compiled: CompiledFeeder = feeder.compile(
+            [dc.bus for dc in centers.values()], scenario.feeder, scenario.source
+        )
+        for s, dc in enumerate(centers.values()):
+            self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
+        self.clock = _new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, scenario.feeder.max_dvm_pu)
+        self.log = _new_log(self.compiled, len(self.sites))
+        self.queue = EventQueue()
+        self.events: list[tuple[int, str, str, float, str]] = []
+        self._schedule()
+
+    def _schedule(self) -> None:
+        for event in self.scenario.events:
+            entry = event.model_dump()
+            self.queue.push(to_us(entry.pop("at_s")), entry)
+        for i, controller in enumerate(self.controllers):
+            self.queue.push(to_us(controller.period_s), {"kind": "controller", "index": i})
+
+    @property
+    def columns(self) -> list[Column]:
+        """Columns of the log, in order."""
+        elements = {
+            "bus": self.compiled.bus_names,
+            "line": self.compiled.line_names,
+            "trafo": self.compiled.trafo_names,
+        }
+        log = self.scenario.log
+        wanted = {
+            "bus": None if log.nodes == "all" else list(log.nodes),
+            "line": None if log.lines == "all" else list(log.lines),
+        }
+        with_ups = [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
+        return log_columns(self.sites, with_ups, elements, wanted)
+
+    @property
+    def now_us(self) -> int:
+        """Simulated time. [us]"""
+        return int(self.clock.time[adv.T])
+
+    @property
+    def view(self) -> View:
+        """What a controller may look at."""
+        return View(self.sites, self.job_names, self.load, self.dc, self.ups, self.compiled)
+
+    def emit(self, kind: str, element: str, value: float = 0.0, detail: str = "") -> None:
+        """Note an event at the present time."""
+        self.events.append((self.now_us, kind, element, float(value), detail))
+
+    def blocks(self, max_block_s: float | None = None) -> Iterator[Block]:
+        """Run to the end, a block at a time.
+
+        Parameters
+        ----------
+        max_block_s : float, optional
+            Longest simulated time of a block; results do not depend on it. [s]
+
+        Yields
+        ------
+        Block
+            Ends early behind a `collapsed` event where no solution exists.
+        """
+        columns = self.columns
+        while True:
+            self._work_off_events()
+            self.book.turn_to(self.now_us)
+            self.clock.time[adv.T_STOP] = self._block_end(max_block_s)
+            reason = adv.advance(self.clock, self.load, self.dc, self.ups, self.compiled.arrays, self.log)
+            self._drain_ring()
+            if reason == adv.NO_SOLUTION:
+                self._report_collapse()
+            n = int(self.log.n_row[0])
+            rows = {column.path: column.rows(self.log, n) for column in columns}
+            events, self.events = self.events, []
+            self.log.n_row[0] = 0
+            yield Block(self.log.t_us[:n], rows, events, self.now_us)
+            if reason in (adv.DONE, adv.NO_SOLUTION):
+                return
+
+    def _block_end(self, max_block_s: float | None) -> int:
+        now = self.now_us
+        longest = min(MAX_TICKS * self.step_us, self.book.max_block_us)
+        if max_block_s is not None:
+            longest = min(longest, max(self.step_us, to_us(max_block_s)))
+        on_tick = (now + max(longest, self.step_us)) // self.step_us * self.step_us
+        return min(self.queue.next_us(self.end_us), on_tick, self.end_us)
+
+    def _work_off_events(self) -> None:
+        while (event := self.queue.pop_due(self.now_us)) is not None:
+            if event["kind"] == "controller":
+                self._call_controller(event["index"])
+            else:
+                apply_event(self, event)
+
+    def _call_controller(self, index: int) -> None:
+        controller = self.controllers[index]
+        for action in controller.on_tick(self.view, self.now_us / US_PER_S) or ():
+            apply_event(self, dict(action))
+        self.queue.push(self.now_us + to_us(controller.period_s), {"kind": "controller", "index": index})
+
+    def _drain_ring(self) -> None:
+        for t_us, kind, element, value in self.load.events[: self.load.n_event[0]].tolist():
+            name = KINDS[kind]
+            owner = self.job_names[element] if name.startswith("job_") else self.sites[element]
+            self.events.append((t_us, name, owner, value, ""))
+        self.load.n_event[0] = 0
+
+    def _report_collapse(self) -> None:
+        fraction, p_mw = self.compiled.arrays.last_solvable[:2]
+        asked = float(self.compiled.arrays.port_p_mw.sum())
+        self.emit("collapsed", "feeder", p_mw, f"asked {asked:.4g} MW; last solvable {p_mw:.4g} MW ({fraction:.1%})")
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything a run needs to go on with identical bits."""
+        stored = store_arrays(load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
+        stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
+        stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
+        for i, controller in enumerate(self.controllers):
+            stored[f"controller/{i}"] = np.frombuffer(controller.state(), np.uint8)
+        return stored
+
+    def restore(self, stored: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `state` gave, in a simulation built from the same scenario."""
+        for i, controller in enumerate(self.controllers):
+            if not hasattr(controller, "restore"):
+                raise InputError(
+                    Problem("has no state() and restore(), so this run cannot be resumed", path=f"controllers.{i}")
+                )
+            controller.restore(stored[f"controller/{i}"].tobytes())
+        restore_arrays(stored, load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
+        prefix = "feeder/"
+        self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
+        self.queue.restore(stored["queue"].tobytes().decode())
+
+
+def _new_clock(step_us: int, log_step_us: int, end_us: int, max_dvm_pu: float) -> adv.ClockArrays:
+    time = np.zeros(9, np.int64)
+    time[adv.STEP], time[adv.LOG_STEP], time[adv.T_END] = step_us, log_step_us, end_us
+    return adv.ClockArrays(time=time, limits=np.array([max_dvm_pu]), totals=np.zeros(adv.N_TOTAL))
+
+
+def _new_log(compiled: CompiledFeeder, n_site: int) -> adv.LogArrays:
+    n_bus, n_line, n_trafo = len(compiled.bus_names), len(compiled.line_names), len(compiled.trafo_names)
+    rows = BLOCK_ROWS
+
+    def block(width: int) -> NDArray[np.float32]:
+        return np.zeros((rows, width), np.float32)
+
+    return adv.LogArrays(
+        t_us=np.zeros(rows, np.int64),
+        n_row=np.zeros(1, np.int64),
+        scalars=np.zeros((rows, adv.FEEDER_COLUMNS + n_site * adv.SITE_COLUMNS)),
+        bus_vm=block(n_bus),
+        bus_va=block(n_bus),
+        bus_min=block(n_bus),
+        bus_max=block(n_bus),
+        line_p=block(n_line),
+        line_loading=block(n_line),
+        trafo_loading=block(n_trafo),
+        vm2_min=np.full(n_bus, np.inf),
+        vm2_max=np.zeros(n_bus),
+        lowest_vm2=np.full(n_bus, np.inf),
+        sag_us=np.zeros(n_bus, np.int64),
+        longest_us=np.zeros(n_bus, np.int64),
+        stretch_us=np.zeros(n_bus, np.int64),
+        n_sag=np.zeros(n_bus, np.int64),
+        any_sag=np.zeros(1, np.int64),
+    )

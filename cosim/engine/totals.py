@@ -1,0 +1,130 @@
+"""Totals of a run, accumulated at full step: energies, how exactly they close, extremes by bus."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from cosim.engine import advance as adv
+from cosim.units import US_PER_S
+
+if TYPE_CHECKING:
+    from cosim.engine.simulation import Simulation
+
+_MWS_PER_MWH = 3600.0
+
+
+def run_totals(sim: Simulation) -> dict[str, float]:
+    """Totals of a run so far, by path under `/metrics`; energies in MWh.
+
+    The feeder balance is source + generation = loads + shunts + losses + data centers, on the solved injections with
+    losses summed over the branches. The facility balance is grid + external = equipment + CRAC + standby + support
+    + conversion losses + UPS. `e_between_solves_mwh` is what change-driven solving left between the two.
+    """
+    out: dict[str, float] = {}
+    t = sim.clock.totals
+    energy = {
+        "e_source_mwh": t[adv.E_SOURCE],
+        "e_generation_mwh": t[adv.E_GEN],
+        "e_load_mwh": t[adv.E_LOAD],
+        "e_shunt_mwh": t[adv.E_SHUNT],
+        "e_loss_mwh": t[adv.E_LOSS],
+        "e_datacenters_mwh": t[adv.E_PORTS],
+    }
+    out |= {f"energy/{name}": float(value) / _MWS_PER_MWH for name, value in energy.items()}
+    given = t[adv.E_SOURCE] + t[adv.E_GEN]
+    taken = t[adv.E_LOAD] + t[adv.E_SHUNT] + t[adv.E_LOSS] + t[adv.E_PORTS]
+    out["energy/feeder_balance_relative"] = _relative(given - taken, abs(t[adv.E_SOURCE]) + abs(t[adv.E_GEN]))
+    whole_gap, stored_all, ext_all = given - taken, 0.0, 0.0
+    for name, site, unit in zip(sim.sites, sim.dc.sites, sim.ups.units, strict=True):
+        totals, gap, stored = _site_totals(site, unit)
+        out |= {f"datacenter/{name}/{key}": value for key, value in totals.items()}
+        if unit["present"]:
+            out |= {f"ups/{name}/{key}": value for key, value in _ups_totals(unit).items()}
+        whole_gap += gap
+        stored_all += stored
+        ext_all += float(site["e_ext"])
+    out["energy/e_stored_mwh"] = stored_all / _MWS_PER_MWH
+    out["energy/balance_relative"] = _relative(whole_gap, abs(given) + abs(ext_all))
+    out["solver/n_instant"] = float(sim.clock.time[adv.N_INSTANT])
+    out["solver/n_solve"] = float(sim.clock.time[adv.N_SOLVE])
+    out["solver/max_imbalance_mw"] = float(t[adv.MAX_IMBALANCE])
+    out["solver/max_dvm_pu"] = float(sim.clock.limits[0])
+    out["solver/largest_bound_pu"] = float(t[adv.MAX_BOUND])
+    out |= _bus_totals(sim)
+    for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
+        out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S
+        out[f"job/{name}/lost_s"] = float(job["lost_us"]) / US_PER_S
+        for way in ("up", "down"):
+            edge = job[way]
+            if edge["omega"] > 0:  # of a lasting step; Eq. 9 with the lag: C - 2 zeta / omega_n
+                c_s = edge["k1"] + 2 * edge["zeta"] * (1 - edge["k0"]) / edge["omega"]
+                shift_s = c_s - 2 * edge["zeta"] / edge["omega"] - edge["tau_s"]
+                out[f"job/{name}/{way}_step_energy_shift_s"] = float(shift_s)
+    return out
+
+
+def _relative(gap: float, whole: float) -> float:
+    return float(gap / whole) if whole > 0 else float(gap)
+
+
+def _site_totals(site: Any, unit: Any) -> tuple[dict[str, float], float, float]:
+    """Energies of one data center [MWh], the gap of its balance and what its UPS stored [MWs]."""
+    used = site["e_equip"] + site["e_crac"] + site["e_standby"] + site["e_sup_ac"] + site["e_rect_loss"]
+    stored = float(unit["e"] - unit["e_init"])
+    # what the UPS took from the bus is stored or lost, by its own books
+    gap = site["e_grid"] + site["e_ext"] - used - (stored + unit["e_loss"])
+    energies = {
+        "e_total_mwh": site["e_grid"] + site["e_ext"],
+        "e_grid_mwh": site["e_grid"],
+        "e_external_mwh": site["e_ext"],
+        "e_ai_mwh": site["e_ai"],
+        "e_it_mwh": site["e_equip"],
+        "e_crac_mwh": site["e_crac"],
+        "e_ups_standby_mwh": site["e_standby"],
+        "e_support_mwh": site["e_sup"],
+        "e_support_loss_mwh": site["e_sup_ac"] - site["e_sup"],
+        "e_rectifier_loss_mwh": site["e_rect_loss"],
+        "e_unserved_mwh": site["e_unserved"],
+        "e_between_solves_mwh": site["e_grid"] - site["e_solved"],
+    }
+    out = {name: float(value) / _MWS_PER_MWH for name, value in energies.items()}
+    consumed = site["e_grid"] + site["e_ext"] - stored
+    out["pue"] = float(consumed / site["e_equip"]) if site["e_equip"] > 0 else 0.0
+    out["p_max_mw"] = float(site["p_max_mw"])
+    out["down_s"] = float(site["down_us"]) / US_PER_S
+    out["balance_relative"] = _relative(float(gap), float(abs(site["e_grid"]) + abs(site["e_ext"])))
+    return out, float(gap), stored
+
+
+def _ups_totals(unit: Any) -> dict[str, float]:
+    full = float(unit["e_full"])
+    return {
+        "e_charged_mwh": float(unit["e_charged"]) / _MWS_PER_MWH,
+        "e_discharged_mwh": float(unit["e_discharged"]) / _MWS_PER_MWH,
+        "e_loss_mwh": float(unit["e_loss"]) / _MWS_PER_MWH,
+        "e_stored_mwh": float(unit["e"] - unit["e_init"]) / _MWS_PER_MWH,
+        "soc_min": float(unit["e_lowest"]) / full,
+        "soc_max": float(unit["e_highest"]) / full,
+        "soc_end": float(unit["e"]) / full,
+        "engaged_s": float(unit["engaged_us"]) / US_PER_S,
+        "saturated_s": float(unit["saturated_us"]) / US_PER_S,
+        "carrying_s": float(unit["carrying_us"]) / US_PER_S,
+        "n_engaged": float(unit["n_engaged"]),
+        "n_carried": float(unit["n_carried"]),
+        "max_excess_mw": float(unit["max_excess_mw"]),
+    }
+
+
+def _bus_totals(sim: Simulation) -> dict[str, float]:
+    """Lowest voltage and time in sag (below 0.9 pu) of every bus, at full step."""
+    out = {}
+    log = sim.log
+    for b, bus in enumerate(sim.compiled.bus_names):
+        key = bus.replace("/", "_")
+        lowest = log.lowest_vm2[b]
+        out[f"bus/{key}/lowest_vm_pu"] = math.sqrt(lowest) if math.isfinite(lowest) else 0.0
+        out[f"bus/{key}/sag_s"] = float(log.sag_us[b]) / US_PER_S
+        out[f"bus/{key}/longest_sag_s"] = float(log.longest_us[b]) / US_PER_S
+        out[f"bus/{key}/n_sag"] = float(log.n_sag[b])
+    return out
