@@ -19,7 +19,7 @@ from cosim.units import S_PER_H
 POWERS = ("ai", "it", "total", "grid", "need")
 """Powers of a data center: `/datacenter/<name>/p_<power>_mw`."""
 RAMPED = ("ai", "need", "grid")
-"""Those whose rates of change are taken."""
+"""Those whose rates of change and swings are taken."""
 _SPELLS = {
     "engaged": ("ups_engaged", "ups_released"),
     "saturated": ("ups_saturated", "ups_recovered"),
@@ -35,6 +35,8 @@ class DataCenter:
     """By power: ai, it, total, grid, need."""
     ramp: dict[str, dict[float, Ramp]]
     """By power, then by window width. [s]"""
+    swing: dict[str, Swing]
+    """By power. [MW]"""
     rating: FleetRating | None
     """Ratings of the accelerators; None where the scenario gives none."""
     gpu_utilization: float | None
@@ -209,16 +211,20 @@ class _Span:
 def _datacenter(span: _Span, name: str) -> DataCenter:
     power: dict[str, Power] = {}
     ramp: dict[str, dict[float, Ramp]] = {}
+    swing: dict[str, Swing] = {}
     for kind in POWERS:
         level, ramps = span.power(f"datacenter/{name}/p_{kind}", ramped=kind in RAMPED)
         if level is not None:
             power[kind] = level
             ramp |= {kind: ramps} if ramps else {}
+        moved = span.swing(f"datacenter/{name}/p_{kind}_mw", 1) if kind in RAMPED else None
+        swing |= {kind: moved} if moved else {}
     log = span.log
     rating = fleet_rating(log.scenario, name)
     return DataCenter(
         power=power,
         ramp=ramp,
+        swing=swing,
         rating=rating,
         gpu_utilization=_utilization(log, name, rating),
         e_unserved_mwh=_energy(log, f"datacenter/{name}/p_unserved_mw") or 0.0,

@@ -35,6 +35,10 @@ class Log(Protocol):
         """The resolved scenario."""
 
     @property
+    def scenario_yaml(self) -> str:
+        """The same as YAML text."""
+
+    @property
     def t_s(self) -> Floats:
         """Time of each row. [s]"""
 

@@ -181,6 +181,7 @@ def _datacenter(part: DataCenter, with_ups: bool) -> dict[str, Any]:
         "e_unserved_mwh": part.e_unserved_mwh,
         "e_external_mwh": part.e_external_mwh,
         "power": {kind: power.summary() for kind, power in part.power.items()},
+        "swing": {kind: _one_swing(swing, 0) for kind, swing in part.swing.items()},
         "ramp": {kind: _ramps(ramps) for kind, ramps in part.ramp.items()},
     }
     if with_ups and {"need", "grid"} <= set(part.ramp):

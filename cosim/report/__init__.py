@@ -1,0 +1,1 @@
+"""Tables and pictures of finished, running or killed runs, from their log and its metrics."""

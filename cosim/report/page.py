@@ -1,0 +1,170 @@
+"""One self-contained HTML page about one run or several, zoomable down to the rows of the log."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cosim.errors import EnvironmentFailure
+from cosim.metrics import analyse, summarize
+from cosim.metrics.log import Log
+from cosim.report import tables
+from cosim.report.payload import COLORS, MAX_EVENT, Run, labels, payload
+from cosim.report.words import Finding, findings, status_note
+
+
+def write_report(results: Sequence[Log], out: Path) -> None:
+    """Write a page that overlays the given runs.
+
+    The page needs no network: it holds the plotting library (4.8 MB) once and the curves as 16 bit
+    numbers, every row of the log as long as all curves have at most 7 million values together and
+    the extremes of buckets of rows beyond that, so it stays below 25 MB. Its script draws as many
+    extremes as the picture has pixels and takes finer ones whenever the view changes. The address
+    may name a view: `page.html#t=100,120`.
+
+    Parameters
+    ----------
+    results : sequence of Log
+        Results, finished or not, e.g. from `cosim.open_result`. The first is the reference of the
+        differences.
+    out : Path
+        File to write; it appears whole or not at all.
+
+    Raises
+    ------
+    EnvironmentFailure
+        If the file cannot be written or the plotting library is not installed.
+    """
+    names = [_file_name(log) for log in results]
+    shown = labels(list(results), names)
+    runs = []
+    for i, log in enumerate(results):
+        found = analyse(log)
+        runs.append(Run(log, found, summarize(log, found), shown[i], COLORS[i % len(COLORS)]))
+    _write_whole(out, page_html(runs))
+
+
+def page_html(runs: list[Run]) -> str:
+    """The whole page."""
+    data = payload(runs)
+    title = " vs ".join(run.label for run in runs)
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return "".join(
+        [
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)}</title><style>{_asset('page.css')}</style></head><body>",
+            _head(runs, title),
+            _body(runs, data),
+            f'<script type="application/json" id="data">{text}</script>',
+            f"<script>{_plotting_library()}</script><script>{_asset('page.js')}</script>",
+            "</body></html>\n",
+        ]
+    )
+
+
+def _head(runs: list[Run], title: str) -> str:
+    parts = [f"<h1>{escape(title)}</h1>"]
+    for text in dict.fromkeys(str(run.log.scenario.get("description") or "") for run in runs):
+        if text:
+            parts.append(f'<p class="about">{escape(text)}</p>')
+    for run in runs:
+        note = status_note(run.log, run.found)
+        if note:
+            parts.append(f'<p class="warn"><b>{escape(run.label)}: {escape(run.log.status)}.</b> {escape(note)}</p>')
+    for run in runs:
+        items = "".join(_item(finding, run) for finding in findings(run.log, run.found))
+        if not items:
+            continue
+        if len(runs) > 1:
+            parts.append(f'<p><span class="run" style="background:{run.color}"></span><b>{escape(run.label)}</b></p>')
+        parts.append(f'<ul class="findings">{items}</ul>')
+    parts.append("<noscript>The pictures of this page need JavaScript; the tables do not.</noscript>")
+    return "".join(parts)
+
+
+def _item(finding: Finding, run: Run) -> str:
+    link = ""
+    if finding.t_s is not None and run.found.n_row > 1:
+        half_s = max(5.0, 50.0 * run.found.step_s)
+        from_s = max(run.found.start_s, finding.t_s - half_s)
+        to_s = min(run.found.end_s, finding.t_s + half_s)
+        link = f' <a href="#t={from_s:g},{to_s:g}">show</a>'
+    return f"<li>{escape(finding.text)}{link}</li>"
+
+
+def _body(runs: list[Run], data: dict[str, Any]) -> str:
+    shown = [run.label for run in runs]
+    summaries = [run.summary for run in runs]
+    parts = [
+        "<h2>Over time</h2>",
+        '<div class="bar"><button id="whole">Whole run</button><button id="left">&#8592;</button>'
+        '<button id="in">Closer</button><button id="out">Wider</button><button id="right">&#8594;</button>'
+        '<span id="every"></span></div>',
+        '<div id="panels" class="plot"></div>',
+        '<p class="note">Drag across a panel to zoom in, double-click for the whole run; all panels share the time '
+        "axis. Diamonds are events, dotted lines the rare ones. Red bands: the supply was disturbed (outage, "
+        "dip, transfer). A gap in a voltage curve is an interruption. Dashed red lines: ANSI range A.</p>",
+    ]
+    if data["events"]:
+        parts += ["<h2>Events</h2>", tables.events_table(data["kinds"], with_run=len(data["runs"]) > 1)]
+        if data["n_event"] > MAX_EVENT:
+            parts.append(
+                f'<p class="note">This page holds {MAX_EVENT} of {data["n_event"]} events, rare kinds first.</p>'
+            )
+    if data["distributions"]:
+        parts += [
+            "<h2>Distribution of power and of its ramps</h2>",
+            '<div id="distributions" class="plot"></div>',
+        ]
+    buses = tables.bus_table(shown, summaries)
+    if buses:
+        parts += ["<h2>Voltage at every bus</h2>", '<div id="profile" class="plot"></div>', buses]
+        parts.append(f'<p class="note">{escape(tables.sag_note())}</p>')
+    parts += ["<h2>Metrics</h2>", tables.metrics_table(shown, summaries)]
+    parts += ["<h2>Scenario and provenance</h2>", tables.provenance_table(shown, [_about(run) for run in runs])]
+    for run in runs:
+        text = escape(run.log.scenario_yaml)
+        parts.append(f"<details><summary>Scenario {escape(run.label)}</summary><pre>{text}</pre></details>")
+    return "".join(parts)
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """Status, seed, versions and what else the log says of its origin."""
+    about = {"status": run.log.status, "file": _file_name(run.log) or None}
+    return about | {str(key): value for key, value in run.log.attrs.items() if key != "status"}
+
+
+def _file_name(log: Log) -> str:
+    path = getattr(log, "path", None)
+    return Path(str(path)).stem if path else ""
+
+
+def _asset(name: str) -> str:
+    return (files("cosim.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _plotting_library() -> str:
+    """Source of plotly.js from the installed package, which need not be imported for it."""
+    spec = importlib.util.find_spec("plotly")
+    where = Path(spec.origin).parent / "package_data" / "plotly.min.js" if spec and spec.origin else None
+    if where is None or not where.is_file():
+        raise EnvironmentFailure("The report needs plotly; install it with: pip install 'plotly>=6.0'")
+    return where.read_text(encoding="utf-8")
+
+
+def _write_whole(out: Path, text: str) -> None:
+    part = out.with_name(f".{out.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(out)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise EnvironmentFailure(f"{out}: cannot write the report ({error.strerror or error})") from error

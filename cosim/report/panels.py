@@ -1,0 +1,130 @@
+"""Which signals of a run a report draws, panel by panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cosim.metrics.analysis import Analysis
+from cosim.metrics.log import AnyFloats, Log, has
+from cosim.metrics.rating import datacenter_bus
+from cosim.metrics.voltage import INTERRUPTION_PU
+from cosim.report.series import Mode, Pick, reduce_channel
+from cosim.report.words import named
+
+PANELS = {
+    "voltage": "Voltage [pu]",
+    "power": "Facility power [MW]",
+    "ups": "UPS power, charging > 0 [MW]",
+    "flow": "Source and line power [MW]",
+}
+"""Panels from top to bottom."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A curve: where it comes from and how it is drawn."""
+
+    panel: str
+    role: str
+    """What it is, which chooses colour and dash: worst, site, low, high, need, grid, ai, ups, soc, ..."""
+    label: str
+    path: str
+    pick: Pick
+    mode: Mode = "both"
+    n_column: int = 1
+
+
+@dataclass
+class Curve:
+    """A signal reduced to what the page holds."""
+
+    signal: Signal
+    values: AnyFloats
+    unit: str = field(default="")
+
+
+def signals(log: Log, found: Analysis) -> list[Signal]:
+    """Signals to draw: those among the usual ones that the log holds."""
+    chosen = _voltage(log, found)
+    for name in found.datacenter:
+        for kind, label in (("ai", "AI servers"), ("need", "without UPS"), ("grid", "from the feeder")):
+            path = f"datacenter/{name}/p_{kind}_mw"
+            if has(log, path) and (kind != "need" or name in found.ups):
+                chosen.append(Signal("power", kind, f"{name}: {label}", path, _only))
+    for name in found.ups:
+        for quantity, role, label in (("p_mw", "ups", "power"), ("soc", "soc", "state of charge")):
+            if has(log, f"ups/{name}/{quantity}"):
+                chosen.append(Signal("ups", role, f"{name}: {label}", f"ups/{name}/{quantity}", _only))
+    if has(log, "source/p_mw"):
+        chosen.append(Signal("flow", "source", "source", "source/p_mw", _only))
+    lines = found.lines_by_swing()
+    if lines:
+        label = named("line", found.line_name[lines[0]])
+        chosen.append(Signal("flow", "line", label, "line/p_mw", _column(lines[0]), n_column=len(found.line_name)))
+    return chosen
+
+
+def _voltage(log: Log, found: Analysis) -> list[Signal]:
+    if found.voltage is None:
+        return []
+    low = "bus/vm_min_pu" if has(log, "bus/vm_min_pu") else "bus/vm_pu"
+    high = "bus/vm_max_pu" if has(log, "bus/vm_max_pu") else "bus/vm_pu"
+    names, n = found.voltage.name, len(found.voltage.name)
+    chosen = [
+        Signal("voltage", "low", "lowest of all buses", low, _lowest, "low", n),
+        Signal("voltage", "high", "highest of all buses", high, _highest, "high", n),
+    ]
+    worst = found.voltage.worst()
+    if worst is not None:
+        chosen.append(
+            Signal("voltage", "worst", f"lowest: {named('bus', names[worst])}", low, _energized(worst), n_column=n)
+        )
+    for name in found.datacenter:
+        bus = datacenter_bus(log.scenario, name)
+        if bus in names and names.index(bus) != worst:
+            pick = _energized(names.index(bus))
+            chosen.append(Signal("voltage", "site", f"{name} at {named('bus', bus)}", low, pick, n_column=n))
+    return chosen
+
+
+def reduced(log: Log, wanted: list[Signal], n_row: int) -> list[Curve]:
+    """The signals in buckets of `n_row` rows; each channel is walked through once."""
+    values: dict[int, Any] = {}
+    for path in dict.fromkeys(signal.path for signal in wanted):
+        places = [i for i, signal in enumerate(wanted) if signal.path == path]
+        picks = [(wanted[i].pick, wanted[i].mode) for i in places]
+        found = reduce_channel(log, path, picks, wanted[places[0]].n_column, n_row)
+        values |= dict(zip(places, found, strict=True))
+    return [Curve(signal, values[i]) for i, signal in enumerate(wanted)]
+
+
+def _only(rows: AnyFloats) -> AnyFloats:
+    return rows.reshape(len(rows))
+
+
+def _column(i: int) -> Pick:
+    def pick(rows: AnyFloats) -> AnyFloats:
+        return rows[:, i]
+
+    return pick
+
+
+def _energized(i: int) -> Pick:
+    def pick(rows: AnyFloats) -> AnyFloats:
+        column = rows[:, i]
+        return np.where(column < INTERRUPTION_PU, np.nan, column)
+
+    return pick
+
+
+def _lowest(rows: AnyFloats) -> AnyFloats:
+    low: AnyFloats = np.where(rows < INTERRUPTION_PU, np.inf, rows).min(axis=1)
+    return np.where(np.isinf(low), np.nan, low)
+
+
+def _highest(rows: AnyFloats) -> AnyFloats:
+    high: AnyFloats = rows.max(axis=1)
+    return np.where(high < INTERRUPTION_PU, np.nan, high)

@@ -1,0 +1,160 @@
+"""Numbers in words: units, rounding, the headline findings of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cosim.metrics.analysis import Analysis, DataCenter
+from cosim.metrics.log import Log
+from cosim.metrics.rating import datacenter_bus
+from cosim.metrics.voltage import RANGE_A_MIN_PU, Voltage
+
+_UNITS = (
+    ("_mw_per_s", "MW/s"),
+    ("_mwh", "MWh"),
+    ("_mw", "MW"),
+    ("_mvar", "Mvar"),
+    ("_pu", "pu"),
+    ("_percent", "%"),
+    ("_degree", "degree"),
+    ("_s", "s"),
+)
+
+STATUS = {
+    "running": "This run is still being written; the numbers cover what is there.",
+    "collapsed": "This run ended early: no power flow solution exists beyond its last row.",
+    "interrupted": "This run was interrupted; the numbers cover what was written. Resume it with --resume.",
+    "failed": "This run failed; the numbers cover what was written.",
+}
+"""What to say of a run that is not complete."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about a run."""
+
+    text: str
+    t_s: float | None = None
+    """When it happened, where it has a time. [s]"""
+
+
+def split_unit(key: str) -> tuple[str, str]:
+    """Name and unit of a metric's key: `max_ramp_mw_per_s` gives `max ramp` and `MW/s`."""
+    for ending, unit in _UNITS:
+        if key.endswith(ending) and len(key) > len(ending):
+            return key[: -len(ending)].replace("_", " "), unit
+    return key.replace("_", " "), ""
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number to so many significant digits, without an exponent between 1e-4 and 1e6."""
+    if value == 0:
+        return "0"
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e6):
+        return str(int(value))
+    if 1e-4 <= abs(value) < 1e6:
+        text = f"{value:.{digits}g}"
+        return f"{float(text):.0f}" if "e" in text else text
+    return f"{value:.{digits - 1}e}"
+
+
+def named(kind: str, name: str) -> str:
+    """An element in words: `bus 17`, and not `bus bus 17` where the name says it already."""
+    return name if name.lower().startswith(kind) else f"{kind} {name}"
+
+
+def status_note(log: Log, found: Analysis) -> str | None:
+    """What to say at the top of a run that is not complete."""
+    note = STATUS.get(log.status)
+    return None if note is None else f"{note} Last row: t = {number(found.end_s, 6)} s."
+
+
+def findings(log: Log, found: Analysis) -> list[Finding]:
+    """The few sentences that a reader should see first."""
+    said: list[Finding] = []
+    if found.voltage is not None:
+        said += _voltage(log, found, found.voltage)
+    for name, part in found.datacenter.items():
+        said += _datacenter(name, part, with_ups=name in found.ups)
+    said += _flow(found)
+    for name, storage in found.ups.items():
+        text = (
+            f"UPS {name}: state of charge {100 * storage.soc_min:.1f} to {100 * storage.soc_max:.1f} %, "
+            f"{number(storage.e_charged_mwh + storage.e_discharged_mwh, 3)} MWh in and out"
+        )
+        saturated = storage.spells.get("saturated")
+        if saturated is not None and saturated.n:
+            times = "once" if saturated.n == 1 else f"{saturated.n} times"
+            text += f"; could not hold its limit {times}, for {number(saturated.total_s, 3)} s in total"
+        said.append(Finding(text + "."))
+    return said
+
+
+def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
+    said = []
+    worst = voltage.worst()
+    if worst is None:
+        return [Finding("No bus had voltage at any time.")]
+    text = f"Lowest voltage {voltage.vm_min_pu[worst]:.4f} pu at {named('bus', voltage.name[worst])}"
+    text += f", t = {number(float(voltage.t_min_s[worst]), 6)} s"
+    for name in found.datacenter:
+        bus = datacenter_bus(log.scenario, name)
+        if bus in voltage.name and voltage.energized[voltage.name.index(bus)]:
+            low = voltage.vm_min_pu[voltage.name.index(bus)]
+            text += f"; at {name} ({named('bus', bus)}) {low:.4f} pu"
+    n_below = int((voltage.below_range_a_s > 0).sum())
+    if n_below:
+        longest = float(voltage.below_range_a_longest_s.max())
+        text += f". {n_below} of {len(voltage.name)} buses fall below {RANGE_A_MIN_PU} pu (ANSI range A), "
+        text += f"the longest spell is {number(longest, 3)} s."
+    else:
+        text += f". All {int(voltage.energized.sum())} buses stay above {RANGE_A_MIN_PU} pu (ANSI range A)."
+    said.append(Finding(text, float(voltage.t_min_s[worst])))
+    out = int((voltage.n_interruption > 0).sum())
+    if out:
+        longest = float(voltage.interruption_longest_s.max())
+        said.append(
+            Finding(f"{out} of {len(voltage.name)} buses are interrupted, the longest for {number(longest, 3)} s.")
+        )
+    return said
+
+
+def _datacenter(name: str, part: DataCenter, with_ups: bool) -> list[Finding]:
+    need, grid = part.power.get("need", part.power.get("total")), part.power.get("grid")
+    if need is None:
+        return []
+    text = f"{name} needs {number(need.mean_mw, 3)} MW on average and {number(need.peak_mw, 3)} MW at its peak"
+    swing = part.swing.get("need") or part.swing.get("grid")
+    if swing is not None:
+        text += f", and swings by {number(float(swing.undisturbed[60.0][0]), 3)} MW within a minute"
+        if with_ups and "grid" in part.swing and grid is not None:
+            seen = float(part.swing["grid"].undisturbed[60.0][0])
+            text += f"; behind its UPS the feeder sees {number(seen, 3)} MW"
+    said = [Finding(text + ".", need.peak_t_s)]
+    ramps = part.ramp.get("need") or part.ramp.get("grid")
+    if ramps:
+        window_s = 1.0 if 1.0 in ramps else min(ramps)
+        ramp = ramps[window_s]
+        text = f"Fastest change of {name} over {window_s:g} s: "
+        text += f"+{number(ramp.undisturbed_max_ramp_mw_per_s, 3)} and "
+        text += f"-{number(ramp.undisturbed_max_decline_mw_per_s, 3)} MW/s"
+        if with_ups and "grid" in part.ramp:
+            seen_ramp = part.ramp["grid"][window_s]
+            text += f"; with UPS +{number(seen_ramp.undisturbed_max_ramp_mw_per_s, 3)} and "
+            text += f"-{number(seen_ramp.undisturbed_max_decline_mw_per_s, 3)} MW/s"
+        said.append(Finding(text + " (outages and dips aside).", ramp.max_ramp_t_s))
+    return said
+
+
+def _flow(found: Analysis) -> list[Finding]:
+    if found.source_swing is None:
+        return []
+    text = f"The source swings by {number(float(found.source_swing.undisturbed[60.0][0]), 3)} MW within a minute"
+    lines = found.lines_by_swing()
+    if lines and found.line_swing is not None:
+        moved = float(found.line_swing.undisturbed[60.0][lines[0]])
+        text += f", {named('line', found.line_name[lines[0]])} by {number(moved, 3)} MW"
+    if found.line_loading_percent is not None and len(found.line_loading_percent):
+        top = int(found.line_loading_percent.argmax())
+        text += f"; highest loading {found.line_loading_percent[top]:.0f} % on {named('line', found.line_name[top])}"
+    return [Finding(text + ".", float(found.source_swing.at_s[60.0][0]))]
