@@ -6,6 +6,7 @@ import cmath
 import difflib
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +108,9 @@ class CompiledFeeder:
         load = self._loads(top)
         n_dc, n_load = self._port_bus.size, load["load_node"].size
         n_port = n_dc + len(gens)
-        state = empty_state(top.n_free, top.n_node, n_dc, n_port, n_load, top.lu_row.size)
+        state = empty_state(top.n_free, top.n_node, n_dc, n_port, top.y.size)
+        law = np.zeros((n_port, 5))
+        law[n_dc:, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)
         sizes = np.zeros(ix.N_SIZES, np.int64)
         sizes[ix.N_FREE], sizes[ix.N_NODE] = top.n_free, top.n_node
         sizes[ix.N_DC], sizes[ix.N_PORT] = n_dc, n_port
@@ -121,24 +124,18 @@ class CompiledFeeder:
         arrays = FeederArrays(
             sizes=sizes,
             port_node=np.concatenate([top.node[self._port_bus], [g[0] for g in gens]]).astype(np.int64),
-            gen_p_mw=np.array([0.0] * n_dc + [g[1] for g in gens]),
-            gen_vm_pu=np.array([1.0] * n_dc + [g[2] for g in gens]),
+            port_law=law,
             bus_node=top.node[: net.n_bus].copy(),
-            y_low=_pairs(top.y_low),
-            y_up=_pairs(top.y_up),
             lu_ptr=top.lu_ptr,
             lu_row=top.lu_row,
             lu_target=top.lu_target,
             tie_node=top.tie_node,
             tie_y=_pairs(top.tie_y),
-            emf=_pairs(self._emf[top.source_row]).ravel(),
-            source=np.array([1.0, 0.0]),
+            emf=_pairs(self._emf[top.source_row]),
             source_node=top.source_node,
             source_y=_pairs(np.full(top.source_row.size, 1 / self._z if self._z else 0j)),
-            shunt=_pairs(np.conj(top.shunt)),
             branch_node=top.branch_node,
-            branch_y=np.ascontiguousarray(_pairs(top.branch_y).reshape(-1, 8)),
-            branch_loading=top.branch_loading,
+            branch_y=np.hstack([_pairs(top.branch_y).reshape(-1, 8), top.branch_loading]),
             **load,
             **state,
         )
@@ -157,7 +154,7 @@ class CompiledFeeder:
         f.v_base[:] = f.v
         for k, node in enumerate(f.port_node):
             if node >= 0:
-                f.current[2 * k : 2 * k + 2] = _pair(-f.gen_p_mw[k] / np.conj(v[node]))
+                f.current[2 * k : 2 * k + 2] = _pair(-f.port_law[k, ix.PORT_GEN_P] / np.conj(v[node]))
 
     def _generators(self, top: Topology) -> list[tuple[int, float, float]]:
         """Voltage-controlled generators (node, P, |U|), one per free energized node."""
@@ -168,7 +165,7 @@ class CompiledFeeder:
                 found[node] = (node, found.get(node, (0, 0.0))[1] + float(p), float(vm))
         return list(found.values())
 
-    def _loads(self, top: Topology) -> dict[str, Floats]:
+    def _loads(self, top: Topology) -> dict[str, Any]:
         """Injections gathered per node by voltage law, and the diagonal with the constant impedances."""
         net = self.network
         node = top.node[net.inj_bus]
@@ -193,15 +190,17 @@ class CompiledFeeder:
             if at >= top.n_free:  # at an ideal source: its own power, the source holds the voltage
                 sums[[0, 6], at] += [-gen_p, gen_p]
         used = np.flatnonzero(np.any(sums[[0, 1, 2, 3, 6, 7]] != 0, axis=0))
-        y_diag = top.y_diag + (sums[4] - 1j * sums[5])[: top.n_free]
+        y = top.y.copy()
+        y[: top.n_free] += (sums[4] - 1j * sums[5])[: top.n_free]
         scale = float(np.abs(sums).sum() + np.abs(net.gen_p_mw).sum())
+        law = np.zeros((used.size, ix.N_LOAD_LAW))
+        law[:, :6] = sums[[0, 1, 2, 3, 6, 7]][:, used].T
         return {
-            "load_node": used.astype(np.int64),  # type: ignore[dict-item]
-            "load_s": np.ascontiguousarray(sums[:4, used].T),
-            "load_gen": np.ascontiguousarray(sums[6:8, used].T),
-            "load_z": np.ascontiguousarray(sums[4:6].T),
-            "y_diag": _pairs(y_diag),
-            "params": np.array([self.config.vmin_pu, max(scale, 1e-6)]),
+            "load_node": used.astype(np.int64),
+            "load_law": law,
+            "node_y": np.column_stack([sums[4], sums[5], top.shunt.real, -top.shunt.imag]),
+            "y": _pairs(y),
+            "params": np.array([self.config.vmin_pu, max(scale, 1e-6), 1.0, 0.0]),
         }
 
     def _put_behind_impedance(self) -> None:
@@ -241,13 +240,13 @@ class CompiledFeeder:
         if not (math.isfinite(vm_factor) and vm_factor >= 0 and math.isfinite(va_shift_degree)):
             raise InputError(f"a source voltage of {vm_factor} times its own at {va_shift_degree} degrees")
         f = self.arrays
-        if vm_factor > 0 and f.source[ix.EMF_FACTOR] > 0:
-            turn = math.radians(va_shift_degree) - f.source[ix.EMF_SHIFT_RAD]
-            ratio = cmath.rect(vm_factor / f.source[ix.EMF_FACTOR], turn)
+        if vm_factor > 0 and f.params[ix.EMF_FACTOR] > 0:
+            turn = math.radians(va_shift_degree) - f.params[ix.EMF_SHIFT_RAD]
+            ratio = cmath.rect(vm_factor / f.params[ix.EMF_FACTOR], turn)
             f.v[:] = _pairs((f.v[0::2] + 1j * f.v[1::2]) * ratio).ravel()
         if vm_factor > 0:
-            f.source[ix.EMF_FACTOR] = vm_factor
-            f.source[ix.EMF_SHIFT_RAD] = math.radians(va_shift_degree)
+            f.params[ix.EMF_FACTOR] = vm_factor
+            f.params[ix.EMF_SHIFT_RAD] = math.radians(va_shift_degree)
         f.flags[ix.SOURCE_ON] = int(vm_factor > 0)
         f.flags[ix.DIRTY] = 1
 
@@ -274,8 +273,9 @@ class CompiledFeeder:
     def _rebuild(self) -> None:
         old, v_bus = self.arrays, self._bus_voltages()
         self.arrays = self._build(v_bus)
-        for field in ("port_p_mw", "port_q_mvar", "port_v_min_pu", "source"):
+        for field in ("port_p_mw", "port_q_mvar", "port_v_min_pu"):
             getattr(self.arrays, field)[:] = getattr(old, field)
+        self.arrays.params[ix.EMF_FACTOR :] = old.params[ix.EMF_FACTOR :]
         self.arrays.flags[ix.SOURCE_ON] = old.flags[ix.SOURCE_ON]
 
     def set_load(self, name: str, p_mw: float, q_mvar: float) -> None:
@@ -289,8 +289,9 @@ class CompiledFeeder:
         if not same:
             self._rebuild()
             return
-        for field in ("load_s", "load_z", "y_diag", "params"):
+        for field in ("load_law", "node_y", "y"):
             getattr(self.arrays, field)[:] = fresh[field]
+        self.arrays.params[ix.SCALE_MW] = fresh["params"][ix.SCALE_MW]
         self.arrays.flags[ix.DIRTY] = 1
 
     # -- state
@@ -331,8 +332,7 @@ def _source_currents(f: FeederArrays, top: Topology) -> Complexes:
     out = np.empty(top.source_row.size, np.complex128)
     v = f.v[0::2] + 1j * f.v[1::2]
     for s, node in enumerate(top.source_node):
-        alone = f._replace(sizes=f.sizes.copy(), totals=f.totals.copy())
-        out[s] = np.conj(_power_at(alone, top, v, int(node)) / v[node])
+        out[s] = np.conj(_power_at(f, top, v, int(node)) / v[node])
     return out
 
 
@@ -345,10 +345,11 @@ def _power_at(f: FeederArrays, top: Topology, v: Complexes, node: int) -> comple
         if b == node:
             total += v[b] * np.conj(ytt * v[b] + (ytf * v[a] if a >= 0 else 0))
     vm = abs(v[node])
-    total += complex(*f.shunt[node]) * vm**2 + complex(*f.load_z[node]) * vm**2
-    vmin2 = f.params[0] ** 2
+    z_p, z_q, shunt_p, shunt_q = f.node_y[node]
+    total += complex(z_p + shunt_p, z_q + shunt_q) * vm**2
+    vmin2 = f.params[ix.VMIN_PU] ** 2
     for k in np.flatnonzero(f.load_node == node):
-        p, q, ip, iq = f.load_s[k]
+        p, q, ip, iq = f.load_law[k, :4]
         total += complex(p, q) * vm**2 / max(vm**2, vmin2) + complex(ip, iq) * vm
     return complex(total)
 

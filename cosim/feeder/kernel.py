@@ -17,6 +17,15 @@ from cosim.feeder.arrays import (
     COLLAPSED,
     DEAD,
     DIRTY,
+    EMF_FACTOR,
+    EMF_SHIFT_RAD,
+    LAST_P,
+    LAST_Q,
+    LOAD_IP,
+    LOAD_IQ,
+    LOAD_P,
+    LOAD_Q,
+    LOAD_SLOPE,
     LS_FRACTION,
     LS_P_MW,
     N_DC,
@@ -27,11 +36,16 @@ from cosim.feeder.arrays import (
     N_PORT,
     N_SOLVED,
     OK,
+    PORT_P,
+    PORT_Q,
+    PORT_V_MIN,
+    SCALE_MW,
     SIGN,
     SOURCE_ON,
     STATUS,
+    VMIN_PU,
 )
-from cosim.feeder.kernel_lu import factorize, fill_matrix, solve_factored
+from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, set_all, solve_factored
 from cosim.feeder.kernel_ports import solve_ports
 from cosim.jit import njit
 
@@ -47,14 +61,74 @@ SHORTEST_STEP = 1e-6
 
 
 @njit
-def load_factors(f, k, m):
-    """Factors of constant power and constant current on load k at |U|^2 = m, per |U|^2."""
-    vmin = f.params[0]
-    power = 1.0 / max(m, vmin * vmin)
+def load_factors(law, k, vmin, m):
+    """Factors of constant power and of constant current of load k at |U|^2 = m, each per |U|^2."""
     current = 0.0
-    if f.load_s[k, 2] != 0.0 or f.load_s[k, 3] != 0.0:
-        current = 1.0 / math.sqrt(m)
-    return power, current
+    if law[k, LOAD_IP] != 0.0 or law[k, LOAD_IQ] != 0.0:
+        current = 1.0 / math.sqrt(max(m, 1e-30))
+    return 1.0 / max(m, vmin * vmin, 1e-30), current
+
+
+@njit
+def add_slopes(law, load_node, n_load, vmin, lam, v, block):
+    """Slope of each load's current (times lam) at voltage v, kept and added to the matrix."""
+    for k in range(n_load):
+        i = load_node[k]
+        x, y = v[2 * i], v[2 * i + 1]
+        m = max(x * x + y * y, 1e-30)
+        cp, ci = load_factors(law, k, vmin, m)
+        dp = -2.0 * cp / m if m > vmin * vmin else 0.0
+        di = -ci / m
+        p = lam * (law[k, LOAD_P] * cp + law[k, LOAD_IP] * ci)
+        q = lam * (law[k, LOAD_Q] * cp + law[k, LOAD_IQ] * ci)
+        sp = lam * (law[k, LOAD_P] * dp + law[k, LOAD_IP] * di)
+        sq = lam * (law[k, LOAD_Q] * dp + law[k, LOAD_IQ] * di)
+        ax, ay = sp * x + sq * y, sp * y - sq * x
+        d0, d1, d2, d3 = p + ax * x, q + ax * y, -q + ay * x, p + ay * y
+        s = LOAD_SLOPE
+        law[k, s], law[k, s + 1], law[k, s + 2], law[k, s + 3] = d0, d1, d2, d3
+        block[i, 0] += d0
+        block[i, 1] += d1
+        block[i, 2] += d2
+        block[i, 3] += d3
+
+
+@njit
+def load_residual(law, load_node, n_load, vmin, lam, v, h, rhs):
+    """Put the load remainder at voltage v into rhs; return the 1-norm of its change from h.
+
+    That change is the residual of KCL: the voltages hold exactly for the remainder in h.
+    """
+    set_all(rhs, 0.0)
+    residual = 0.0
+    s = LOAD_SLOPE
+    for k in range(n_load):
+        i = load_node[k]
+        x, y = v[2 * i], v[2 * i + 1]
+        cp, ci = load_factors(law, k, vmin, x * x + y * y)
+        p = lam * (law[k, LOAD_P] * cp + law[k, LOAD_IP] * ci)
+        q = lam * (law[k, LOAD_Q] * cp + law[k, LOAD_IQ] * ci)
+        hx = (p - law[k, s]) * x + (q - law[k, s + 1]) * y
+        hy = (p - law[k, s + 3]) * y - (q + law[k, s + 2]) * x
+        rhs[2 * i], rhs[2 * i + 1] = hx, hy
+        residual += abs(hx - h[2 * i]) + abs(hy - h[2 * i + 1])
+    return residual
+
+
+@njit
+def set_u(f):
+    """Take f.rhs as the new load remainder h and solve for the voltages without port currents."""
+    for i in range(f.h.size):
+        f.h[i] = f.rhs[i]
+        f.rhs[i] = -f.rhs[i]
+    for t in range(f.tie_node.shape[0]):
+        i, s = 2 * f.tie_node[t, 0], 2 * f.tie_node[t, 1]
+        x, y = f.u[s], f.u[s + 1]
+        f.rhs[i] -= f.tie_y[t, 0] * x - f.tie_y[t, 1] * y
+        f.rhs[i + 1] -= f.tie_y[t, 0] * y + f.tie_y[t, 1] * x
+    solve_factored(f.block, f.lu_ptr, f.lu_row, f.rhs)
+    for i in range(f.h.size):
+        f.u[i] = f.rhs[i]
 
 
 @njit
@@ -66,188 +140,132 @@ def linearize(f, lam):
     bool
         Whether the matrix is regular.
     """
-    n, vmin = f.sizes[N_FREE], f.params[0]
-    fill_matrix(f)
-    for k in range(f.sizes[N_LOAD_FREE]):
-        i = f.load_node[k]
-        x, y = f.v[2 * i], f.v[2 * i + 1]
-        m = x * x + y * y
-        cp, ci = load_factors(f, k, m)
-        p = lam * (f.load_s[k, 0] * cp + f.load_s[k, 2] * ci)
-        q = lam * (f.load_s[k, 1] * cp + f.load_s[k, 3] * ci)
-        dp = -2.0 * cp / m if m > vmin * vmin else 0.0
-        di = -ci / m
-        sp = lam * (f.load_s[k, 0] * dp + f.load_s[k, 2] * di)
-        sq = lam * (f.load_s[k, 1] * dp + f.load_s[k, 3] * di)
-        ax, ay = sp * x + sq * y, sp * y - sq * x
-        f.d_load[k, 0], f.d_load[k, 1] = p + ax * x, q + ax * y
-        f.d_load[k, 2], f.d_load[k, 3] = -q + ay * x, p + ay * y
-        for e in range(4):
-            f.lu_diag[i, e] += f.d_load[k, e]
-    f.flags[SIGN] = factorize(f)
+    n_load, vmin = f.sizes[N_LOAD_FREE], f.params[VMIN_PU]
+    fill_matrix(f.y, f.block)
+    add_slopes(f.load_law, f.load_node, n_load, vmin, lam, f.v, f.block)
+    f.flags[SIGN] = factorize(f.block, f.lu_ptr, f.lu_row, f.lu_target)
     f.flags[N_FACTORED] += 1
-    f.v_base[:] = f.v
+    copy_to(f.v_base, f.v)
     if f.flags[SIGN] == 0:
         return False
     for a in range(f.sizes[N_PORT]):
         for e in range(2):
             row = f.response[2 * a + e]
-            row[:] = 0.0
-            if 0 <= f.port_node[a] < n:
+            set_all(row, 0.0)
+            if 0 <= f.port_node[a] < f.sizes[N_FREE]:
                 row[2 * f.port_node[a] + e] = 1.0
-                solve_factored(f, row[: 2 * n])
-    load_residual(f, lam)
+                solve_factored(f.block, f.lu_ptr, f.lu_row, row)
+    load_residual(f.load_law, f.load_node, n_load, vmin, lam, f.v, f.h, f.rhs)
     set_u(f)
     return True
 
 
 @njit
-def set_u(f):
-    """Take f.rhs as the new load remainder h and solve for the voltages without port currents."""
-    n = 2 * f.sizes[N_FREE]
-    for i in range(n):
-        f.h[i] = f.rhs[i]
-        f.rhs[i] = -f.rhs[i]
-    for t in range(f.tie_node.shape[0]):
-        i, s = 2 * f.tie_node[t, 0], 2 * f.tie_node[t, 1]
-        x, y = f.u[s], f.u[s + 1]
-        f.rhs[i] -= f.tie_y[t, 0] * x - f.tie_y[t, 1] * y
-        f.rhs[i + 1] -= f.tie_y[t, 0] * y + f.tie_y[t, 1] * x
-    solve_factored(f, f.rhs)
-    f.u[:n] = f.rhs
-
-
-@njit
-def set_emf(f):
+def set_emf(emf, params, n_free, u, v):
     """Voltages of the source nodes under the present dip."""
-    n = f.sizes[N_FREE]
-    c = f.source[0] * math.cos(f.source[1])
-    s = f.source[0] * math.sin(f.source[1])
-    for k in range(f.sizes[N_NODE] - n):
-        x, y = f.emf[2 * k], f.emf[2 * k + 1]
-        i = 2 * (n + k)
-        f.u[i], f.u[i + 1] = c * x - s * y, c * y + s * x
-        f.v[i], f.v[i + 1] = f.u[i], f.u[i + 1]
+    c = params[EMF_FACTOR] * math.cos(params[EMF_SHIFT_RAD])
+    s = params[EMF_FACTOR] * math.sin(params[EMF_SHIFT_RAD])
+    for k in range(emf.shape[0]):
+        x, y = emf[k, 0], emf[k, 1]
+        i = 2 * (n_free + k)
+        u[i], u[i + 1] = c * x - s * y, c * y + s * x
+        v[i], v[i + 1] = u[i], u[i + 1]
 
 
 @njit
-def set_v(f):
-    """Node voltages from u and the port currents."""
-    n = 2 * f.sizes[N_FREE]
-    if f.sizes[N_PORT] == 1:
-        g, h, cx, cy = f.response[0], f.response[1], f.current[0], f.current[1]
+def set_v(n, u, response, current, v):
+    """The first n entries of v from u and the port currents."""
+    if current.size == 2:
+        g, h, cx, cy = response[0], response[1], current[0], current[1]
         for i in range(n):
-            f.v[i] = f.u[i] - g[i] * cx - h[i] * cy
+            v[i] = u[i] - g[i] * cx - h[i] * cy
         return
-    f.v[:n] = f.u[:n]
-    for a in range(2 * f.sizes[N_PORT]):
-        c, g = f.current[a], f.response[a]
+    for i in range(n):
+        v[i] = u[i]
+    for a in range(current.size):
+        c, g = current[a], response[a]
         if c != 0.0:
             for i in range(n):
-                f.v[i] -= g[i] * c
-
-
-@njit
-def load_residual(f, lam):
-    """Put the load remainder at the present voltage into f.rhs; return the 1-norm of KCL's residual."""
-    f.rhs[:] = 0.0
-    residual = 0.0
-    for k in range(f.sizes[N_LOAD_FREE]):
-        i = f.load_node[k]
-        x, y = f.v[2 * i], f.v[2 * i + 1]
-        cp, ci = load_factors(f, k, x * x + y * y)
-        p = lam * (f.load_s[k, 0] * cp + f.load_s[k, 2] * ci)
-        q = lam * (f.load_s[k, 1] * cp + f.load_s[k, 3] * ci)
-        hx = p * x + q * y - f.d_load[k, 0] * x - f.d_load[k, 1] * y
-        hy = p * y - q * x - f.d_load[k, 2] * x - f.d_load[k, 3] * y
-        f.rhs[2 * i], f.rhs[2 * i + 1] = hx, hy
-        residual += abs(hx - f.h[2 * i]) + abs(hy - f.h[2 * i + 1])
-    return residual
+                v[i] -= g[i] * c
 
 
 @njit
 def newton(f, lam, tol):
-    """Solve for the powers in f.p_try, f.q_try, with the feeder's own powers times lam.
+    """Solve for the powers in f.port_law, with the feeder's own powers times lam.
 
     Returns
     -------
     bool
         Whether a solution on the upper branch was found; f.v then holds it.
     """
-    residual, before, fresh = 0.0, math.inf, False
+    n_free, n_dc, n_load, vmin = f.sizes[N_FREE], f.sizes[N_DC], f.sizes[N_LOAD_FREE], f.params[VMIN_PU]
+    before, fresh = math.inf, False
     for _ in range(MAX_ITERATIONS):
-        det = solve_ports(f, lam, tol)
-        if det == 0.0 or det != det:
-            if fresh or not linearize(f, lam):
+        det = solve_ports(f.port_node, f.port_law, f.u, f.response, f.current, f.jac, n_free, n_dc, lam, tol)
+        anew = det == 0.0
+        if not anew:
+            set_v(2 * n_free, f.u, f.response, f.current, f.v)
+            residual = load_residual(f.load_law, f.load_node, n_load, vmin, lam, f.v, f.h, f.rhs)
+            if not residual < 1e30:
                 return False
-            fresh = True
-            continue
-        set_v(f)
-        residual = load_residual(f, lam)
-        if not residual < 1e30:
+            if residual <= tol:
+                upper = det * f.flags[SIGN] > 0.0
+                if upper and (fresh or det > STEEP):
+                    return True
+                if fresh:
+                    return False
+                anew, before = True, math.inf
+            else:
+                anew = residual > SLOW * before
+                before = residual
+        elif fresh:
             return False
-        if residual <= tol:
-            upper = det * f.flags[SIGN] > 0.0
-            if upper and (fresh or det > STEEP):
-                return True
-            if fresh:
-                return False
-            fresh = True
-            if not linearize(f, lam):
-                return False
-            before = math.inf
-        elif residual > SLOW * before:
-            fresh = True
-            if not linearize(f, lam):
-                return False
-            before = residual
-        else:
-            before = residual
+        if not anew:
             set_u(f)
+        elif not linearize(f, lam):
+            return False
+        fresh = fresh or anew
     return False
 
 
 @njit
+def set_request(f, to, p_from, q_from):
+    """Put the request into port_law: a fraction `to` of the way from p_from, q_from times the last one."""
+    for k in range(f.sizes[N_DC]):
+        p0, q0 = p_from * f.port_last[k, LAST_P], q_from * f.port_last[k, LAST_Q]
+        f.port_law[k, PORT_P] = p0 + to * (f.port_p_mw[k] - p0)
+        f.port_law[k, PORT_Q] = q0 + to * (f.port_q_mvar[k] - q0)
+        f.port_law[k, PORT_V_MIN] = f.port_v_min_pu[k]
+
+
+@njit
 def walk(f, lam_from, tol):
-    """Continue from the saved solution (at p_last, q_last, lam_from) to the request, in short steps.
+    """Continue from the saved solution to the request in short steps.
+
+    The saved solution is the last one (lam_from 1) or that without any load (lam_from 0).
 
     Returns
     -------
     float
         Fraction of the way that is solvable; 1 where the request was reached.
     """
-    d = f.sizes[N_DC]
     done, step = 0.0, 0.5
     while done < 1.0:
         to = min(1.0, done + step)
-        for k in range(d):
-            f.p_try[k] = f.p_last[k] + to * (f.port_p_mw[k] - f.p_last[k])
-            f.q_try[k] = f.q_last[k] + to * (f.port_q_mvar[k] - f.q_last[k])
-        lam = lam_from + to * (1.0 - lam_from)
-        f.v[:] = f.v_save
-        f.current[:] = f.current_save
-        if linearize(f, lam_from + done * (1.0 - lam_from)) and newton(f, lam, tol):
+        set_request(f, to, lam_from, lam_from)
+        copy_to(f.v, f.v_save)
+        copy_to(f.current, f.current_save)
+        ready = linearize(f, lam_from + done * (1.0 - lam_from))
+        if ready and newton(f, lam_from + to * (1.0 - lam_from), tol):
             done = to
             step *= 2.0
-            f.v_save[:] = f.v
-            f.current_save[:] = f.current
+            copy_to(f.v_save, f.v)
+            copy_to(f.current_save, f.current)
         else:
             step *= 0.5
             if step < SHORTEST_STEP:
                 break
     return done
-
-
-@njit
-def start_unloaded(f):
-    """Move to the solution without loads, data centers and generation: a linear one."""
-    f.v[:] = 1.0
-    f.current[:] = 0.0
-    set_emf(f)
-    if not linearize(f, 0.0):
-        return False
-    set_v(f)
-    return True
 
 
 @njit
@@ -259,29 +277,33 @@ def solve_changed(f, tol):
     float
         Fraction of the way from no load that is solvable; 1 where solved.
     """
-    if f.flags[COLD] == 0 and linearize(f, 1.0) and newton(f, 1.0, tol):
-        return 1.0
-    if start_unloaded(f) and linearize(f, 1.0) and newton(f, 1.0, tol):
-        return 1.0
-    start_unloaded(f)
-    f.p_last[:] = 0.0
-    f.q_last[:] = 0.0
-    f.v_save[:] = f.v
-    f.current_save[:] = 0.0
+    set_emf(f.emf, f.params, f.sizes[N_FREE], f.u, f.v)
+    for attempt in range(3):
+        if attempt == 0 and f.flags[COLD] != 0:
+            continue
+        if attempt > 0:
+            set_all(f.v, 1.0)
+            set_all(f.current, 0.0)
+            set_emf(f.emf, f.params, f.sizes[N_FREE], f.u, f.v)
+            if not linearize(f, 0.0):
+                return 0.0
+            set_v(2 * f.sizes[N_FREE], f.u, f.response, f.current, f.v)
+        if attempt < 2 and linearize(f, 1.0) and newton(f, 1.0, tol):
+            return 1.0
+    copy_to(f.v_save, f.v)
+    copy_to(f.current_save, f.current)
     return walk(f, 0.0, tol)
 
 
 @njit
-def finish(f, status):
-    """Write what the solve found into the result arrays."""
+def finish(f, done):
+    """Write what the solve found into the result arrays; return its status."""
     n_dead = 0
-    f.flags[BOUND_READY] = 0
-    f.flags[N_SOLVED] += 1
     for i in range(f.sizes[N_NODE]):
         x, y = f.v[2 * i], f.v[2 * i + 1]
         f.vm2[i] = x * x + y * y
     for k in range(f.sizes[N_DC]):
-        f.p_last[k], f.q_last[k] = f.port_p_mw[k], f.port_q_mvar[k]
+        f.port_last[k, LAST_P], f.port_last[k, LAST_Q] = f.port_p_mw[k], f.port_q_mvar[k]
         i = f.port_node[k]
         if i < 0:
             n_dead += 1
@@ -291,24 +313,20 @@ def finish(f, status):
         f.port_vm_pu[k] = math.sqrt(f.vm2[i])
         f.port_p_solved_mw[k] = x * cx + y * cy
         f.port_q_solved_mvar[k] = y * cx - x * cy
-    if status == OK and n_dead > 0 and n_dead == f.sizes[N_DC]:
+    status = OK
+    f.flags[BOUND_READY] = 0
+    f.flags[N_SOLVED] += 1
+    f.flags[DIRTY] = f.flags[COLD] = 0
+    if done < 1.0:
+        status = COLLAPSED
+        f.flags[DIRTY] = f.flags[COLD] = 1
+        f.last_solvable[LS_FRACTION], f.last_solvable[LS_P_MW] = done, 0.0
+        for k in range(f.sizes[N_DC]):
+            f.last_solvable[LS_P_MW] += f.port_p_solved_mw[k]
+    elif n_dead > 0 and n_dead == f.sizes[N_DC]:
         status = DEAD
-    f.flags[DIRTY] = 1 if status == COLLAPSED else 0
-    f.flags[COLD] = 1 if status == COLLAPSED else 0
     f.flags[STATUS] = status
     return status
-
-
-@njit
-def go_dark(f):
-    """No source: nothing is energized. Voltages stay in f.v as the start for the source's return."""
-    f.vm2[:] = 0.0
-    f.port_vm_pu[:] = 0.0
-    f.port_p_solved_mw[:] = 0.0
-    f.port_q_solved_mvar[:] = 0.0
-    f.totals[:] = 0.0
-    f.flags[STATUS] = DEAD
-    return DEAD
 
 
 @njit
@@ -326,30 +344,22 @@ def solve(f):
         no port is energized (the rest of the feeder is solved then).
     """
     if f.flags[SOURCE_ON] == 0:
-        return go_dark(f)
-    scale = f.params[1]
+        for a in (f.vm2, f.port_vm_pu, f.port_p_solved_mw, f.port_q_solved_mvar, f.totals):
+            set_all(a, 0.0)
+        f.flags[STATUS] = DEAD
+        return DEAD
+    scale = f.params[SCALE_MW]
     for k in range(f.sizes[N_DC]):
-        f.p_try[k], f.q_try[k] = f.port_p_mw[k], f.port_q_mvar[k]
-        scale += abs(f.p_try[k]) + abs(f.q_try[k])
+        scale += abs(f.port_p_mw[k]) + abs(f.port_q_mvar[k])
     tol = RESIDUAL * scale
+    set_request(f, 1.0, 0.0, 0.0)
     if f.flags[DIRTY] != 0:
-        set_emf(f)
         done = solve_changed(f, tol)
     else:
-        f.v_save[:] = f.v
-        f.current_save[:] = f.current
+        copy_to(f.v_save, f.v)
+        copy_to(f.current_save, f.current)
         done = 1.0 if newton(f, 1.0, tol) else walk(f, 1.0, tol)
     if done < 1.0:
-        return collapse(f, done)
-    return finish(f, OK)
-
-
-@njit
-def collapse(f, done):
-    """Go back to the last solvable point and say how far it is."""
-    f.v[:] = f.v_save
-    f.current[:] = f.current_save
-    f.last_solvable[LS_FRACTION] = done
-    status = finish(f, COLLAPSED)
-    f.last_solvable[LS_P_MW] = f.port_p_solved_mw.sum()
-    return status
+        copy_to(f.v, f.v_save)
+        copy_to(f.current, f.current_save)
+    return finish(f, done)

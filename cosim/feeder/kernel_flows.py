@@ -8,13 +8,21 @@ import math
 from cosim.feeder.arrays import (
     BOUND_READY,
     COLLAPSED,
+    CURVATURE,
     DIRTY,
+    LAST_P,
+    LAST_Q,
+    LOAD_GEN_P,
+    LOAD_GEN_Q,
+    LOAD_IP,
+    LOAD_IQ,
+    LOAD_P,
+    LOAD_Q,
     N_BRANCH,
     N_DC,
     N_FREE,
     N_LINE,
     N_LOAD,
-    N_NODE,
     N_PORT,
     N_TRAFO,
     N_TRAFO3W,
@@ -23,90 +31,134 @@ from cosim.feeder.arrays import (
     P_LOSS,
     P_SHUNT,
     P_SOURCE,
+    PORT_P,
+    PORT_Q,
     Q_GEN,
     Q_LOAD,
     Q_LOSS,
     Q_SOURCE,
+    SENSITIVITY,
+    SHUNT_P,
+    SHUNT_Q,
     SOURCE_ON,
     STATUS,
+    VMIN_PU,
+    Z_P,
+    Z_Q,
 )
 from cosim.feeder.kernel import load_factors
-from cosim.feeder.kernel_lu import solve_dense
+from cosim.feeder.kernel_lu import set_all, solve_dense
 from cosim.feeder.kernel_ports import port_equations
 from cosim.jit import njit
 
 
 @njit
-def end_current(f, b, end):
+def end_current(node, y, v, b, end):
     """Current into branch b at its from (0) or to (1) end. [pu]"""
-    i, j = f.branch_node[b, end], f.branch_node[b, 1 - end]
+    i, j = node[b, end], node[b, 1 - end]
     if i < 0:
         return 0.0, 0.0
-    own, other = (0, 2) if end == 0 else (6, 4)
-    y = f.branch_y[b]
-    vx, vy = f.v[2 * i], f.v[2 * i + 1]
-    cx = y[own] * vx - y[own + 1] * vy
-    cy = y[own] * vy + y[own + 1] * vx
+    own, other = 6 * end, 2 + 2 * end
+    vx, vy = v[2 * i], v[2 * i + 1]
+    cx = y[b, own] * vx - y[b, own + 1] * vy
+    cy = y[b, own] * vy + y[b, own + 1] * vx
     if j >= 0:
-        wx, wy = f.v[2 * j], f.v[2 * j + 1]
-        cx += y[other] * wx - y[other + 1] * wy
-        cy += y[other] * wy + y[other + 1] * wx
+        wx, wy = v[2 * j], v[2 * j + 1]
+        cx += y[b, other] * wx - y[b, other + 1] * wy
+        cy += y[b, other] * wy + y[b, other + 1] * wx
     return cx, cy
 
 
 @njit
-def end_power(f, b, end):
+def end_power(node, y, v, b, end):
     """Power into branch b at one end. [MW, Mvar]"""
-    i = f.branch_node[b, end]
-    if i < 0:
-        return 0.0, 0.0
-    cx, cy = end_current(f, b, end)
-    x, y = f.v[2 * i], f.v[2 * i + 1]
-    return x * cx + y * cy, y * cx - x * cy
+    i = max(node[b, end], 0)
+    cx, cy = end_current(node, y, v, b, end)
+    return v[2 * i] * cx + v[2 * i + 1] * cy, v[2 * i + 1] * cx - v[2 * i] * cy
 
 
 @njit
-def add_to_source(f, i, p, q):
-    """Power that leaves node i is the source's where node i is its ideal source's."""
-    if i >= f.sizes[N_FREE]:
-        f.totals[P_SOURCE] += p
-        f.totals[Q_SOURCE] += q
+def end_loading(node, y, v, b, end):
+    """Loading by the current at one end of branch b. [percent]"""
+    cx, cy = end_current(node, y, v, b, end)
+    return math.sqrt(cx * cx + cy * cy) * y[b, 8 + end]
 
 
 @njit
-def add_loads(f):
-    """Loads, generation and shunts as they draw now."""
-    t = f.totals
-    for k in range(f.sizes[N_LOAD]):
-        i = f.load_node[k]
-        m = f.v[2 * i] ** 2 + f.v[2 * i + 1] ** 2
-        cp, ci = load_factors(f, k, m)
-        s = f.load_s[k]
-        gp, gq = f.load_gen[k, 0] * cp * m, f.load_gen[k, 1] * cp * m
-        p, q = (s[0] * cp + s[2] * ci) * m, (s[1] * cp + s[3] * ci) * m
+def add_branches(node, y, v, n_branch, n_free, t):
+    """Losses, and what leaves the ideal sources' nodes through branches."""
+    for b in range(n_branch):
+        if node[b, 0] < 0 and node[b, 1] < 0:
+            continue
+        pf, qf = end_power(node, y, v, b, 0)
+        pt, qt = end_power(node, y, v, b, 1)
+        t[P_LOSS] += pf + pt
+        t[Q_LOSS] += qf + qt
+        if node[b, 0] >= n_free:
+            t[P_SOURCE] += pf
+            t[Q_SOURCE] += qf
+        if node[b, 1] >= n_free:
+            t[P_SOURCE] += pt
+            t[Q_SOURCE] += qt
+
+
+@njit
+def add_loads(law, load_node, node_y, vmin, v, n_load, n_free, t):
+    """Loads, generation and shunts as they draw now, and the ideal sources' share of them."""
+    for k in range(n_load):
+        i = load_node[k]
+        m = v[2 * i] ** 2 + v[2 * i + 1] ** 2
+        cp, ci = load_factors(law, k, vmin, m)
+        gp, gq = law[k, LOAD_GEN_P] * cp * m, law[k, LOAD_GEN_Q] * cp * m
+        p = (law[k, LOAD_P] * cp + law[k, LOAD_IP] * ci) * m
+        q = (law[k, LOAD_Q] * cp + law[k, LOAD_IQ] * ci) * m
         t[P_LOAD] += p + gp
         t[Q_LOAD] += q + gq
         t[P_GEN] += gp
         t[Q_GEN] += gq
-        add_to_source(f, i, p, q)
-    for i in range(f.sizes[N_NODE]):
-        m = f.v[2 * i] ** 2 + f.v[2 * i + 1] ** 2
-        p, q = f.shunt[i, 0] * m, f.shunt[i, 1] * m
-        t[P_SHUNT] += p
-        p, q = p + f.load_z[i, 0] * m, q + f.load_z[i, 1] * m
+        if i >= n_free:
+            t[P_SOURCE] += p
+            t[Q_SOURCE] += q
+    for i in range(node_y.shape[0]):
+        m = v[2 * i] ** 2 + v[2 * i + 1] ** 2
+        p, q = (node_y[i, Z_P] + node_y[i, SHUNT_P]) * m, (node_y[i, Z_Q] + node_y[i, SHUNT_Q]) * m
+        t[P_SHUNT] += node_y[i, SHUNT_P] * m
         t[P_LOAD] += p
         t[Q_LOAD] += q
-        add_to_source(f, i, p, q)
-    for k in range(f.sizes[N_PORT]):
-        i = f.port_node[k]
+        if i >= n_free:
+            t[P_SOURCE] += p
+            t[Q_SOURCE] += q
+
+
+@njit
+def add_ports(port_node, current, v, n_dc, n_free, t):
+    """Voltage-controlled generation, and the data centers at ideal sources."""
+    for k in range(port_node.size):
+        i = port_node[k]
         if i < 0:
             continue
-        x, y, cx, cy = f.v[2 * i], f.v[2 * i + 1], f.current[2 * k], f.current[2 * k + 1]
+        x, y, cx, cy = v[2 * i], v[2 * i + 1], current[2 * k], current[2 * k + 1]
         p, q = x * cx + y * cy, y * cx - x * cy
-        if k >= f.sizes[N_DC]:
+        if k >= n_dc:
             t[P_GEN] -= p
             t[Q_GEN] -= q
-        add_to_source(f, i, p, q)
+        if i >= n_free:
+            t[P_SOURCE] += p
+            t[Q_SOURCE] += q
+
+
+@njit
+def add_sources(source_node, source_y, v, n_free, t):
+    """Sources behind an impedance, metered at its terminals."""
+    for s in range(source_node.size):
+        i, e = source_node[s], 2 * (n_free + s)
+        if i < n_free:
+            x, y = v[2 * i], v[2 * i + 1]
+            dx, dy = v[e] - x, v[e + 1] - y
+            cx = source_y[s, 0] * dx - source_y[s, 1] * dy
+            cy = source_y[s, 0] * dy + source_y[s, 1] * dx
+            t[P_SOURCE] += x * cx + y * cy
+            t[Q_SOURCE] += y * cx - x * cy
 
 
 @njit
@@ -116,44 +168,18 @@ def balance(f):
     Losses are the sum of both ends' power over all branches, source power is what leaves its node;
     neither is a difference, so source + generation = load + losses + data centers is a check.
     `p_load` holds loads, motors, storage, wards and shunts; `p_shunt` is the part of wards and shunts.
-    Behind an impedance the source is metered at its terminals, inside of which losses are not the
-    feeder's.
+    A source behind an impedance is metered at its terminals: the loss inside is not the feeder's.
     """
-    t = f.totals
-    t[:] = 0.0
+    set_all(f.totals, 0.0)
     if f.flags[SOURCE_ON] == 0:
         return
-    for b in range(f.sizes[N_BRANCH]):
-        i, j = f.branch_node[b, 0], f.branch_node[b, 1]
-        if i < 0 and j < 0:
-            continue
-        pf, qf = end_power(f, b, 0)
-        pt, qt = end_power(f, b, 1)
-        t[P_LOSS] += pf + pt
-        t[Q_LOSS] += qf + qt
-        add_to_source(f, i, pf, qf)
-        add_to_source(f, j, pt, qt)
-    add_loads(f)
-    n = f.sizes[N_FREE]
-    for s in range(f.source_node.size):
-        i, e = f.source_node[s], 2 * (n + s)
-        if i >= n:
-            continue
-        x, y = f.v[2 * i], f.v[2 * i + 1]
-        dx, dy = f.v[e] - x, f.v[e + 1] - y
-        g, b = f.source_y[s, 0], f.source_y[s, 1]
-        cx, cy = g * dx - b * dy, g * dy + b * dx
-        t[P_SOURCE] += x * cx + y * cy
-        t[Q_SOURCE] += y * cx - x * cy
-
-
-@njit
-def end_loading(f, b, end):
-    """Loading by the current at one end of branch b. [percent]"""
-    if f.branch_node[b, end] < 0:
-        return 0.0
-    cx, cy = end_current(f, b, end)
-    return math.sqrt(cx * cx + cy * cy) * f.branch_loading[b, end]
+    n_free = f.sizes[N_FREE]
+    add_branches(f.branch_node, f.branch_y, f.v, f.sizes[N_BRANCH], n_free, f.totals)
+    add_loads(
+        f.load_law, f.load_node, f.node_y, f.params[VMIN_PU], f.v, f.sizes[N_LOAD], n_free, f.totals
+    )
+    add_ports(f.port_node, f.current, f.v, f.sizes[N_DC], n_free, f.totals)
+    add_sources(f.source_node, f.source_y, f.v, n_free, f.totals)
 
 
 @njit
@@ -169,83 +195,89 @@ def observe(f, bus_vm, bus_va, line_p, line_loading, trafo_loading):
     trafo_loading : array [n_trafo]
         Two-winding transformers, then three-winding ones, by current. [percent]
     """
-    on = f.flags[SOURCE_ON] != 0
+    if f.flags[SOURCE_ON] == 0:
+        set_all(bus_vm, 0.0)
+        set_all(bus_va, 0.0)
+        set_all(line_p, 0.0)
+        set_all(line_loading, 0.0)
+        set_all(trafo_loading, 0.0)
+        return
+    node, y, v = f.branch_node, f.branch_y, f.v
     for k in range(f.bus_node.size):
         i = f.bus_node[k]
-        if i < 0 or not on:
-            bus_vm[k] = bus_va[k] = 0.0
-            continue
-        x, y = f.v[2 * i], f.v[2 * i + 1]
-        bus_vm[k] = math.sqrt(x * x + y * y)
-        bus_va[k] = math.degrees(math.atan2(y, x))
+        bus_vm[k] = bus_va[k] = 0.0
+        if i >= 0:
+            bus_vm[k] = math.sqrt(v[2 * i] ** 2 + v[2 * i + 1] ** 2)
+            bus_va[k] = math.degrees(math.atan2(v[2 * i + 1], v[2 * i]))
     n_line, n_trafo, n_trafo3w = f.sizes[N_LINE], f.sizes[N_TRAFO], f.sizes[N_TRAFO3W]
     for k in range(n_line):
-        line_p[k] = line_loading[k] = 0.0
-        if on:
-            line_p[k] = end_power(f, k, 0)[0]
-            line_loading[k] = max(end_loading(f, k, 0), end_loading(f, k, 1))
+        line_p[k] = end_power(node, y, v, k, 0)[0]
+        line_loading[k] = max(end_loading(node, y, v, k, 0), end_loading(node, y, v, k, 1))
     for k in range(n_trafo):
         b = n_line + k
-        trafo_loading[k] = max(end_loading(f, b, 0), end_loading(f, b, 1)) if on else 0.0
+        trafo_loading[k] = max(end_loading(node, y, v, b, 0), end_loading(node, y, v, b, 1))
     for k in range(n_trafo3w):
         b = n_line + n_trafo + k
-        hv, mv, lv = end_loading(f, b, 0), end_loading(f, b + n_trafo3w, 1), 0.0
-        lv = end_loading(f, b + 2 * n_trafo3w, 1)
-        trafo_loading[n_trafo + k] = max(hv, max(mv, lv)) if on else 0.0
+        mv, lv = end_loading(node, y, v, b + n_trafo3w, 1), end_loading(node, y, v, b + 2 * n_trafo3w, 1)
+        trafo_loading[n_trafo + k] = max(end_loading(node, y, v, b, 0), mv, lv)
 
 
 @njit
-def farthest_response(f, a):
-    """Largest fall of a node's voltage per current of port a. [pu]"""
-    g, h, most = f.response[2 * a], f.response[2 * a + 1], 0.0
-    for i in range(f.sizes[N_FREE]):
-        x = g[2 * i] ** 2 + g[2 * i + 1] ** 2 + h[2 * i] ** 2 + h[2 * i + 1] ** 2
-        most = max(most, x)
+def base_drift(n_free, v, v_base):
+    """Largest relative distance of a node's voltage from where the loads are linearized. [1]"""
+    most = 0.0
+    for i in range(n_free):
+        x, y = v[2 * i], v[2 * i + 1]
+        dx, dy = x - v_base[2 * i], y - v_base[2 * i + 1]
+        most = max(most, (dx * dx + dy * dy) / (x * x + y * y))
     return math.sqrt(most)
 
 
 @njit
-def base_drift(f):
-    """Largest relative distance of a node's voltage from where the loads are linearized. [1]"""
+def farthest_response(response, a, n_free):
+    """Largest fall of a node's voltage per current of port a. [pu]"""
     most = 0.0
-    for i in range(f.sizes[N_FREE]):
-        x, y = f.v[2 * i], f.v[2 * i + 1]
-        dx, dy = x - f.v_base[2 * i], y - f.v_base[2 * i + 1]
-        most = max(most, (dx * dx + dy * dy) / (x * x + y * y))
+    for i in range(n_free):
+        x = response[2 * a, 2 * i] ** 2 + response[2 * a, 2 * i + 1] ** 2
+        y = response[2 * a + 1, 2 * i] ** 2 + response[2 * a + 1, 2 * i + 1] ** 2
+        most = max(most, x + y)
     return math.sqrt(most)
 
 
 @njit
 def refresh_sensitivities(f):
     """Voltage per change of each data center's power at the last solution, over all nodes."""
-    m, d = f.sizes[N_PORT], f.sizes[N_DC]
+    m, d, n_free, jac = f.sizes[N_PORT], f.sizes[N_DC], f.sizes[N_FREE], f.jac
     for k in range(d):
-        f.p_try[k], f.q_try[k] = f.p_last[k], f.q_last[k]
-    slack = 1.0 - 3.0 * base_drift(f)
+        f.port_law[k, PORT_P], f.port_law[k, PORT_Q] = f.port_last[k, LAST_P], f.port_last[k, LAST_Q]
+    slack = 1.0 - 3.0 * base_drift(n_free, f.v, f.v_base)
     for k in range(d):
-        f.sens[k, 0] = f.sens[k, 1] = 0.0
+        f.port_last[k, SENSITIVITY] = f.port_last[k, CURVATURE] = 0.0
         i = f.port_node[k]
-        if i < 0 or i >= f.sizes[N_FREE]:
+        if i < 0 or i >= n_free:
             continue
-        vm = math.sqrt(f.vm2[i])
-        reach = 0.0
-        f.port_x[:] = 0.0
+        for a in range(2 * m):
+            jac[a, 2 * m + 1] = 0.0
         for e in range(2):
-            port_equations(f, 1.0)
-            f.jac[:, 2 * m] = 0.0
-            f.jac[2 * k + e, 2 * m] = 1.0
-            if solve_dense(f.jac, 2 * m) == 0.0:
+            port_equations(f.port_node, f.port_law, f.u, f.response, f.current, jac, n_free, d, 1.0)
+            for a in range(2 * m):
+                jac[a, 2 * m] = 0.0
+            jac[2 * k + e, 2 * m] = 1.0
+            if solve_dense(jac, 2 * m) == 0.0:
                 slack = 0.0
             for a in range(2 * m):
-                f.port_x[a] += f.jac[a, 2 * m] ** 2
-        for a in range(m):
-            reach += farthest_response(f, a) * math.sqrt(f.port_x[2 * a] + f.port_x[2 * a + 1])
+                jac[a, 2 * m + 1] += jac[a, 2 * m] ** 2
         if slack <= 0.0:
-            f.sens[k, 0] = math.inf
+            f.port_last[k, SENSITIVITY] = math.inf
             continue
-        f.sens[k, 0] = reach / (vm * slack)
-        own = math.sqrt(f.port_x[2 * k] + f.port_x[2 * k + 1])
-        f.sens[k, 1] = 2.0 * max(own, 1.0) * f.sens[k, 0] / vm
+        reach = 0.0
+        for a in range(m):
+            size = math.sqrt(jac[2 * a, 2 * m + 1] + jac[2 * a + 1, 2 * m + 1])
+            reach += farthest_response(f.response, a, n_free) * size
+        vm = math.sqrt(f.vm2[i])
+        own = math.sqrt(jac[2 * k, 2 * m + 1] + jac[2 * k + 1, 2 * m + 1])
+        f.port_last[k, SENSITIVITY] = reach / (vm * slack)
+        f.port_last[k, CURVATURE] = 2.0 * max(own, 1.0) * reach / (vm * vm * slack)
     f.flags[BOUND_READY] = 1
 
 
@@ -268,14 +300,14 @@ def change_bound(f):
         return 0.0
     bound, bend = 0.0, 0.0
     for k in range(f.sizes[N_DC]):
-        dp, dq = f.port_p_mw[k] - f.p_last[k], f.port_q_mvar[k] - f.q_last[k]
+        dp, dq = f.port_p_mw[k] - f.port_last[k, LAST_P], f.port_q_mvar[k] - f.port_last[k, LAST_Q]
         if dp == 0.0 and dq == 0.0:
             continue
         if f.flags[BOUND_READY] == 0:
             refresh_sensitivities(f)
         ds = math.sqrt(dp * dp + dq * dq)
-        bound += f.sens[k, 0] * ds
-        bend += f.sens[k, 1] * ds
+        bound += f.port_last[k, SENSITIVITY] * ds
+        bend += f.port_last[k, CURVATURE] * ds
     if bound == 0.0:
         return 0.0
     if not 2.0 * bend < 1.0:

@@ -3,40 +3,38 @@
 
 The network's KCL is not analytic once constant-power loads are linearized, so each complex
 admittance becomes the block [[g, -b], [b, g]] and each load adds a full 2x2 block on the diagonal.
+Blocks stand as in `FeederArrays.block`: n of the diagonal, k below it, k above it.
 """
 
 from __future__ import annotations
 
-from cosim.feeder.arrays import N_FREE
 from cosim.jit import njit
 
 
 @njit
-def fill_matrix(f):
+def copy_to(a, b):
+    """Copy vector b into a."""
+    for i in range(a.size):
+        a[i] = b[i]
+
+
+@njit
+def set_all(a, x):
+    """Set every entry of vector a to x."""
+    for i in range(a.size):
+        a[i] = x
+
+
+@njit
+def fill_matrix(y, block):
     """Copy the admittance matrix into the factors' storage."""
-    for i in range(f.sizes[N_FREE]):
-        g, b = f.y_diag[i, 0], f.y_diag[i, 1]
-        f.lu_diag[i, 0], f.lu_diag[i, 1], f.lu_diag[i, 2], f.lu_diag[i, 3] = g, -b, b, g
-    for p in range(f.lu_row.size):
-        g, b = f.y_low[p, 0], f.y_low[p, 1]
-        f.lu_low[p, 0], f.lu_low[p, 1], f.lu_low[p, 2], f.lu_low[p, 3] = g, -b, b, g
-        g, b = f.y_up[p, 0], f.y_up[p, 1]
-        f.lu_up[p, 0], f.lu_up[p, 1], f.lu_up[p, 2], f.lu_up[p, 3] = g, -b, b, g
+    for i in range(y.shape[0]):
+        g, b = y[i, 0], y[i, 1]
+        block[i, 0], block[i, 1], block[i, 2], block[i, 3] = g, -b, b, g
 
 
 @njit
-def subtract_product(to, k, a, i, b, j):
-    """Subtract block product a[i] b[j] from to[k]."""
-    a0, a1, a2, a3 = a[i, 0], a[i, 1], a[i, 2], a[i, 3]
-    b0, b1, b2, b3 = b[j, 0], b[j, 1], b[j, 2], b[j, 3]
-    to[k, 0] -= a0 * b0 + a1 * b2
-    to[k, 1] -= a0 * b1 + a1 * b3
-    to[k, 2] -= a2 * b0 + a3 * b2
-    to[k, 3] -= a2 * b1 + a3 * b3
-
-
-@njit
-def factorize(f):
+def factorize(block, ptr, row, target):
     """Factorize in place; the diagonal holds inverses afterwards.
 
     Returns
@@ -45,52 +43,53 @@ def factorize(f):
         Sign of the determinant, 0 where a pivot vanishes. A power flow Jacobian has a positive
         determinant from no load up to the nose and a negative one behind it.
     """
+    n, k_low = ptr.size - 1, row.size
     sign, at = 1, 0
-    for k in range(f.sizes[N_FREE]):
-        d0, d1, d2, d3 = f.lu_diag[k, 0], f.lu_diag[k, 1], f.lu_diag[k, 2], f.lu_diag[k, 3]
+    for k in range(n):
+        d0, d1, d2, d3 = block[k, 0], block[k, 1], block[k, 2], block[k, 3]
         det = d0 * d3 - d1 * d2
-        if det == 0.0 or det != det:
+        if not (det != 0.0 and abs(det) < 1e300):
             return 0
         if det < 0.0:
             sign = -sign
         inv = 1.0 / det
         i0, i1, i2, i3 = d3 * inv, -d1 * inv, -d2 * inv, d0 * inv
-        f.lu_diag[k, 0], f.lu_diag[k, 1], f.lu_diag[k, 2], f.lu_diag[k, 3] = i0, i1, i2, i3
-        for p in range(f.lu_ptr[k], f.lu_ptr[k + 1]):
-            a0, a1, a2, a3 = f.lu_low[p, 0], f.lu_low[p, 1], f.lu_low[p, 2], f.lu_low[p, 3]
-            f.lu_low[p, 0], f.lu_low[p, 1] = a0 * i0 + a1 * i2, a0 * i1 + a1 * i3
-            f.lu_low[p, 2], f.lu_low[p, 3] = a2 * i0 + a3 * i2, a2 * i1 + a3 * i3
-            i = f.lu_row[p]
-            for r in range(f.lu_ptr[k], f.lu_ptr[k + 1]):
-                j = f.lu_row[r]
-                if i == j:
-                    subtract_product(f.lu_diag, i, f.lu_low, p, f.lu_up, r)
-                elif i > j:
-                    subtract_product(f.lu_low, f.lu_target[at], f.lu_low, p, f.lu_up, r)
-                else:
-                    subtract_product(f.lu_up, f.lu_target[at], f.lu_low, p, f.lu_up, r)
+        block[k, 0], block[k, 1], block[k, 2], block[k, 3] = i0, i1, i2, i3
+        for p in range(ptr[k], ptr[k + 1]):
+            low = n + p
+            b0, b1, b2, b3 = block[low, 0], block[low, 1], block[low, 2], block[low, 3]
+            a0, a1 = b0 * i0 + b1 * i2, b0 * i1 + b1 * i3
+            a2, a3 = b2 * i0 + b3 * i2, b2 * i1 + b3 * i3
+            block[low, 0], block[low, 1], block[low, 2], block[low, 3] = a0, a1, a2, a3
+            for r in range(ptr[k], ptr[k + 1]):
+                up, to = n + k_low + r, target[at]
+                b0, b1, b2, b3 = block[up, 0], block[up, 1], block[up, 2], block[up, 3]
+                block[to, 0] -= a0 * b0 + a1 * b2
+                block[to, 1] -= a0 * b1 + a1 * b3
+                block[to, 2] -= a2 * b0 + a3 * b2
+                block[to, 3] -= a2 * b1 + a3 * b3
                 at += 1
     return sign
 
 
 @njit
-def solve_factored(f, x):
-    """Solve in place for the right-hand side x [2 n]."""
-    n = f.sizes[N_FREE]
+def solve_factored(block, ptr, row, x):
+    """Solve in place for the right-hand side in the first 2 n entries of x."""
+    n, k_low = ptr.size - 1, row.size
     for k in range(n):
         x0, x1 = x[2 * k], x[2 * k + 1]
-        for p in range(f.lu_ptr[k], f.lu_ptr[k + 1]):
-            i = 2 * f.lu_row[p]
-            x[i] -= f.lu_low[p, 0] * x0 + f.lu_low[p, 1] * x1
-            x[i + 1] -= f.lu_low[p, 2] * x0 + f.lu_low[p, 3] * x1
+        for p in range(ptr[k], ptr[k + 1]):
+            i, low = 2 * row[p], n + p
+            x[i] -= block[low, 0] * x0 + block[low, 1] * x1
+            x[i + 1] -= block[low, 2] * x0 + block[low, 3] * x1
     for k in range(n - 1, -1, -1):
         x0, x1 = x[2 * k], x[2 * k + 1]
-        for p in range(f.lu_ptr[k], f.lu_ptr[k + 1]):
-            i = 2 * f.lu_row[p]
-            x0 -= f.lu_up[p, 0] * x[i] + f.lu_up[p, 1] * x[i + 1]
-            x1 -= f.lu_up[p, 2] * x[i] + f.lu_up[p, 3] * x[i + 1]
-        x[2 * k] = f.lu_diag[k, 0] * x0 + f.lu_diag[k, 1] * x1
-        x[2 * k + 1] = f.lu_diag[k, 2] * x0 + f.lu_diag[k, 3] * x1
+        for p in range(ptr[k], ptr[k + 1]):
+            i, up = 2 * row[p], n + k_low + p
+            x0 -= block[up, 0] * x[i] + block[up, 1] * x[i + 1]
+            x1 -= block[up, 2] * x[i] + block[up, 3] * x[i + 1]
+        x[2 * k] = block[k, 0] * x0 + block[k, 1] * x1
+        x[2 * k + 1] = block[k, 2] * x0 + block[k, 3] * x1
 
 
 @njit
@@ -108,7 +107,7 @@ def solve_dense(a, n):
         for i in range(k + 1, n):
             if abs(a[i, k]) > best:
                 best, row = abs(a[i, k]), i
-        if best == 0.0 or best != best:
+        if not (best > 0.0 and best < 1e300):
             return 0.0
         if row != k:
             sign = -sign

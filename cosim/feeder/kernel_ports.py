@@ -1,11 +1,14 @@
 # mypy: ignore-errors
-"""Exact solution of the ports on a linear network: data centers (P, Q) and generators (P, |U|)."""
+"""Exact solution of the ports on a linear network: data centers (P, Q) and generators (P, |U|).
+
+Arguments are named as the fields of `FeederArrays` they stand for.
+"""
 
 from __future__ import annotations
 
 import math
 
-from cosim.feeder.arrays import N_DC, N_FREE, N_PORT
+from cosim.feeder.arrays import PORT_GEN_P, PORT_GEN_VM, PORT_P, PORT_Q, PORT_V_MIN
 from cosim.feeder.kernel_lu import solve_dense
 from cosim.jit import njit
 
@@ -23,10 +26,9 @@ def port_current(p, q, v_min, x, y):
     tuple of float
         Current (ix, iy) and d(ix, iy)/d(x, y) row by row. [pu]
     """
-    m = x * x + y * y
+    m = max(x * x + y * y, 1e-30)
     if m < v_min * v_min:
-        u = math.sqrt(m)
-        c = 1.0 / (u * v_min)
+        c = 1.0 / (math.sqrt(m) * v_min)
         slope = -c / m
     else:
         c = 1.0 / m
@@ -37,17 +39,20 @@ def port_current(p, q, v_min, x, y):
 
 
 @njit
-def solve_one_port(f, tol):
-    """Newton on the current of a single data center; returns the determinant, 0 where none was found."""
-    i = f.port_node[0]
-    if i < 0:
-        f.current[:] = 0.0
-        return 1.0
-    p, q, v_min = f.p_try[0], f.q_try[0], f.port_v_min_pu[0]
-    b00, b01 = f.response[0, 2 * i], f.response[1, 2 * i]
-    b10, b11 = f.response[0, 2 * i + 1], f.response[1, 2 * i + 1]
-    ux, uy = f.u[2 * i], f.u[2 * i + 1]
-    cx, cy = f.current[0], f.current[1]
+def solve_one_port(i, law, u, response, current, tol):
+    """Newton on the current of a single data center at node i.
+
+    Returns
+    -------
+    float
+        Determinant of its equations: 1 at no load, 0 at the nose, negative behind it; 0 also where
+        no solution was found.
+    """
+    p, q, v_min = law[0, PORT_P], law[0, PORT_Q], law[0, PORT_V_MIN]
+    b00, b01 = response[0, 2 * i], response[1, 2 * i]
+    b10, b11 = response[0, 2 * i + 1], response[1, 2 * i + 1]
+    ux, uy = u[2 * i], u[2 * i + 1]
+    cx, cy = current[0], current[1]
     last = False
     for _ in range(PORT_ITERATIONS):
         x, y = ux - b00 * cx - b01 * cy, uy - b10 * cx - b11 * cy
@@ -56,12 +61,12 @@ def solve_one_port(f, tol):
         j00, j01 = 1.0 + d00 * b00 + d01 * b10, d00 * b01 + d01 * b11
         j10, j11 = d10 * b00 + d11 * b10, 1.0 + d10 * b01 + d11 * b11
         det = j00 * j11 - j01 * j10
-        if det == 0.0 or det != det:
+        if not (det != 0.0 and abs(det) < 1e300):
             return 0.0
         cx -= (j11 * rx - j01 * ry) / det
         cy -= (j00 * ry - j10 * rx) / det
         if last:
-            f.current[0], f.current[1] = cx, cy
+            current[0], current[1] = cx, cy
             return det
         r = abs(rx) + abs(ry)
         last = r * r < 1e-3 * tol * (abs(cx) + abs(cy) + tol)
@@ -69,56 +74,50 @@ def solve_one_port(f, tol):
 
 
 @njit
-def port_voltage(f, k):
-    """Voltage at port k under the present port currents. [pu]"""
-    i = f.port_node[k]
-    x, y = f.u[2 * i], f.u[2 * i + 1]
-    if i < f.sizes[N_FREE]:
-        for a in range(2 * f.sizes[N_PORT]):
-            x -= f.response[a, 2 * i] * f.current[a]
-            y -= f.response[a, 2 * i + 1] * f.current[a]
-    return x, y
+def port_equations(port_node, law, u, response, current, jac, n_free, n_dc, lam):
+    """Fill jac with the Jacobian of the port equations and their residual; return its 1-norm.
 
-
-@njit
-def port_equations(f, lam):
-    """Fill f.jac with the Jacobian of the port equations and their residual; return its 1-norm.
-
-    A data center: current - S*/U* = 0. A generator: Re(U I*) + p = 0 and |U|^2 - vm^2 = 0. The
+    A data center: current - S*/U* = 0. A generator: Re(U I*) + lam p = 0 and |U|^2 - vm^2 = 0. The
     determinant is positive at no load (a generator's is twice the reactance seen from it).
     """
-    m, d = f.sizes[N_PORT], f.sizes[N_DC]
-    f.jac[:] = 0.0
+    m2 = 2 * port_node.size
     total = 0.0
-    for k in range(m):
-        r, i = 2 * k, 2 * f.port_node[k]
+    for k in range(port_node.size):
+        r, i = 2 * k, port_node[k]
+        for a in range(m2):
+            jac[r, a] = jac[r + 1, a] = 0.0
+        cx, cy = current[r], current[r + 1]
         if i < 0:
-            f.jac[r, r] = f.jac[r + 1, r + 1] = 1.0
-            f.jac[r, 2 * m], f.jac[r + 1, 2 * m] = f.current[r], f.current[r + 1]
+            jac[r, r] = jac[r + 1, r + 1] = 1.0
+            jac[r, m2], jac[r + 1, m2] = cx, cy
             continue
-        x, y = port_voltage(f, k)
-        cx, cy = f.current[r], f.current[r + 1]
-        if k < d:
-            ix, iy, d00, d01, d10, d11 = port_current(f.p_try[k], f.q_try[k], f.port_v_min_pu[k], x, y)
+        x, y = u[2 * i], u[2 * i + 1]
+        if i < n_free:
+            for a in range(m2):
+                x -= response[a, 2 * i] * current[a]
+                y -= response[a, 2 * i + 1] * current[a]
+        if k < n_dc:
+            ix, iy, d00, d01, d10, d11 = port_current(law[k, PORT_P], law[k, PORT_Q], law[k, PORT_V_MIN], x, y)
             e0, e1 = cx - ix, cy - iy
-            f.jac[r, r] = f.jac[r + 1, r + 1] = 1.0
+            jac[r, r] = jac[r + 1, r + 1] = 1.0
         else:
             d00, d01, d10, d11 = -cx, -cy, -2.0 * x, -2.0 * y
-            e0, e1 = x * cx + y * cy + lam * f.gen_p_mw[k], x * x + y * y - f.gen_vm_pu[k] ** 2
-            f.jac[r, r], f.jac[r, r + 1] = x, y
-        if i < 2 * f.sizes[N_FREE]:
-            for a in range(2 * m):
-                gx, gy = f.response[a, i], f.response[a, i + 1]
-                f.jac[r, a] += d00 * gx + d01 * gy
-                f.jac[r + 1, a] += d10 * gx + d11 * gy
-        f.jac[r, 2 * m], f.jac[r + 1, 2 * m] = e0, e1
+            e0 = x * cx + y * cy + lam * law[k, PORT_GEN_P]
+            e1 = x * x + y * y - law[k, PORT_GEN_VM] ** 2
+            jac[r, r], jac[r, r + 1] = x, y
+        if i < n_free:
+            for a in range(m2):
+                gx, gy = response[a, 2 * i], response[a, 2 * i + 1]
+                jac[r, a] += d00 * gx + d01 * gy
+                jac[r + 1, a] += d10 * gx + d11 * gy
+        jac[r, m2], jac[r + 1, m2] = e0, e1
         total += abs(e0) + abs(e1)
     return total
 
 
 @njit
-def solve_ports(f, lam, tol):
-    """Port currents for f.p_try, f.q_try on the linear network seen from the ports.
+def solve_ports(port_node, law, u, response, current, jac, n_free, n_dc, lam, tol):
+    """Port currents for the powers in `law` on the linear network seen from the ports.
 
     Returns
     -------
@@ -126,23 +125,23 @@ def solve_ports(f, lam, tol):
         Determinant of the port equations for a single data center, else its sign; 0 where no
         solution was found.
     """
-    m = f.sizes[N_PORT]
+    m = port_node.size
     if m == 0:
         return 1.0
-    if m == 1 and f.sizes[N_DC] == 1:
-        return solve_one_port(f, tol)
+    if m == 1 and n_dc == 1 and port_node[0] >= 0:
+        return solve_one_port(port_node[0], law, u, response, current, tol)
     last = False
     for _ in range(PORT_ITERATIONS):
-        r = port_equations(f, lam)
+        r = port_equations(port_node, law, u, response, current, jac, n_free, n_dc, lam)
         if not r < 1e30:
             return 0.0
-        sign = solve_dense(f.jac, 2 * m)
+        sign = solve_dense(jac, 2 * m)
         if sign == 0.0:
             return 0.0
         size = 0.0
         for a in range(2 * m):
-            f.current[a] -= f.jac[a, 2 * m]
-            size += abs(f.current[a])
+            current[a] -= jac[a, 2 * m]
+            size += abs(current[a])
         if last:
             return sign
         last = r * r < 1e-3 * tol * (size + tol)

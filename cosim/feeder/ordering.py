@@ -55,8 +55,8 @@ def factor_pattern(order: list[int], tied: list[list[int]]) -> tuple[Ints, Ints,
     ptr, row : array
         Rows of column k are `row[ptr[k]:ptr[k + 1]]`, ascending; the upper factor mirrors them.
     target : array
-        For each pair of entries of each column, in order, the entry that their product is
-        subtracted from (-1 on the diagonal).
+        For each pair of entries of each column, in order, the block that their product is
+        subtracted from: n on the diagonal, then those below it, then those above it.
     """
     position = np.empty(len(order), np.int64)
     position[order] = np.arange(len(order))
@@ -65,5 +65,12 @@ def factor_pattern(order: list[int], tied: list[list[int]]) -> tuple[Ints, Ints,
     ptr[1:] = np.cumsum([len(c) for c in columns], dtype=np.int64)
     row = np.array([i for c in columns for i in c], np.int64)
     at = {(k, i): int(ptr[k]) + p for k, c in enumerate(columns) for p, i in enumerate(c)}
-    target = [-1 if i == j else at[min(i, j), max(i, j)] for c in columns for i in c for j in c]
+    n, k_low = len(order), row.size
+
+    def block(i: int, j: int) -> int:
+        if i == j:
+            return i
+        return n + at[j, i] if i > j else n + k_low + at[i, j]
+
+    target = [block(i, j) for c in columns for i in c for j in c]
     return position, ptr, row, np.array(target, np.int64)

@@ -26,9 +26,8 @@ class Topology:
     n_node: int
     node: Ints
     """Node of every bus, internal ones included, -1 where de-energized."""
-    y_diag: Complexes
-    y_low: Complexes
-    y_up: Complexes
+    y: Complexes
+    """Matrix entries in the order of `FeederArrays.y`. [pu]"""
     lu_ptr: Ints
     lu_row: Ints
     lu_target: Ints
@@ -79,9 +78,9 @@ def build_topology(net: Network, closed: Bools, line_on: Bools, z_source_pu: com
     live = node >= 0
     np.add.at(shunt, node[live], net.bus_y_shunt[live])
     source_node = node_of_root[source_root]
-    y_diag, y_low, y_up, ties = _matrix(branch_node, y, shunt, len(free), ptr, row)
+    y_matrix, ties = _matrix(branch_node, y, shunt, len(free), ptr, row)
     if z_source_pu:
-        y_diag[source_node] += 1 / z_source_pu
+        y_matrix[source_node] += 1 / z_source_pu
         emf = len(free) + np.arange(source_root.size)
         ties = [(int(i), int(s), -1 / z_source_pu) for i, s in zip(source_node, emf, strict=True)]
     pad = np.zeros((y.shape[0] - net.branch_loading.shape[0], 2))
@@ -89,9 +88,7 @@ def build_topology(net: Network, closed: Bools, line_on: Bools, z_source_pu: com
         n_free=len(free),
         n_node=n_node,
         node=node,
-        y_diag=y_diag,
-        y_low=y_low,
-        y_up=y_up,
+        y=y_matrix,
         lu_ptr=ptr,
         lu_row=row,
         lu_target=target,
@@ -200,28 +197,20 @@ def _pattern(ends: Ints, local: Ints, n: int) -> tuple[Ints, Ints, Ints, Ints]:
 
 def _matrix(
     ends: Ints, y: Complexes, shunt: Complexes, n: int, ptr: Ints, row: Ints
-) -> tuple[Complexes, Complexes, Complexes, list[tuple[int, int, complex]]]:
+) -> tuple[Complexes, list[tuple[int, int, complex]]]:
     """Admittance matrix in the pattern of the factors, and the ties from free nodes to sources."""
-    diag = shunt[:n].copy()
-    low, up = np.zeros((2, row.size), np.complex128)
-    at = {(k, int(row[p])): p for k in range(n) for p in range(ptr[k], ptr[k + 1])}
+    matrix = np.concatenate([shunt[:n], np.zeros(2 * row.size)])
+    low = {(int(row[p]), k): n + p for k in range(n) for p in range(ptr[k], ptr[k + 1])}
     ties: list[tuple[int, int, complex]] = []
     for (f, t), (yff, yft, ytf, ytt) in zip(ends.tolist(), y.tolist(), strict=True):
-        if 0 <= f < n:
-            diag[f] += yff
-        if 0 <= t < n:
-            diag[t] += ytt
-        if f < 0 or t < 0:
-            continue
-        for i, j, yij in ((f, t, yft), (t, f, ytf)):
-            if i >= n:
+        for i, j, yii, yij in ((f, t, yff, yft), (t, f, ytt, ytf)):
+            if not 0 <= i < n:
                 continue
+            matrix[i] += yii
             if j >= n:
                 ties.append((i, j, yij))
-            elif i == j:
-                diag[i] += yij
-            elif i > j:
-                low[at[j, i]] += yij
-            else:
-                up[at[i, j]] += yij
-    return diag, low, up, ties
+            elif j == i:
+                matrix[i] += yij
+            elif j >= 0:
+                matrix[low[i, j] if i > j else low[j, i] + row.size] += yij
+    return matrix, ties
