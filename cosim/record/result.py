@@ -1,0 +1,289 @@
+"""Result: a log opened for reading, finished, killed or still being written."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from cosim.errors import InputError
+from cosim.record import codec
+from cosim.record.amend import plain
+from cosim.record.channels import NAME, TIME_S, TIME_US
+from cosim.record.resume import datasets
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+_RETRY_S = 1.0
+"""How long to try again to open a log that is being written: a flush takes far less. [s]"""
+_EVENT_COLUMNS = ("t_s", "kind", "element", "value", "detail")
+
+
+class Result:
+    """A log, open for reading. Made by `open_result`.
+
+    Of a log that is still being written it shows the rows that had been flushed when it was opened or last
+    refreshed. Use it as a context manager, or call `close`.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._scenario: dict[str, Any] | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self._file = _opened(self.path)
+        try:
+            self._attrs = plain(self._file.attrs)
+            _check_schema(self.path, self._attrs)
+            self._data = datasets(self._file)
+            if self._attrs["compression"] not in codec.DIRECT:
+                codec.load_plugin(self._attrs["compression"])
+        except (KeyError, OSError, RuntimeError) as error:
+            self._file.close()
+            raise InputError(f"{self.path}: not a log of cosim ({error})") from None
+        except BaseException:
+            self._file.close()
+            raise
+        # Row counts of datasets differ for an instant while a chunk is written: what all have, counts.
+        self._n_rows = min(data.shape[0] for data in self._data.values())
+
+    def refresh(self) -> None:
+        """Open the file again, to see what was written since."""
+        self._file.close()
+        self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Result:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Result {self.path.name}: {self.status}, {self.n_rows} rows, {len(self.paths())} channels>"
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Attributes of the file: schema, cosim_version, scenario_name, seed, status, compression."""
+        return dict(self._attrs)
+
+    @property
+    def status(self) -> str:
+        """`complete`, `collapsed`, `interrupted`, `failed`; `running` while written, and after a kill."""
+        return str(self._attrs["status"])
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, CPU, command line, wall times."""
+        return plain(self._file["provenance"].attrs)
+
+    @property
+    def scenario_yaml(self) -> str:
+        """The resolved scenario, as text."""
+        return str(self._file["scenario"].asstr()[()])
+
+    @property
+    def scenario(self) -> dict[str, Any]:
+        """The resolved scenario, as plain dicts, lists and numbers."""
+        if self._scenario is None:
+            from ruamel.yaml import YAML
+
+            self._scenario = YAML(typ="safe", pure=True).load(self.scenario_yaml) or {}
+        return self._scenario
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that every channel has."""
+        return self._n_rows
+
+    @property
+    def t_s(self) -> np.ndarray[Any, Any]:
+        """Time of each row, float64, shape (n_rows,). [s]"""
+        return self.read(TIME_S)
+
+    @property
+    def t_us(self) -> np.ndarray[Any, Any]:
+        """Time of each row, int64, shape (n_rows,). [us]"""
+        return self.read(TIME_US)
+
+    def paths(self) -> list[str]:
+        """Paths of all channels, sorted, times not among them."""
+        return sorted(set(self._data) - {TIME_S, TIME_US})
+
+    def _dataset(self, path: str) -> h5py.Dataset:
+        try:
+            return self._data[path.strip("/")]
+        except KeyError:
+            import difflib
+
+            near = difflib.get_close_matches(path, self.paths(), n=3, cutoff=0.5)
+            hint = f"; near: {', '.join(near)}" if near else f"; there are: {', '.join(self.paths()[:8])} ..."
+            raise InputError(f"{self.path}: no channel {path!r}{hint}") from None
+
+    def read(self, path: str, start: int | None = None, stop: int | None = None) -> np.ndarray[Any, Any]:
+        """Rows of one channel.
+
+        Parameters
+        ----------
+        path : str
+            E.g. `bus/vm_pu`.
+        start, stop : int, optional
+            Row numbers, as of a Python slice; `rows_between` finds those of an interval of time.
+
+        Returns
+        -------
+        ndarray
+            Shape (n,) or (n, n_element), in the channel's unit and stored type.
+
+        Raises
+        ------
+        InputError
+            There is no such channel.
+        """
+        first, last, _ = slice(start, stop).indices(self._n_rows)
+        return np.asarray(self._dataset(path)[first : max(first, last)])
+
+    def rows_between(self, start_s: float, stop_s: float) -> tuple[int, int]:
+        """Row numbers (start, stop) of the rows with start_s <= t_s < stop_s."""
+        first, last = np.searchsorted(self.t_s, (start_s, stop_s))
+        return int(first), int(last)
+
+    def names(self, group: str) -> list[str]:
+        """Names of the elements of a group, e.g. of `bus`, in the order of the columns."""
+        try:
+            return [str(name) for name in self._file[group.strip("/")][NAME].asstr()[()]]
+        except KeyError:
+            raise InputError(f"{self.path}: no group {group!r} with named elements") from None
+
+    def unit(self, path: str) -> str:
+        """Unit of a channel, e.g. `MW`."""
+        return str(self._dataset(path).attrs["unit"])
+
+    def description(self, path: str) -> str:
+        """What a channel means, in one line."""
+        return str(self._dataset(path).attrs.get("description", ""))
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """Events in the order they were noted: t_s [s], kind, element, value, detail."""
+        import pandas as pd
+
+        group = self._file["events"]
+        n = min(group[name].shape[0] for name in _EVENT_COLUMNS)
+        columns: dict[str, Any] = {}
+        for name in _EVENT_COLUMNS:
+            values = group[name][:n]
+            columns[name] = [v.decode() for v in values] if values.dtype.kind == "S" else values
+        frame = pd.DataFrame(columns)
+        return frame.astype({"kind": object, "element": object, "detail": object})
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Numbers under `/metrics`, nested as their groups are; empty before the run has ended."""
+        return _nested(self._file["metrics"])
+
+    def to_xarray(self, group: str | None = None) -> xr.Dataset:
+        """Channels with their times and element names as coordinates, in memory.
+
+        Parameters
+        ----------
+        group : str, optional
+            E.g. `bus`: variables `vm_pu`, ..., over `t_s` and `name`. Without it all channels, under their
+            paths (`bus/vm_pu`), each group's elements along a dimension called after it (`bus`).
+
+        Returns
+        -------
+        xarray.Dataset
+            Works on finished, running and killed logs alike.
+
+        Raises
+        ------
+        InputError
+            There is no such group.
+        """
+        import xarray as xr
+
+        wanted = None if group is None else group.strip("/")
+        chosen = [p for p in self.paths() if wanted is None or p.rpartition("/")[0] == wanted]
+        if not chosen:
+            raise InputError(f"{self.path}: no group {group!r} with channels; there are {self._groups()}")
+        variables: dict[str, Any] = {}
+        coords: dict[str, Any] = {TIME_S: (TIME_S, self.t_s, {"unit": "s"})}
+        for path in chosen:
+            parent, _, leaf = path.rpartition("/")
+            dims = [TIME_S]
+            if self._data[path].ndim == 2:
+                dims.append(NAME if wanted is not None else parent)
+                coords[dims[1]] = (dims[1], np.array(self.names(parent), dtype=object))
+            facts = {"unit": self.unit(path), "description": self.description(path)}
+            variables[path if wanted is None else leaf] = (dims, self.read(path), facts)
+        return xr.Dataset(variables, coords, plain(self._attrs))
+
+    def _groups(self) -> str:
+        return ", ".join(sorted({p.rpartition("/")[0] for p in self.paths()}))
+
+
+def _nested(group: h5py.Group) -> dict[str, Any]:
+    return {key: _nested(item) if isinstance(item, h5py.Group) else float(item[()]) for key, item in group.items()}
+
+
+def _opened(path: Path) -> h5py.File:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; `cosim run SCENARIO -o {path.name}` makes one")
+    deadline = time.monotonic() + _RETRY_S
+    while True:
+        try:
+            return h5py.File(path, "r", swmr=True)
+        except PermissionError:
+            raise InputError(f"{path}: permission denied; it cannot be read") from None
+        except OSError as error:
+            if not h5py.is_hdf5(path):
+                raise InputError(f"{path}: not a log of cosim (not an HDF5 file)") from None
+            if time.monotonic() > deadline:
+                raise InputError(f"{path}: cannot be opened ({error})") from None
+            time.sleep(0.02)
+
+
+def _check_schema(path: Path, attrs: dict[str, Any]) -> None:
+    from cosim.record.layout import SCHEMA
+
+    if attrs.get("schema") != SCHEMA or "cosim_version" not in attrs:
+        raise InputError(f"{path}: not a log of cosim that this version reads (schema {attrs.get('schema')!r})")
+
+
+def open_result(path: str | Path) -> Result:
+    """Open a log: of a finished run, of one that was killed, or of one that still runs.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Result
+        Open; close it, or use it as a context manager.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is no log of cosim.
+    """
+    return Result(Path(path))

@@ -1,0 +1,255 @@
+"""The open HDF5 file of a running log: whole chunks go in, and what is on disk is always readable."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from cosim.errors import EnvironmentFailure
+from cosim.record import codec, layout, superblock
+from cosim.record.channels import TIME_S, TIME_US, Channel, choose_chunk_rows
+from cosim.record.failure import as_environment_failure, errno_of
+
+_METADATA_BYTES = 16 * 1024
+"""Room for what HDF5 adds per dataset and flush (chunk index pages, headers); far above what it takes."""
+_KEPT = "what was logged up to the last whole chunk is kept"
+_UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}
+
+
+class Stream:
+    """A log open for SWMR writing. Rows go in as whole chunks, events as often as one likes.
+
+    Parameters
+    ----------
+    out : Path
+        The log. It appears there, complete with its layout, once it can take rows.
+    channels : sequence of Channel
+        Those with at least one element.
+    header : layout.Header
+        Attributes, scenario and provenance.
+    earlier : h5py.File, optional
+        Log whose first chunks are taken over, bit for bit.
+    n_rows, n_events : int
+        Rows and events to take over; whole chunks.
+
+    Raises
+    ------
+    EnvironmentFailure
+        The disk is full, permission is missing, or another process writes this log.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        channels: Sequence[Channel],
+        header: layout.Header,
+        earlier: h5py.File | None = None,
+        n_rows: int = 0,
+        n_events: int = 0,
+    ) -> None:
+        self.out = out
+        self.chunk_rows = choose_chunk_rows(channels)
+        self.n_rows = n_rows
+        self._compression = header.compression
+        self._n_events_full = n_events
+        self._fd = -1
+        self._file: h5py.File | None = None
+        temporary = out.with_name(out.name + ".tmp")
+        try:
+            _refuse_second_writer(out)
+            self._file = layout.build(temporary, channels, header)
+            self._paths = [TIME_S, TIME_US, *(c.path for c in channels)]
+            self._data = {path: self._file[path] for path in self._paths}
+            self._events = {name: self._file[f"events/{name}"] for name in layout.EVENT.names or ()}
+            if earlier is not None:
+                self._take_over(earlier)
+            self._file.flush()
+            self._file.swmr_mode = True
+            self._fd = os.open(temporary, os.O_RDWR)
+            superblock.lock_writer(self._fd)
+            superblock.clear_marks(self._fd)
+            temporary.replace(out)
+        except (OSError, RuntimeError) as error:
+            self.abandon()
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise as_environment_failure(error, out, "what stood there before is untouched") from error
+
+    def _take_over(self, earlier: h5py.File) -> None:
+        step = self.chunk_rows
+        for path in self._paths:
+            source, target = earlier[path].id, self._data[path].id
+            target.set_extent((self.n_rows, *target.shape[1:]))
+            rest = (0,) * (len(target.shape) - 1)
+            for start in range(0, self.n_rows, step):
+                mask, chunk = source.read_direct_chunk((start, *rest))
+                target.write_direct_chunk((start, *rest), chunk, mask)
+        for name, data in self._events.items():
+            data.id.set_extent((self._n_events_full,))
+            for start in range(0, self._n_events_full, layout.EVENT_ROWS):
+                mask, chunk = earlier[f"events/{name}"].id.read_direct_chunk((start,))
+                data.id.write_direct_chunk((start,), chunk, mask)
+
+    def write_rows(
+        self, blocks: Mapping[str, np.ndarray[Any, Any]], n_rows: int, events: np.ndarray[Any, Any]
+    ) -> np.ndarray[Any, Any]:
+        """Write one chunk of every dataset, then flush.
+
+        Parameters
+        ----------
+        blocks : mapping of str to ndarray
+            By path, times included, each of the full shape of a chunk.
+        n_rows : int
+            Rows of it that count: all, but for the last chunk of a log.
+        events : ndarray
+            See `write_events`.
+
+        Returns
+        -------
+        ndarray
+            See `write_events`.
+
+        Raises
+        ------
+        EnvironmentFailure
+            The disk is full; nothing of the chunk was written, everything before it stands.
+        """
+        total = self.n_rows + n_rows
+        encoded: dict[str, bytes] = {}
+        if self._compression in codec.DIRECT:
+            encoded = {path: codec.encode(blocks[path], self._compression) for path in self._paths}
+            size = sum(map(len, encoded.values()))
+        else:
+            size = sum(block.nbytes for block in blocks.values())
+        self._reserve(size + events.nbytes + layout.EVENT.itemsize * layout.EVENT_ROWS)
+        with self._told():
+            for path in self._paths:
+                data = self._data[path]
+                data.id.set_extent((total, *data.shape[1:]))
+                if encoded:
+                    offset = (self.n_rows,) + (0,) * (len(data.shape) - 1)
+                    data.id.write_direct_chunk(offset, encoded[path])
+                else:
+                    data[self.n_rows : total] = blocks[path][:n_rows]
+            rest = self._put_events(events)
+            self._flush()
+        self.n_rows = total
+        return rest
+
+    def write_events(self, events: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Write events after the last whole chunk of them, over those of them already there.
+
+        Parameters
+        ----------
+        events : ndarray
+            All events since the last whole chunk, of dtype `layout.EVENT`.
+
+        Returns
+        -------
+        ndarray
+            Those that fill no whole chunk yet; they are to be given again.
+
+        Raises
+        ------
+        EnvironmentFailure
+            The disk is full; nothing was written.
+        """
+        self._reserve(events.nbytes + layout.EVENT.itemsize * layout.EVENT_ROWS)
+        with self._told():
+            rest = self._put_events(events)
+            self._flush()
+        return rest
+
+    def _put_events(self, events: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        step, first = layout.EVENT_ROWS, self._n_events_full
+        if events.size == 0:
+            return events
+        padded = np.zeros(-(-events.size // step) * step, layout.EVENT)
+        padded[: events.size] = events
+        for name, data in self._events.items():
+            column = np.ascontiguousarray(padded[name])
+            data.id.set_extent((first + events.size,))
+            for start in range(0, padded.size, step):
+                data.id.write_direct_chunk((first + start,), column[start : start + step].tobytes())
+        n_whole = events.size // step * step
+        self._n_events_full += n_whole
+        return events[n_whole:].copy()
+
+    @property
+    def n_events(self) -> int:
+        """Events that stand in the file as whole chunks."""
+        return self._n_events_full
+
+    def sync(self) -> None:
+        """Wait until the disk has it all (a power cut spares it, not only a kill)."""
+        with self._told():
+            os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Close the file and let go of it; what could not be flushed is lost, what was flushed stands.
+
+        Raises
+        ------
+        EnvironmentFailure
+            The disk is full.
+        """
+        with self._told():
+            file, self._file = self._file, None
+            if file is not None:
+                file.close()
+        self.abandon()
+
+    def _flush(self) -> None:
+        assert self._file is not None
+        self._file.flush()
+        superblock.clear_marks(self._fd)
+
+    def _reserve(self, size: int) -> None:
+        """Claim disk space before HDF5 is asked to write: it does not survive being refused half-way."""
+        size += _METADATA_BYTES * len(self._paths)
+        if self._file is None:
+            raise EnvironmentFailure(f"{self.out}: the log was closed after a failure to write; {_KEPT}")
+        if not hasattr(os, "posix_fallocate"):
+            return
+        try:
+            os.posix_fallocate(self._fd, self._file.id.get_filesize(), size)
+        except OSError as error:
+            if errno_of(error) not in _UNSUPPORTED:
+                raise as_environment_failure(error, self.out, _KEPT) from error
+
+    @contextlib.contextmanager
+    def _told(self) -> Any:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            self.abandon()
+            raise as_environment_failure(error, self.out, _KEPT) from error
+
+    def abandon(self) -> None:
+        """Let go of the file without complaint."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
+                file.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _refuse_second_writer(out: Path) -> None:
+    """Raise where another process writes `out` at this moment."""
+    if not out.exists():
+        return
+    fd = os.open(out, os.O_RDWR)
+    try:
+        if not superblock.lock_writer(fd):
+            raise EnvironmentFailure(f"{out}: another run is writing this log; wait for it, or choose -o")
+    finally:
+        os.close(fd)
