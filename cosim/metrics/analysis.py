@@ -16,7 +16,7 @@ from cosim.metrics.voltage import Voltage, VoltageMeter
 from cosim.metrics.window import Swing, SwingMeter
 from cosim.units import S_PER_H
 
-POWERS = ("ai", "it", "total", "grid", "need")
+POWERS = ("ai", "it", "total", "need", "grid")
 """Powers of a data center: `/datacenter/<name>/p_<power>_mw`."""
 RAMPED = ("ai", "need", "grid")
 """Those whose rates of change and swings are taken."""
@@ -32,7 +32,7 @@ class DataCenter:
     """Metrics of one data center."""
 
     power: dict[str, Power]
-    """By power: ai, it, total, grid, need."""
+    """By power: ai, it, total, need, grid."""
     ramp: dict[str, dict[float, Ramp]]
     """By power, then by window width. [s]"""
     swing: dict[str, Swing]
@@ -46,11 +46,19 @@ class DataCenter:
     e_external_mwh: float
     """Energy from external sources. [MWh]"""
 
+    e_stored_mwh: float = 0.0
+    """Energy that its UPS holds more at the end than at the start. [MWh]"""
+
     @property
     def pue(self) -> float | None:
-        """Energy of the facility over energy of IT (paper, section III-A 3); None without IT energy."""
+        """Energy of the facility, less what was stored, over energy of IT (paper, section III-A 3).
+
+        None without energy of IT.
+        """
         total, it = self.power.get("total"), self.power.get("it")
-        return total.e_mwh / it.e_mwh if total and it and it.e_mwh > 0.0 else None
+        if total is None or it is None or it.e_mwh <= 0.0:
+            return None
+        return (total.e_mwh - self.e_stored_mwh) / it.e_mwh
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ def analyse(log: Log) -> Analysis:
         return Analysis(step_s=0.0, start_s=0.0, end_s=0.0, n_row=0)
     step_s = log_step_s(t_s)
     span = _Span(log, step_s, disturbed_spans(log.events, float(t_s[-1]), margin_s=step_s))
+    ups = {name: _storage(log, name) for name in members(log, "ups")}
     source, source_ramp = span.power("source/p", ramped=True)
     return Analysis(
         step_s=step_s,
@@ -127,8 +136,8 @@ def analyse(log: Log) -> Analysis:
         source_swing=span.swing("source/p_mw", 1),
         source_ramp=source_ramp,
         e_loss_mwh=_energy(log, "feeder/p_loss_mw"),
-        datacenter={name: _datacenter(span, name) for name in members(log, "datacenter")},
-        ups={name: _storage(log, name) for name in members(log, "ups")},
+        datacenter={name: _datacenter(span, name, ups.get(name)) for name in members(log, "datacenter")},
+        ups=ups,
     )
 
 
@@ -208,7 +217,7 @@ class _Span:
         return level.result(e_mwh), {ramp.window_s: ramp.result() for ramp in ramps}
 
 
-def _datacenter(span: _Span, name: str) -> DataCenter:
+def _datacenter(span: _Span, name: str, storage: Storage | None) -> DataCenter:
     power: dict[str, Power] = {}
     ramp: dict[str, dict[float, Ramp]] = {}
     swing: dict[str, Swing] = {}
@@ -229,6 +238,7 @@ def _datacenter(span: _Span, name: str) -> DataCenter:
         gpu_utilization=_utilization(log, name, rating),
         e_unserved_mwh=_energy(log, f"datacenter/{name}/p_unserved_mw") or 0.0,
         e_external_mwh=_energy(log, f"datacenter/{name}/p_external_mw") or 0.0,
+        e_stored_mwh=storage.e_stored_mwh if storage is not None else 0.0,
     )
 
 
@@ -249,6 +259,9 @@ def _storage(log: Log, name: str) -> Storage:
     if has(log, f"ups/{name}/p_mw"):
         for t_s, p_mw in blocks(log, f"ups/{name}/p_mw"):
             meter.update_power(t_s, p_mw.reshape(len(t_s)))
+    if has(log, f"ups/{name}/p_excess_mw"):
+        for _, p_excess_mw in blocks(log, f"ups/{name}/p_excess_mw"):
+            meter.update_excess(p_excess_mw.ravel())
     if has(log, f"ups/{name}/soc"):
         for _, soc in blocks(log, f"ups/{name}/soc"):
             meter.update_soc(soc.ravel())

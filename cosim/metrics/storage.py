@@ -86,12 +86,25 @@ class Storage:
     """Largest charging power. [MW]"""
     max_p_discharge_mw: float
     """Largest discharging power, as a positive number. [MW]"""
+    max_excess_mw: float
+    """Largest power that it should have smoothed and could not. [MW]"""
     mode_s: dict[Mode, float]
     """Time in each mode. [s]"""
     spells: dict[str, Spells] = field(default_factory=dict)
     """Engaged, saturated, transferred: from the events."""
-    equivalent_cycles: float | None = None
-    """Energy discharged over the storage's energy; None where the scenario does not give it."""
+    max_e_mwh: float | None = None
+    """Energy of the storage, full to empty; None where the scenario does not give it. [MWh]"""
+
+    @property
+    def equivalent_cycles(self) -> float | None:
+        """Energy discharged over the storage's energy."""
+        return self.e_discharged_mwh / self.max_e_mwh if self.max_e_mwh else None
+
+    @property
+    def e_stored_mwh(self) -> float:
+        """Energy that the storage holds more at the end than at the start. [MWh]"""
+        gained = (self.soc_end - self.soc_start) * (self.max_e_mwh or 0.0)
+        return gained if np.isfinite(gained) else 0.0
 
     def summary(self) -> dict[str, float]:
         """Plain numbers."""
@@ -106,6 +119,7 @@ class Storage:
             "e_throughput_mwh": self.e_charged_mwh + self.e_discharged_mwh,
             "max_p_charge_mw": self.max_p_charge_mw,
             "max_p_discharge_mw": self.max_p_discharge_mw,
+            "max_excess_mw": self.max_excess_mw,
         }
         if self.equivalent_cycles is not None:
             numbers["equivalent_cycles"] = self.equivalent_cycles
@@ -125,7 +139,7 @@ class StorageMeter:
 
     def __init__(self) -> None:
         self._charged, self._discharged = EnergyMeter(of_means=False), EnergyMeter(of_means=False)
-        self._max_charge_mw, self._max_discharge_mw = 0.0, 0.0
+        self._max_charge_mw, self._max_discharge_mw, self._max_excess_mw = 0.0, 0.0, 0.0
         self._soc = [np.inf, -np.inf, np.nan, np.nan]
         self._mode_s = dict.fromkeys(Mode, 0.0)
         self._last_s: float | None = None
@@ -136,6 +150,10 @@ class StorageMeter:
         self._discharged.update(t_s, np.maximum(-p_mw, 0.0))
         self._max_charge_mw = max(self._max_charge_mw, float(p_mw.max(initial=0.0)))
         self._max_discharge_mw = max(self._max_discharge_mw, float((-p_mw).max(initial=0.0)))
+
+    def update_excess(self, p_excess_mw: AnyFloats) -> None:
+        """Take in rows of the power that could not be smoothed, of either sign [MW], shape (n,)."""
+        self._max_excess_mw = max(self._max_excess_mw, float(np.abs(p_excess_mw).max(initial=0.0)))
 
     def update_soc(self, soc: AnyFloats) -> None:
         """Take in rows of the state of charge, 0 to 1, shape (n,)."""
@@ -156,7 +174,6 @@ class StorageMeter:
 
     def result(self, max_e_mwh: float | None = None, spells: dict[str, Spells] | None = None) -> Storage:
         """The record so far, with the storage's energy [MWh] and the events' spells where known."""
-        discharged = self._discharged.e_mwh
         low, high, first, last = self._soc
         return Storage(
             soc_min=low,
@@ -164,10 +181,11 @@ class StorageMeter:
             soc_start=first,
             soc_end=last,
             e_charged_mwh=self._charged.e_mwh,
-            e_discharged_mwh=discharged,
+            e_discharged_mwh=self._discharged.e_mwh,
             max_p_charge_mw=self._max_charge_mw,
             max_p_discharge_mw=self._max_discharge_mw,
+            max_excess_mw=self._max_excess_mw,
             mode_s=self._mode_s,
             spells=spells or {},
-            equivalent_cycles=discharged / max_e_mwh if max_e_mwh else None,
+            max_e_mwh=max_e_mwh,
         )

@@ -107,9 +107,7 @@ def _voltage(voltage: Voltage, swing: Swing | None) -> dict[str, Any]:
     }
     if worst is not None:
         summary |= {"worst_bus": voltage.name[worst]} | {
-            key: value
-            for key, value in bus_summary(voltage, worst).items()
-            if key in ("vm_min_pu", "t_min_s")
+            key: value for key, value in bus_summary(voltage, worst).items() if key in ("vm_min_pu", "t_min_s")
         }
     summary["bus"] = {
         name: bus_summary(voltage, i) | _one_swing(swing, i, "_pu") for i, name in enumerate(voltage.name)
@@ -206,9 +204,7 @@ def ups_effect(part: DataCenter) -> dict[str, dict[str, float]]:
         }
         for kind in ("ramp", "decline"):
             if numbers[f"{kind}_without_mw_per_s"] > 0.0:
-                numbers[f"{kind}_ratio"] = (
-                    numbers[f"{kind}_with_mw_per_s"] / numbers[f"{kind}_without_mw_per_s"]
-                )
+                numbers[f"{kind}_ratio"] = numbers[f"{kind}_with_mw_per_s"] / numbers[f"{kind}_without_mw_per_s"]
         effect[f"{window_s:g}s"] = numbers
     return effect
 

@@ -77,13 +77,13 @@ def _voltage(log: Log, found: Analysis) -> list[Signal]:
         Signal("voltage", "low", "lowest of all buses", low, _lowest, "low", n),
         Signal("voltage", "high", "highest of all buses", high, _highest, "high", n),
     ]
+    sites = {name: datacenter_bus(log.scenario, name) for name in found.datacenter}
     worst = found.voltage.worst()
     if worst is not None:
-        chosen.append(
-            Signal("voltage", "worst", f"lowest: {named('bus', names[worst])}", low, _energized(worst), n_column=n)
-        )
-    for name in found.datacenter:
-        bus = datacenter_bus(log.scenario, name)
+        label = f"lowest: {named('bus', names[worst])}"
+        label += "".join(f", {name}" for name, bus in sites.items() if bus == names[worst])
+        chosen.append(Signal("voltage", "worst", label, low, _energized(worst), n_column=n))
+    for name, bus in sites.items():
         if bus in names and names.index(bus) != worst:
             pick = _energized(names.index(bus))
             chosen.append(Signal("voltage", "site", f"{name} at {named('bus', bus)}", low, pick, n_column=n))

@@ -28,7 +28,7 @@ RARE = 12
 N_BIN = 120
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One log in a report."""
 

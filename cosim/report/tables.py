@@ -15,7 +15,7 @@ _SKIP = {"events", "bus", "limits"}
 
 
 def cell(value: Any, bad: bool = False) -> str:
-    """A table cell; numbers are aligned and sort by their full value."""
+    """A table cell; numbers stand to the right and sort by their full value."""
     if value is None:
         return '<td class="n" data-v=""></td>'
     if isinstance(value, int | float):
@@ -54,10 +54,14 @@ def metrics_table(labels: list[str], summaries: list[dict[str, Any]]) -> str:
             rows.append(f'<tr class="group"><th colspan="{len(heads) + 2}">{title}</th></tr>')
         name, unit = split_unit(path[-1])
         values = [found.get(path) for found in leaves]
-        cells = "".join(cell(value) for value in values)
+        cells = "".join(_right(value) for value in values)
         cells += "".join(cell(_difference(values[0], value)) for value in values[1:])
         rows.append(f"<tr><td>{escape(name)}</td><td>{escape(unit)}</td>{cells}</tr>")
-    return _table(["<th>metric</th>", "<th>unit</th>", *heads], rows, "")
+    return _table(["<th>metric</th>", "<th>unit</th>", *heads], rows, "narrow", "tall")
+
+
+def _right(value: Any) -> str:
+    return f'<td class="n">{escape(value)}</td>' if isinstance(value, str) else cell(value)
 
 
 def _difference(first: Any, other: Any) -> float | None:
@@ -124,7 +128,7 @@ def provenance_table(labels: list[str], about: list[Mapping[str, Any]]) -> str:
     """Attributes of the logs, one column per run."""
     keys = list(dict.fromkeys(key for one in about for key in one))
     rows = [f"<tr><td>{escape(key)}</td>{''.join(cell(_text(one.get(key))) for one in about)}</tr>" for key in keys]
-    return _table(["<th></th>", *(f"<th>{escape(label)}</th>" for label in labels)], rows, "")
+    return _table(["<th></th>", *(f"<th>{escape(label)}</th>" for label in labels)], rows, "narrow")
 
 
 def _text(value: Any) -> str | None:
@@ -159,8 +163,8 @@ def sag_note() -> str:
     )
 
 
-def _table(heads: list[str], rows: list[str], css: str) -> str:
+def _table(heads: list[str], rows: list[str], css: str, box: str = "") -> str:
     return (
-        f'<div class="scroll"><table class="{css}"><thead><tr>{"".join(heads)}</tr></thead>'
+        f'<div class="scroll {box}"><table class="{css}"><thead><tr>{"".join(heads)}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )

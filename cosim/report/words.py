@@ -21,7 +21,7 @@ _UNITS = (
 )
 
 STATUS = {
-    "running": "This run is still being written; the numbers cover what is there.",
+    "running": "This run is still being written, or was killed; the numbers cover what is there.",
     "collapsed": "This run ended early: no power flow solution exists beyond its last row.",
     "interrupted": "This run was interrupted; the numbers cover what was written. Resume it with --resume.",
     "failed": "This run failed; the numbers cover what was written.",
@@ -52,9 +52,10 @@ def number(value: float, digits: int = 4) -> str:
         return "0"
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e6):
         return str(int(value))
-    if 1e-4 <= abs(value) < 1e6:
-        text = f"{value:.{digits}g}"
-        return f"{float(text):.0f}" if "e" in text else text
+    if 10.0**digits <= abs(value) < 1e6:
+        return f"{value:.0f}"
+    if 1e-4 <= abs(value) < 10.0**digits:
+        return f"{value:.{digits}g}"
     return f"{value:.{digits - 1}e}"
 
 

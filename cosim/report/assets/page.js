@@ -291,6 +291,8 @@
     ["power [MW]", "power [MW]", "ramp > 0, decline < 0 [MW/s]", "ramp or decline [MW/s]"].forEach((text, k) => {
       lay[`xaxis${axes[k]}`] = { title: { text }, gridcolor: "#e6eaee", zeroline: false, type: k === 3 ? "log" : "linear" };
       lay[`yaxis${axes[k]}`] = { title: { text: titles[k] }, gridcolor: "#e6eaee", zeroline: false, type: k === 2 ? "log" : "linear", exponentformat: "power" };
+      if (k === 2) lay[`yaxis${axes[k]}`].dtick = 1;
+      if (k === 3) lay[`xaxis${axes[k]}`].dtick = 1;
       if (k % 2) lay[`yaxis${axes[k]}`].range = [-0.02, 1.02];
     });
     return Plotly.newPlot(el("distributions"), traces, lay, quiet);

@@ -1,0 +1,184 @@
+"""What `cosim show` prints: the findings and a handful of tables, or the whole summary as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cosim.metrics import Analysis, analyse, summarize
+from cosim.metrics.log import Log
+from cosim.metrics.voltage import RANGE_A_MIN_PU
+from cosim.report.words import findings, named, number, status_note
+
+N_BUS = 5
+"""Buses in the table of voltages: those with the lowest."""
+_POWER_LABEL = {
+    "ai": "AI servers",
+    "it": "IT",
+    "total": "facility",
+    "need": "facility without UPS",
+    "grid": "from the feeder",
+}
+
+
+def render_show(result: Log, console: Console) -> None:
+    """Print the findings and metrics of a run.
+
+    Parameters
+    ----------
+    result : Log
+        The result, finished or not.
+    console : rich.console.Console
+        Where to print.
+    """
+    found = analyse(result)
+    summary = summarize(result, found)
+    run = summary["run"]
+    console.print(
+        f"[bold]{escape(str(run.get('scenario_name', 'run')))}[/bold]  "
+        f"{number(run['duration_s'], 6)} s, {run['n_row']} rows of {number(run['log_step_s'])} s, "
+        f"{run['n_event']} events, seed {run.get('seed', '-')}, {escape(str(run['status']))}"
+    )
+    note = status_note(result, found)
+    if note is not None:
+        console.print(f"[bold red]{escape(note)}[/bold red]")
+    for finding in findings(result, found):
+        console.print(f"  - {escape(finding.text)}")
+    for table in _tables(summary, found):
+        console.print(table)
+
+
+def show_json(result: Log) -> str:
+    """The summary of a run as JSON text: plain numbers and strings, no NaN, no infinity."""
+    return json.dumps(summarize(result), indent=2, allow_nan=False)
+
+
+def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
+    for name, part in summary.get("datacenter", {}).items():
+        yield _power(name, part)
+        if part["ramp"]:
+            yield _ramps(name, part["ramp"])
+    if found.voltage is not None:
+        yield _voltage(summary["voltage"])
+    if "source" in summary or summary.get("lines"):
+        yield _flows(summary)
+    for name, part in summary.get("ups", {}).items():
+        yield _pairs(f"UPS {name}", _storage(part))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=escape(title), title_justify="left", title_style="bold", header_style="dim", box=None)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=i > 0)
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else number(value)
+
+
+def _power(name: str, part: dict[str, Any]) -> Table:
+    about = [
+        f"TDP {_number(part['tdp_mw'])} MW" if "tdp_mw" in part else "",
+        f"GPU utilization {100 * part['gpu_utilization']:.1f} %" if "gpu_utilization" in part else "",
+        f"PUE {part['pue']:.3f}" if "pue" in part else "",
+    ]
+    title = ", ".join([f"Power of {name}", *(text for text in about if text)])
+    table = _table(title, "", "mean MW", "peak MW", "idle MW", "peak/mean", "peak/idle", "MWh")
+    for kind, row in part["power"].items():
+        keys = ("mean_mw", "peak_mw", "idle_mw", "peak_per_mean", "peak_per_idle", "e_mwh")
+        table.add_row(_POWER_LABEL.get(kind, kind), *(_number(row.get(key)) for key in keys))
+    return table
+
+
+def _ramps(name: str, ramps: dict[str, dict[str, dict[str, float]]]) -> Table:
+    table = _table(
+        f"Ramping (+) and decline (-) of {name} in MW/s",
+        "",
+        "window",
+        "max +",
+        "max -",
+        "undisturbed +",
+        "undisturbed -",
+        "p99 +",
+        "p99 -",
+    )
+    keys = (
+        "max_ramp_mw_per_s",
+        "max_decline_mw_per_s",
+        "undisturbed_max_ramp_mw_per_s",
+        "undisturbed_max_decline_mw_per_s",
+        "ramp_p99_mw_per_s",
+        "decline_p99_mw_per_s",
+    )
+    for kind, windows in ramps.items():
+        for i, (window, row) in enumerate(windows.items()):
+            label = _POWER_LABEL.get(kind, kind) if i == 0 else ""
+            table.add_row(label, window, *(_number(row.get(key)) for key in keys))
+    return table
+
+
+def _voltage(voltage: dict[str, Any]) -> Table:
+    buses = sorted(voltage["bus"].items(), key=lambda item: item[1].get("vm_min_pu", 9.0))
+    title = f"Voltage, the {min(N_BUS, len(buses))} lowest of {len(buses)} buses"
+    table = _table(
+        title,
+        "bus",
+        "lowest pu",
+        "at t s",
+        f"below {RANGE_A_MIN_PU} s",
+        "longest s",
+        "sags",
+        "longest s",
+        "interruptions",
+        "s",
+    )
+    keys = (
+        "t_min_s",
+        "below_range_a_s",
+        "below_range_a_longest_s",
+        "n_sag",
+        "sag_longest_s",
+        "n_interruption",
+        "interruption_s",
+    )
+    for name, row in buses[:N_BUS]:
+        low = f"{row['vm_min_pu']:.4f}" if "vm_min_pu" in row else "no voltage"
+        table.add_row(escape(name), low, *(_number(row.get(key)) for key in keys))
+    return table
+
+
+def _flows(summary: dict[str, Any]) -> Table:
+    table = _table("Flow in MW", "", "peak to peak", "in 1 s", "in 60 s", "undisturbed 60 s", "loading %")
+    keys = ("peak_to_peak_mw", "swing_1s_mw", "swing_60s_mw", "undisturbed_swing_60s_mw", "max_loading_percent")
+    rows = [("source", summary["source"]["swing"])] if "source" in summary else []
+    rows += [(named("line", row["name"]), row) for row in summary.get("lines", [])]
+    for label, row in rows:
+        table.add_row(escape(label), *(_number(row.get(key)) for key in keys))
+    return table
+
+
+def _storage(part: dict[str, float]) -> dict[str, str]:
+    return {
+        "state of charge": f"{part['soc_min']:.3f} to {part['soc_max']:.3f}" if "soc_min" in part else "",
+        "charged, discharged": f"{_number(part['e_charged_mwh'])}, {_number(part['e_discharged_mwh'])} MWh",
+        "equivalent cycles": _number(part.get("equivalent_cycles")),
+        "largest charge, discharge": f"{_number(part['max_p_charge_mw'])}, {_number(part['max_p_discharge_mw'])} MW",
+        "engaged": f"{_number(part['n_engaged'])} times, {_number(part['engaged_s'])} s",
+        "saturated": f"{_number(part['n_saturated'])} times, {_number(part['saturated_s'])} s, "
+        f"by up to {_number(max(part['max_excess_mw'], part['saturated_excess_max_mw']))} MW",
+        "transferred": f"{_number(part['n_transferred'])} times, {_number(part['transferred_s'])} s",
+    }
+
+
+def _pairs(title: str, pairs: dict[str, str]) -> Table:
+    table = _table(title, "", "")
+    for key, value in pairs.items():
+        if value:
+            table.add_row(key, value)
+    return table

@@ -1,0 +1,107 @@
+"""`cosim show` and the picture for a README."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from rich.console import Console
+from synthetic_log import SyntheticLog, campus_log
+
+from cosim.errors import EnvironmentFailure
+from cosim.report.figure import svg, write_svg
+from cosim.report.show import render_show, show_json
+from cosim.report.words import number, split_unit
+
+
+def shown(log, width=140):
+    console = Console(file=StringIO(), width=width, no_color=True)
+    render_show(log, console)
+    return console.file.getvalue()
+
+
+def test_show_says_the_findings_and_the_tables():
+    text = shown(campus_log())
+    for said in ("Lowest voltage 0.7614 pu at bus 33", "TDP 3 MW", "Flow in MW", "UPS campus", "PUE"):
+        assert said in text
+
+
+@pytest.mark.parametrize("status", ["running", "collapsed", "interrupted", "failed"])
+def test_show_says_first_that_a_run_is_not_whole(status):
+    log = campus_log(60.0)
+    log.status = status
+    first, second = shown(log).splitlines()[:2]
+    assert status in first
+    assert "This run" in second
+
+
+def test_show_of_a_complete_run_warns_of_nothing():
+    assert "This run" not in shown(campus_log(60.0))
+
+
+def test_show_of_a_log_without_rows_says_so_and_does_not_fail():
+    text = shown(SyntheticLog(np.zeros(0), status="failed"))
+    assert "0 rows" in text
+    assert "This run failed" in text
+
+
+def test_markup_in_names_is_printed_and_not_obeyed():
+    log = campus_log(60.0)
+    log.elements["bus"][-1] = "[red]x[/red]"
+    assert "[red]x[/red]" in shown(log)
+
+
+def test_json_holds_the_summary_without_nan():
+    found = json.loads(show_json(campus_log(60.0)), parse_constant=pytest.fail)
+    assert found["run"]["status"] == "complete"
+    assert found["datacenter"]["campus"]["power"]["ai"]["e_mwh"] > 0.0
+
+
+def test_picture_is_well_formed_small_and_white():
+    text = svg([campus_log(), campus_log(with_ups=False)])
+    root = ElementTree.fromstring(text)
+    assert len(text) < 150_000
+    assert root.find("{http://www.w3.org/2000/svg}rect").get("fill") == "#fff"
+    assert "State of charge" in text
+
+
+def test_picture_of_a_log_without_rows_is_still_a_picture():
+    ElementTree.fromstring(svg([SyntheticLog(np.zeros(0))]))
+
+
+def test_picture_that_cannot_be_written_says_where(tmp_path):
+    with pytest.raises(EnvironmentFailure, match="cannot write the picture"):
+        write_svg([campus_log(10.0)], tmp_path / "missing" / "a.svg")
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("max_ramp_mw_per_s", ("max ramp", "MW/s")),
+        ("e_mwh", ("e", "MWh")),
+        ("vm_min_pu", ("vm min", "pu")),
+        ("n_sag", ("n sag", "")),
+    ],
+)
+def test_unit_is_read_off_the_key(key, expected):
+    assert split_unit(key) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.94567, "0.9457"),
+        (123456.7, "123457"),
+        (1e-7, "1.000e-07"),
+        (3.0, "3"),
+        (-2.71828, "-2.718"),
+        (99999.6, "100000"),
+        (0.0001, "0.0001"),
+    ],
+)
+def test_number_is_short_and_has_no_needless_exponent(value, text):
+    assert number(value) == text
