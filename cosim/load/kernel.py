@@ -60,13 +60,14 @@ def _begin_cycle(load, job, t_us):
 
 @njit
 def _begin_stage(load, job, stage, t_us):
-    """Enter a stage, or end the job behind its last one."""
+    """Enter a stage, or end the job behind its last one. An evaluation that overran does not delay the next end."""
     if stage == job.n_stage:
         _end(load, job, STOPPED, t_us)
         return
+    begin_us = t_us if stage == 0 else job.stage_end_us
     job.stage = stage
     duration_us = load.stages[job.stage_first + stage].duration_us
-    job.stage_end_us = t_us + duration_us if duration_us > 0 else NEVER
+    job.stage_end_us = begin_us + duration_us if duration_us > 0 else NEVER
     _begin_cycle(load, job, t_us)
 
 

@@ -30,6 +30,7 @@ def build_ups(
     n_history = 0
     for record, config in zip(units, configs.values(), strict=True):
         record["hist_first"], record["hist_n"] = n_history, 1
+        record["eta_charge"] = record["eta_discharge"] = 1.0
         if config is not None:
             _fill(record, config)
             record["hist_n"] = max(1, round(config.window_s * US_PER_S / step_us))

@@ -34,7 +34,7 @@ class UpsConfig(BaseModel):
         0.2, gt=0, lt=1, description="Releases when the load is this part of limit x window from the grid side [1]"
     )
     release_hold_s: float = Field(2.0, ge=0, description="... and has been for this long [s]")
-    return_s: float = Field(120.0, gt=0, description="Time constant of the return to soc_target [s]")
+    return_s: float = Field(600.0, gt=0, description="Time constant of the return to soc_target [s]")
     taper_s: float = Field(
         2.0, gt=0, description="Smoothing power tapers so that room left lasts at least this long [s]"
     )
