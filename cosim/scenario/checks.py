@@ -1,0 +1,251 @@
+"""Values that contradict each other or the feeder, found before anything runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from cosim.errors import Problem
+from cosim.feeder.config import FeederConfig
+from cosim.scenario import events as ev
+from cosim.scenario.fields import nearest
+from cosim.scenario.problems import problem_at
+from cosim.scenario.schema import (
+    NAME_PATTERN,
+    ControllerConfig,
+    DatacenterSite,
+    LogConfig,
+    Scenario,
+    TimeConfig,
+    feeder_source,
+    is_whole_us,
+)
+from cosim.scenario.timeline import check_timeline
+from cosim.scenario.tree import Node, Path, from_python
+from cosim.units import US_PER_S
+
+MAX_TIME_S = 1e10
+"""Largest value of any key in seconds; microseconds of it stay inside int64. [s]"""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a scenario that are valid on their own, so that checks across them need not wait for the rest."""
+
+    root: Node
+    folder: FilePath
+    time: TimeConfig | None = None
+    feeder: FeederConfig | None = None
+    datacenters: Mapping[str, DatacenterSite] = field(default_factory=dict)
+    events: Sequence[tuple[int, ev.Event]] = ()
+    """Valid events with their index in the list."""
+    controllers: Sequence[tuple[int, ControllerConfig]] = ()
+    log: LogConfig | None = None
+
+    def problem(self, path: Path, message: str, value: object = None) -> Problem:
+        """A problem with the value at a path."""
+        return problem_at(self.root, path, message, value)
+
+
+def parts_of(scenario: Scenario) -> Parts:
+    """All parts of a valid scenario."""
+    root = scenario._origin.root if scenario._origin is not None else from_python({})[0]
+    return Parts(
+        root=root,
+        folder=scenario.folder,
+        time=scenario.time,
+        feeder=scenario.feeder,
+        datacenters=scenario.datacenters,
+        events=list(enumerate(scenario.events)),
+        controllers=list(enumerate(scenario.controllers)),
+        log=scenario.log,
+    )
+
+
+def check_internal(scenario: Scenario | Parts) -> list[Problem]:
+    """Contradictions that need no feeder: times, names, events in order, files that are not there."""
+    parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
+    problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_names(parts)]
+    problems += [*_check_files(parts), *_check_event_targets(parts), *_check_controllers(parts)]
+    if parts.time is not None:
+        problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
+    return problems
+
+
+def check_against_feeder(
+    scenario: Scenario | Parts,
+    bus_names: Iterable[str],
+    load_names: Iterable[str],
+    switch_names: Iterable[str],
+    line_names: Iterable[str],
+) -> list[Problem]:
+    """Every id in the scenario that the feeder lacks, with the nearest that it has.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    bus_names, load_names, switch_names, line_names : iterable of str
+        Ids of the feeder; a whole line is switched as `line:ID`.
+    """
+    parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
+    buses, loads, lines = list(bus_names), list(load_names), list(line_names)
+    switches = [*switch_names, *(f"line:{name}" for name in lines)]
+    wanted: list[tuple[Path, str, str, list[str]]] = [
+        (("datacenters", name, "bus"), site.bus, "bus", buses) for name, site in parts.datacenters.items()
+    ]
+    for i, event in parts.events:
+        if isinstance(event, ev.LoadChanged):
+            wanted.append((("events", i, "load"), event.load, "load", loads))
+        elif isinstance(event, ev.SwitchOpened | ev.SwitchClosed):
+            wanted.append((("events", i, "switch"), event.switch, "switch", switches))
+    if parts.log is not None:
+        for key, noun, known in (("nodes", "bus", buses), ("lines", "line", lines)):
+            names = getattr(parts.log, key)
+            wanted += [] if names == "all" else [(("log", key, i), n, noun, known) for i, n in enumerate(names)]
+    sets = {noun: set(known) for _, _, noun, known in wanted}
+    return [
+        parts.problem(path, f"the feeder has no such {noun}; {nearest(name, known)}", name)
+        for path, name, noun, known in wanted
+        if name not in sets[noun]
+    ]
+
+
+def _check_magnitudes(root: Node) -> list[Problem]:
+    """Times so long that they no longer fit the clock."""
+    found: list[Problem] = []
+
+    def walk(node: Node, path: Path) -> None:
+        if node.is_mapping:
+            for key, child in node.value.items():
+                walk(child, (*path, key))
+        elif node.is_list:
+            for i, child in enumerate(node.value):
+                walk(child, (*path, i))
+        elif isinstance(node.value, int | float) and str(path[-1]).endswith("_s") and abs(node.value) > MAX_TIME_S:
+            found.append(problem_at(root, path, f"must be at most {MAX_TIME_S:g} s", node.value))
+
+    if root.value:
+        walk(root, ())
+    return found
+
+
+def _check_log(parts: Parts) -> list[Problem]:
+    if parts.time is None or parts.log is None:
+        return []
+    step_s, log_step_s = parts.time.step_s, parts.log.step_s
+    if not is_whole_us(log_step_s) or round(log_step_s * US_PER_S) % round(step_s * US_PER_S):
+        return [parts.problem(("log", "step_s"), f"must be a multiple of time.step_s = {step_s:.12g}", log_step_s)]
+    return []
+
+
+def _check_names(parts: Parts) -> list[Problem]:
+    """Job names become parts of dotted paths and of element names in the log."""
+    return [
+        parts.problem(
+            ("datacenters", site, "load", "jobs", job),
+            "a name starts with a letter and has letters, digits, _ and - only",
+            job,
+        )
+        for site, config in parts.datacenters.items()
+        for job in config.load.jobs
+        if not re.fullmatch(NAME_PATTERN, job)
+    ]
+
+
+def _check_files(parts: Parts) -> list[Problem]:
+    found = []
+    if parts.feeder is not None and parts.feeder.model.endswith(".json"):
+        file = FilePath(feeder_source(parts.feeder.model, parts.folder))
+        if not _is_file(file):
+            found.append(parts.problem(("feeder", "model"), f"no such file: {file}"))
+    for name, site in parts.datacenters.items():
+        for job, config in site.load.jobs.items():
+            if config.kind == "trace" and not _is_file(parts.folder / config.file):
+                path = ("datacenters", name, "load", "jobs", job, "file")
+                found.append(parts.problem(path, f"no such file: {parts.folder / config.file}"))
+    return found
+
+
+def _is_file(path: FilePath) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _check_event_targets(parts: Parts) -> list[Problem]:
+    """Data centers, jobs and UPS that events name; those of a data center that is itself wrong are left out."""
+    block = parts.root.child("datacenters")
+    sites = list(block.value) if block is not None and block.is_mapping else list(parts.datacenters)
+    found = []
+    for i, event in parts.events:
+        wanted = getattr(event, "datacenter", None)
+        if wanted is None:
+            continue
+        if wanted not in sites:
+            path: Path = ("events", i, "datacenter")
+            found.append(parts.problem(path, f"no such data center; {nearest(wanted, sites)}", wanted))
+            continue
+        site = parts.datacenters.get(wanted)
+        if site is not None:
+            found += _check_target(parts, i, event, site)
+    return found
+
+
+def _check_target(parts: Parts, i: int, event: Any, site: DatacenterSite) -> list[Problem]:
+    job = getattr(event, "job", None)
+    if job is not None and job not in site.load.jobs:
+        message = f"{event.datacenter} has no such job; {nearest(job, site.load.jobs)}"
+        return [parts.problem(("events", i, "job"), message, job)]
+    if isinstance(event, ev.UpsOutOfService | ev.UpsInService) and site.ups is None:
+        return [parts.problem(("events", i, "datacenter"), f"{event.datacenter} has no UPS", event.datacenter)]
+    return []
+
+
+def _check_controllers(parts: Parts) -> list[Problem]:
+    if not parts.controllers:
+        return []
+    from importlib.metadata import entry_points
+
+    known = sorted(entry_points(group="cosim.controllers").names)
+    return [
+        parts.problem(
+            ("controllers", i, "name"),
+            f"no installed package offers this controller (entry point group cosim.controllers); "
+            f"{nearest(controller.name, known)}",
+            controller.name,
+        )
+        for i, controller in parts.controllers
+        if controller.name not in known
+    ]
+
+
+@dataclass(frozen=True)
+class FeederNames:
+    """Ids of a feeder that a scenario may name."""
+
+    buses: tuple[str, ...]
+    loads: tuple[str, ...]
+    switches: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+def feeder_names(model: str) -> FeederNames:
+    """Ids of a feeder by name or path, through the cache of compiled feeders.
+
+    Raises
+    ------
+    InputError
+        No such feeder, or one that cannot be read.
+    """
+    from cosim.feeder.feeder import load_feeder
+
+    feeder = load_feeder(model)
+    return FeederNames(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names)
+
+
+NamesOf = Callable[[str], FeederNames]
+"""From `feeder.model`, a path made absolute, to the ids it has."""

@@ -1,0 +1,252 @@
+"""From a file, a shipped name or a mapping to one valid Scenario, or to every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from cosim.errors import InputError, Problem
+from cosim.scenario import fields
+from cosim.scenario.checks import NamesOf, Parts, check_against_feeder, check_internal
+from cosim.scenario.events import Event
+from cosim.scenario.overrides import apply_overrides
+from cosim.scenario.problems import explain, problem_at
+from cosim.scenario.schema import (
+    ControllerConfig,
+    DatacenterSite,
+    LogConfig,
+    Origin,
+    Scenario,
+    TimeConfig,
+    as_dict,
+)
+from cosim.scenario.tree import Node, Path, dotted, from_python
+from cosim.scenario.yaml_source import parse_yaml, read_yaml
+from cosim.units import US_PER_S
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+def load_scenario(
+    source: str | FilePath | Mapping[str, Any] | Scenario,
+    overrides: Mapping[str, object] | None = None,
+    seed: int | None = None,
+    *,
+    names_of: NamesOf | None = None,
+) -> Scenario:
+    """One valid, fully explicit scenario.
+
+    Parameters
+    ----------
+    source : str, Path, mapping or Scenario
+        A YAML file, the name of a shipped scenario, or the same content as plain values. File names in it
+        start in the file's folder, those of a mapping in the current one.
+    overrides : mapping, optional
+        From dotted path (`datacenters.campus.ups.max_e_mwh`, `events.0.at_s`) to value.
+    seed : int, optional
+        In place of the scenario's.
+    names_of : callable, optional
+        Gives the ids of a feeder (`cosim.scenario.feeder_names`); with it buses, loads, switches and lines
+        are checked as well.
+
+    Returns
+    -------
+    Scenario
+
+    Raises
+    ------
+    InputError
+        With every problem there is, each with file and line.
+    """
+    root, problems, folder = _read(source)
+    root, refused = apply_overrides(root, overrides or {})
+    problems += refused
+    if seed is not None:
+        root, refused = apply_overrides(root, {"seed": seed}, "--seed")
+        problems += refused
+    return _validate(root, folder, problems, names_of)
+
+
+def load_text(text: str, folder: FilePath = FilePath(), label: str = "scenario") -> Scenario:  # noqa: B008
+    """A scenario from YAML text, e.g. the resolved one of a result.
+
+    Parameters
+    ----------
+    text : str
+    folder : Path
+        Where relative file names start.
+    label : str
+        What messages call the text.
+    """
+    root, problems = parse_yaml(text, label)
+    return _validate(root, folder, problems, None)
+
+
+def shipped_scenarios() -> dict[str, FilePath]:
+    """Scenarios that come with cosim, by the name that commands take: `quickstart`, `paper/...`."""
+    folder = _shipped_folder()
+    if folder is None:
+        return {}
+    files = (path for path in sorted(folder.rglob("*")) if path.suffix in _SUFFIXES)
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
+
+
+def _shipped_folder() -> FilePath | None:
+    """Scenarios in the installed package, else in the checkout around it."""
+    package = FilePath(str(resources.files("cosim")))
+    inside, beside = package / "_shipped" / "scenarios", package.parent / "scenarios"
+    if inside.is_dir():
+        return inside
+    return beside if beside.is_dir() and (package.parent / "pyproject.toml").is_file() else None
+
+
+def find_scenario(name: str | FilePath) -> tuple[FilePath, str]:
+    """File of a scenario by path or shipped name, and what messages call it.
+
+    Raises
+    ------
+    InputError
+        Neither a file nor a shipped name; names the nearest.
+    """
+    path = FilePath(name).expanduser()
+    try:
+        if path.is_file() or (path.exists() and not path.is_dir()):
+            return path, str(name)
+        shipped = shipped_scenarios()
+        if str(name) in shipped:
+            return shipped[str(name)], str(shipped[str(name)])
+        if path.is_dir():
+            raise InputError(Problem("is a folder, not a YAML file", file=str(name)))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(Problem(f"cannot be read: {reason}", file=repr(str(name))[1:81])) from None
+    what = "no such file" if path.suffix in _SUFFIXES else "no such file, and no shipped scenario of this name"
+    raise InputError(Problem(f"{what}; shipped are: {', '.join(shipped) or 'none'}", file=str(name)))
+
+
+def _read(source: str | FilePath | Mapping[str, Any] | Scenario) -> tuple[Node, list[Problem], FilePath]:
+    if isinstance(source, Scenario):
+        root, problems = from_python(as_dict(source))
+        return root, problems, source.folder
+    if isinstance(source, Mapping):
+        root, problems = from_python(source)
+        return root, problems, FilePath()
+    path, label = find_scenario(source)
+    root, problems = read_yaml(path, label)
+    return root, problems, path.parent
+
+
+def _validate(root: Node, folder: FilePath, problems: list[Problem], names_of: NamesOf | None) -> Scenario:
+    root = _with_default_log_step(root)
+    plain, scenario = root.plain(), None
+    try:
+        scenario, plain = _validated(_adapter(Scenario), plain)
+    except ValidationError as error:
+        problems += explain(error.errors(include_url=False), Scenario, root)
+    parts = _valid_parts(root, plain, folder)
+    problems += check_internal(parts)
+    if names_of is not None and parts.feeder is not None:
+        problems += _check_feeder(parts, names_of)
+    if problems or scenario is None:
+        raise InputError(_once(problems))
+    scenario._origin = Origin(root, folder)
+    return scenario
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
+
+
+def _validated(adapter: TypeAdapter[Any], plain: Any) -> tuple[Any, Any]:
+    """Validate strictly, but take 1e6 for a whole number; gives the value and the data it was made from.
+
+    Strict, since text and truth values are no numbers here whatever Python makes of them.
+    """
+    try:
+        return adapter.validate_python(plain, strict=True), plain
+    except ValidationError as error:
+        whole = [
+            e["loc"]
+            for e in error.errors(include_url=False)
+            if e["type"] == "int_type" and isinstance(e["input"], float) and e["input"].is_integer()
+        ]
+        if not whole:
+            raise
+    for loc in whole:
+        _make_int(plain, loc)
+    return adapter.validate_python(plain, strict=True), plain
+
+
+def _make_int(plain: Any, loc: tuple[str | int, ...]) -> None:
+    """Turn the float at a location of pydantic's into an int, in place; its labels of unions are passed over."""
+    for part in loc[:-1]:
+        if (isinstance(plain, dict) and part in plain) or (isinstance(plain, list) and isinstance(part, int)):
+            plain = plain[part]
+    plain[loc[-1]] = int(plain[loc[-1]])
+
+
+def _with_default_log_step(root: Node) -> Node:
+    """The document with `log.step_s` where it has none: the first multiple of the base step from 0.1 s on."""
+    step = root.at(("time", "step_s"))
+    log = root.child("log") or Node({}, root.file, root.line)
+    usable = step is not None and isinstance(step.value, int | float) and 0 < step.value <= 3600
+    if not usable or step is None or not log.is_mapping or "step_s" in log.value:
+        return root
+    step_us = max(round(step.value * US_PER_S), 1)
+    log_step_us = -(-US_PER_S // 10 // step_us) * step_us
+    return root.replaced(("log",), log).replaced(("log", "step_s"), Node(log_step_us / US_PER_S, step.file, step.line))
+
+
+def _valid_parts(root: Node, plain: Any, folder: FilePath) -> Parts:
+    """Whatever of a document is valid on its own."""
+    parts = Parts(root=root, folder=folder)
+    simple = {"time": TimeConfig, "feeder": Scenario.model_fields["feeder"].annotation, "log": LogConfig}
+    values = {key: _valid(annotation, plain.get(key, {})) for key, annotation in simple.items()}
+    sites, happenings = plain.get("datacenters"), plain.get("events")
+    acting = plain.get("controllers")
+    centers = {name: _valid(DatacenterSite, value) for name, value in sites.items()} if isinstance(sites, dict) else {}
+    return replace(
+        parts,
+        **values,
+        datacenters={name: site for name, site in centers.items() if site is not None},
+        events=_valid_items(Event, happenings),
+        controllers=_valid_items(ControllerConfig, acting),
+    )
+
+
+def _valid(annotation: Any, plain: Any) -> Any:
+    try:
+        return _validated(_adapter(annotation), plain)[0]
+    except ValidationError:
+        return None
+
+
+def _valid_items(annotation: Any, plain: Any) -> list[tuple[int, Any]]:
+    items = plain if isinstance(plain, list) else []
+    return [(i, value) for i, item in enumerate(items) if (value := _valid(annotation, item)) is not None]
+
+
+def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
+    from cosim.scenario.schema import feeder_source
+
+    assert parts.feeder is not None
+    try:
+        names = names_of(feeder_source(parts.feeder.model, parts.folder))
+    except InputError as error:
+        return [problem_at(parts.root, ("feeder", "model"), p.message, p.value) for p in error.problems]
+    return check_against_feeder(parts, names.buses, names.loads, names.switches, names.lines)
+
+
+def _once(problems: list[Problem]) -> list[Problem]:
+    """Problems in the order of the file, one for each path: the first said is nearest to the cause."""
+    first: dict[str, Problem] = {}
+    for n, problem in enumerate(problems):
+        first.setdefault(problem.path or f"#{n}", problem)
+    return sorted(first.values(), key=lambda p: (p.line is None, p.line or 0))

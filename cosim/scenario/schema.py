@@ -1,0 +1,169 @@
+"""The Scenario: everything one run is made of, explicit and frozen. `docs/scenario.md` is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, model_validator
+
+from cosim.datacenter.config import FacilityConfig
+from cosim.feeder.config import FeederConfig, SourceConfig
+from cosim.load.config import LoadConfig
+from cosim.scenario.events import ElementId, Event
+from cosim.scenario.tree import Node, Path
+from cosim.units import US_PER_S
+from cosim.ups.config import UpsConfig
+
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]*$"
+"""Names of data centers and jobs: they become groups of the log and parts of dotted paths."""
+MAX_DURATION_S = 1e9
+"""Longest run, thirty years; microseconds stay well inside int64. [s]"""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def is_whole_us(t_s: float) -> bool:
+    """Whether a time is a whole number of microseconds, as the clock counts."""
+    t_us = t_s * US_PER_S
+    return abs(t_us - round(t_us)) <= 1e-3 + 1e-15 * abs(t_us)
+
+
+class TimeConfig(_Strict):
+    """Length of the run and of its base step; the clock counts whole microseconds."""
+
+    duration_s: float = Field(gt=0, le=MAX_DURATION_S, description="Simulated time, a whole number of steps [s]")
+    step_s: float = Field(0.01, gt=0, le=3600, description="Base step, a whole number of microseconds [s]")
+
+    @model_validator(mode="after")
+    def _counts_whole_steps(self) -> Self:
+        for name, value in (("step_s", self.step_s), ("duration_s", self.duration_s)):
+            if not is_whole_us(value) or round(value * US_PER_S) == 0:
+                raise ValueError(f"{name}={value:.12g} is not a whole number of microseconds")
+        if round(self.duration_s * US_PER_S) % round(self.step_s * US_PER_S):
+            raise ValueError(f"duration_s={self.duration_s:.12g} is not a whole number of steps of {self.step_s:.12g} s")
+        return self
+
+
+class DatacenterSite(_Strict):
+    """A data center at a bus of the feeder: what it computes, what surrounds that, what it stores."""
+
+    bus: ElementId = Field(description="Bus of the feeder it is connected to")
+    load: LoadConfig = Field(description="AI load, Eq. 5-17")
+    facility: FacilityConfig = Field(
+        default_factory=FacilityConfig, description="Electrical and thermal chain, Eq. 1-5"
+    )
+    ups: UpsConfig | None = Field(None, description="Bi-way UPS; null: none")
+
+
+class ControllerConfig(BaseModel):
+    """A controller by the name of its entry point (group cosim.controllers); further keys are its arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    name: str = Field(min_length=1, description="Entry point; the other keys of the entry go to it as arguments")
+
+
+def _as_selection(value: object) -> object:
+    """`all`, or a list of ids; one message for whatever else."""
+    if value == "all":
+        return value
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be all, or a list of ids")
+    ids = [str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value]
+    if not all(isinstance(v, str) and v for v in ids):
+        raise ValueError("must list ids; put names that look like numbers in quotes")
+    twice = sorted({v for v in ids if ids.count(v) > 1}) if len(ids) < 1000 else []
+    if twice:
+        raise ValueError(f"names {twice[0]} twice")
+    return ids
+
+
+Selection = Annotated[Literal["all"] | list[str], PlainValidator(_as_selection)]
+"""Which elements of the feeder the log holds."""
+
+
+class LogConfig(_Strict):
+    """What the log holds."""
+
+    step_s: float = Field(
+        0.1,
+        gt=0,
+        le=MAX_DURATION_S,
+        description="Interval of its rows, a multiple of time.step_s; not given: the first one from 0.1 s on [s]",
+    )
+    nodes: Selection = Field("all", description="Buses in the log: all, or a list of ids")
+    lines: Selection = Field("all", description="Lines in the log: all, or a list of ids")
+    compression: Literal["gzip", "none", "lz4", "zstd", "blosc", "bitshuffle"] = Field(
+        "gzip", description="Filter of the log; all but gzip and none need hdf5plugin, also to read"
+    )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a scenario came from: its document, and the folder in which relative file names start."""
+
+    root: Node
+    folder: FilePath
+
+
+class Scenario(_Strict):
+    """One run, fully explicit. Get one from `cosim.scenario.load_scenario`."""
+
+    schema_version: Literal[1] = Field(alias="schema", description="Version of this format")
+    name: str = Field(min_length=1, max_length=200, description="Name of the run")
+    description: str = Field("", description="What it is about")
+    seed: int = Field(1, ge=0, lt=2**63, description="Seed of every random stream [1]")
+    time: TimeConfig = Field(description="Length and step")
+    feeder: FeederConfig = Field(description="The network and how it is solved")
+    source: SourceConfig | None = Field(None, description="Source behind the feeder; null: as the network has it")
+    datacenters: dict[Annotated[str, Field(pattern=NAME_PATTERN)], DatacenterSite] = Field(
+        default_factory=dict, description="Data centers by name (letters, digits, _ and -)"
+    )
+    events: list[Event] = Field(default_factory=list, description="What happens, in any order")
+    controllers: list[ControllerConfig] = Field(default_factory=list, description="Controllers, called in this order")
+    log: LogConfig = Field(LogConfig(), description="What the log holds")
+
+    _origin: Origin | None = PrivateAttr(None)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal where every value is; where it was read from does not count."""
+        return isinstance(other, Scenario) and self.__dict__ == other.__dict__
+
+    @property
+    def folder(self) -> FilePath:
+        """Where relative file names of the scenario start: the folder of its file, else the current one."""
+        return self._origin.folder if self._origin is not None else FilePath()
+
+    @property
+    def feeder_source(self) -> str:
+        """`feeder.model` as `load_feeder` takes it: a name, or a path that no longer depends on the folder."""
+        return feeder_source(self.feeder.model, self.folder)
+
+    def place(self, path: Path) -> tuple[str, int | None]:
+        """File and line in which a value of the scenario stands, or its nearest parent."""
+        if self._origin is None:
+            return "", None
+        node = self._origin.root.nearest(path)
+        return node.file, node.line
+
+    def trace_files(self) -> Iterable[tuple[Path, FilePath]]:
+        """Path in the scenario and file of every trace it reads."""
+        for name, site in self.datacenters.items():
+            for job, config in site.load.jobs.items():
+                if config.kind == "trace":
+                    yield ("datacenters", name, "load", "jobs", job, "file"), self.folder / config.file
+
+
+def feeder_source(model: str, folder: FilePath) -> str:
+    """A feeder's name as it is, a `.json` path taken from the folder of the scenario."""
+    return str(folder / FilePath(model).expanduser()) if model.endswith(".json") else model
+
+
+def as_dict(scenario: Scenario) -> dict[str, Any]:
+    """Every value of a scenario under its YAML key, in the order of the schema."""
+    return scenario.model_dump(mode="json", by_alias=True)
