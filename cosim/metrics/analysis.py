@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from cosim.metrics.disturbance import disturbed_spans
-from cosim.metrics.log import Floats, Log, blocks, has, log_step_s, members
+from cosim.metrics.log import Floats, Log, blocks, has, log_step_s, members, time_span_s
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, utilization
@@ -112,18 +113,18 @@ def analyse(log: Log) -> Analysis:
     Analysis
         Metrics; memory does not grow with the length of the run.
     """
-    t_s = log.t_s
-    if len(t_s) == 0:
+    if log.n_rows == 0:
         return Analysis(step_s=0.0, start_s=0.0, end_s=0.0, n_row=0)
-    step_s = log_step_s(t_s)
-    span = _Span(log, step_s, disturbed_spans(log.events, float(t_s[-1]), margin_s=step_s))
-    ups = {name: _storage(log, name) for name in members(log, "ups")}
+    step_s, events = log_step_s(log), log.events
+    start_s, end_s = time_span_s(log)
+    span = _Span(log, step_s, end_s - start_s, disturbed_spans(events, end_s, margin_s=step_s))
+    ups = {name: _storage(log, name, events, end_s) for name in members(log, "ups")}
     source, source_ramp = span.power("source/p", ramped=True)
     return Analysis(
         step_s=step_s,
-        start_s=float(t_s[0]),
-        end_s=float(t_s[-1]),
-        n_row=len(t_s),
+        start_s=start_s,
+        end_s=end_s,
+        n_row=log.n_rows,
         disturbed=span.disturbed,
         voltage=_voltage(log),
         voltage_swing=span.swing("bus/vm_pu", len(_names(log, "bus"))),
@@ -189,6 +190,7 @@ class _Span:
 
     log: Log
     step_s: float
+    duration_s: float
     disturbed: Floats
 
     def swing(self, path: str, n_column: int) -> Swing | None:
@@ -205,8 +207,7 @@ class _Span:
         path = f"{stem}_mw"
         if not has(self.log, path):
             return None, {}
-        duration_s = float(self.log.t_s[-1] - self.log.t_s[0])
-        widths_s = windows_for(self.step_s, duration_s) if ramped else ()
+        widths_s = windows_for(self.step_s, self.duration_s) if ramped else ()
         level = PowerMeter(self.step_s)
         ramps = [RampMeter(w, self.step_s, self.disturbed) for w in widths_s]
         for t_s, p_mw in blocks(self.log, path):
@@ -235,26 +236,26 @@ def _datacenter(span: _Span, name: str, storage: Storage | None) -> DataCenter:
         ramp=ramp,
         swing=swing,
         rating=rating,
-        gpu_utilization=_utilization(log, name, rating),
+        gpu_utilization=_utilization(span, name, rating),
         e_unserved_mwh=_energy(log, f"datacenter/{name}/p_unserved_mw") or 0.0,
         e_external_mwh=_energy(log, f"datacenter/{name}/p_external_mw") or 0.0,
         e_stored_mwh=storage.e_stored_mwh if storage is not None else 0.0,
     )
 
 
-def _utilization(log: Log, name: str, rating: FleetRating | None) -> float | None:
+def _utilization(span: _Span, name: str, rating: FleetRating | None) -> float | None:
     """Mean utilization over time, by the trapezoidal rule."""
     path = f"datacenter/{name}/p_ai_mw"
-    if rating is None or rating.tdp_mw <= rating.idle_mw or not has(log, path):
+    if rating is None or rating.tdp_mw <= rating.idle_mw or not has(span.log, path):
         return None
     meter = EnergyMeter(of_means=False)
-    for t_s, p_mw in blocks(log, path):
+    for t_s, p_mw in blocks(span.log, path):
         meter.update(t_s, utilization(p_mw.reshape(len(t_s)), rating))
-    lasted_h = float(log.t_s[-1] - log.t_s[0]) / S_PER_H
+    lasted_h = span.duration_s / S_PER_H
     return meter.e_mwh / lasted_h if lasted_h > 0.0 else None
 
 
-def _storage(log: Log, name: str) -> Storage:
+def _storage(log: Log, name: str, events: Any, end_s: float) -> Storage:
     meter = StorageMeter()
     if has(log, f"ups/{name}/p_mw"):
         for t_s, p_mw in blocks(log, f"ups/{name}/p_mw"):
@@ -268,6 +269,5 @@ def _storage(log: Log, name: str) -> Storage:
     if has(log, f"ups/{name}/mode"):
         for t_s, mode in blocks(log, f"ups/{name}/mode"):
             meter.update_mode(t_s, mode.reshape(len(t_s)))
-    end_s = float(log.t_s[-1])
-    spells = {kind: event_spells(log.events, name, *pair, end_s) for kind, pair in _SPELLS.items()}
+    spells = {kind: event_spells(events, name, *pair, end_s) for kind, pair in _SPELLS.items()}
     return meter.result(storage_energy_mwh(log.scenario, name), spells)

@@ -39,8 +39,8 @@ class Log(Protocol):
         """The same as YAML text."""
 
     @property
-    def t_s(self) -> Floats:
-        """Time of each row. [s]"""
+    def n_rows(self) -> int:
+        """Rows that every channel has."""
 
     @property
     def events(self) -> Any:
@@ -54,7 +54,7 @@ class Log(Protocol):
         """Paths of all channels."""
 
     def read(self, path: str, start: int | None = None, stop: int | None = None) -> AnyFloats:
-        """Rows start to stop of a channel."""
+        """Rows start to stop of a channel, or of `t_s`, the time of each row. [s]"""
 
     def names(self, group: str) -> Sequence[str]:
         """Names of the elements that are the columns of a group's channels."""
@@ -71,12 +71,18 @@ def members(log: Log, group: str) -> list[str]:
     return list(dict.fromkeys(parts[1] for parts in heads if len(parts) > 2 and parts[0] == group))
 
 
-def log_step_s(t_s: AnyFloats) -> float:
+def log_step_s(log: Log) -> float:
     """Usual distance of two rows: the median of the first thousand, to the microsecond. [s]
 
     Zero where there are fewer than two rows.
     """
-    return round(float(np.median(np.diff(t_s[:1001]))), 6) if len(t_s) > 1 else 0.0
+    t_s = log.read("t_s", 0, 1001)
+    return round(float(np.median(np.diff(t_s))), 6) if len(t_s) > 1 else 0.0
+
+
+def time_span_s(log: Log) -> tuple[float, float]:
+    """Time of the first and of the last row. [s]"""
+    return float(log.read("t_s", 0, 1)[0]), float(log.read("t_s", log.n_rows - 1, log.n_rows)[0])
 
 
 def blocks(log: Log, path: str, n_column: int = 1) -> Iterator[tuple[Floats, AnyFloats]]:
@@ -98,9 +104,7 @@ def blocks(log: Log, path: str, n_column: int = 1) -> Iterator[tuple[Floats, Any
     values : ndarray, shape (n,) or (n, n_column)
         Their values, in the unit of the channel.
     """
-    t_s = log.t_s
     n_row = max(1024, BLOCK_VALUES // max(n_column, 1))
-    for start in range(0, len(t_s), n_row):
-        stop = min(start + n_row, len(t_s))
-        values = log.read(path, start, stop)
-        yield t_s[start : start + len(values)], values
+    for start in range(0, log.n_rows, n_row):
+        stop = min(start + n_row, log.n_rows)
+        yield np.asarray(log.read("t_s", start, stop), dtype=np.float64), log.read(path, start, stop)

@@ -16,7 +16,7 @@ from cosim.metrics import analyse, summarize
 from cosim.metrics.log import Log
 from cosim.report import tables
 from cosim.report.payload import COLORS, MAX_EVENT, Run, labels, payload
-from cosim.report.words import Finding, findings, status_note
+from cosim.report.words import Finding, comparison, findings, status_note
 
 
 def write_report(results: Sequence[Log], out: Path) -> None:
@@ -85,6 +85,10 @@ def _head(runs: list[Run], title: str) -> str:
         if len(runs) > 1:
             parts.append(f'<p><span class="run" style="background:{run.color}"></span><b>{escape(run.label)}</b></p>')
         parts.append(f'<ul class="findings">{items}</ul>')
+    for run in runs[1:]:
+        text = comparison(runs[0].found, run.found, (runs[0].label, run.label))
+        if text:
+            parts.append(f"<p><b>{escape(text)}</b></p>")
     parts.append("<noscript>The pictures of this page need JavaScript; the tables do not.</noscript>")
     return "".join(parts)
 
@@ -138,7 +142,9 @@ def _body(runs: list[Run], data: dict[str, Any]) -> str:
 def _about(run: Run) -> dict[str, Any]:
     """Status, seed, versions and what else the log says of its origin."""
     about = {"status": run.log.status, "file": _file_name(run.log) or None}
-    return about | {str(key): value for key, value in run.log.attrs.items() if key != "status"}
+    about |= {str(key): value for key, value in run.log.attrs.items() if key != "status"}
+    provenance: dict[str, Any] = getattr(run.log, "provenance", {})
+    return about | {str(key): value for key, value in provenance.items()}
 
 
 def _file_name(log: Log) -> str:

@@ -15,7 +15,7 @@ from cosim.metrics.histogram import Histogram
 from cosim.metrics.log import Floats, Log
 from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU
 from cosim.report.panels import PANELS, Signal, reduced, signals
-from cosim.report.series import TimeGrid, quantized, rows_per_bucket
+from cosim.report.series import TimeGrid, bucket_times, quantized, rows_per_bucket
 
 COLORS = ("#1f5fa8", "#d9731a", "#23835a", "#a23b72", "#6b4fa1", "#7a6a00", "#00798c", "#8d5524")
 """One per run."""
@@ -71,7 +71,7 @@ def payload(runs: list[Run]) -> dict[str, Any]:
 
 def _about(run: Run, n_row: int) -> dict[str, Any]:
     found = run.found
-    grid = TimeGrid(run.log.t_s[::n_row], found.step_s, n_row)
+    grid = TimeGrid(bucket_times(run.log, n_row), found.step_s, n_row)
     return {
         "label": run.label,
         "color": run.color,
@@ -98,14 +98,14 @@ def _series(run: Run, wanted: list[Signal], n_row: int) -> list[dict[str, Any]]:
 
 def _events(runs: list[Run]) -> tuple[list[str], list[list[Any]], list[int], int]:
     """Kinds, events, indices of rare kinds, and how many events the logs hold."""
-    counts = Counter(str(kind) for run in runs for kind in run.log.events["kind"])
+    noted = [run.log.events for run in runs]
+    each = [Counter(str(kind) for kind in table["kind"]) for table in noted]
+    counts = sum(each, Counter())
     kinds = sorted(counts, key=lambda kind: (counts[kind], kind))
     number = {kind: i for i, kind in enumerate(kinds)}
-    most = {run.label: Counter(str(kind) for kind in run.log.events["kind"]) for run in runs}
-    rare = [number[kind] for kind in kinds if max(one[kind] for one in most.values()) <= RARE]
+    rare = [number[kind] for kind in kinds if max(one[kind] for one in each) <= RARE]
     rows: list[list[Any]] = []
-    for place, run in enumerate(runs):
-        table = run.log.events
+    for place, table in enumerate(noted):
         for t_s, kind, element, value, detail in zip(
             *(table[column] for column in ("t_s", "kind", "element", "value", "detail")), strict=True
         ):

@@ -118,6 +118,16 @@ def encoded(values: npt.NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
 
 
+def bucket_times(log: Log, n_row: int) -> Floats:
+    """Time of the first row of each bucket of `n_row` rows. [s]"""
+    kept: list[Floats] = []
+    start = 0
+    for t_s, _ in blocks(log, "t_s"):
+        kept.append(t_s[-start % n_row :: n_row])
+        start += len(t_s)
+    return np.concatenate(kept) if kept else np.zeros(0)
+
+
 @dataclass(frozen=True)
 class TimeGrid:
     """Times of the buckets of one log."""

@@ -77,18 +77,18 @@ def bus_table(labels: list[str], summaries: list[dict[str, Any]]) -> str:
     if not buses:
         return ""
     buses.sort(key=lambda bus: min(record.get(bus, {}).get("vm_min_pu", 9.0) for record in records))
+    columns = _BUS_COLUMNS if len(labels) == 1 else [one for one in _BUS_COLUMNS if one[1] in _BUS_OVERLAID]
     heads = ["bus"]
     for label in labels:
         tag = f"{label}: " if len(labels) > 1 else ""
-        heads += [f"{tag}{name}" for name, _ in _BUS_COLUMNS]
+        heads += [f"{tag}{name}" for name, _ in columns]
     header = [f'<th data-sort="{i}"{"" if i == 0 else " class=n"}>{escape(head)}</th>' for i, head in enumerate(heads)]
     rows = []
     for bus in buses[:MAX_BUS]:
         cells = cell(bus)
         for record in records:
             cells += "".join(
-                cell(record.get(bus, {}).get(key), bad=_is_bad(key, record.get(bus, {}).get(key)))
-                for _, key in _BUS_COLUMNS
+                cell(record.get(bus, {}).get(key), bad=_is_bad(key, record.get(bus, {}).get(key))) for _, key in columns
             )
         rows.append(f"<tr>{cells}</tr>")
     note = ""
@@ -112,6 +112,8 @@ _BUS_COLUMNS = (
     ("interrupted [s]", "interruption_s"),
     ("change in 1 s [pu]", "undisturbed_swing_1s_pu"),
 )
+
+_BUS_OVERLAID = {"vm_min_pu", "below_range_a_s", "n_sag", "sag_s", "n_interruption", "undisturbed_swing_1s_pu"}
 
 
 def _is_bad(key: str, value: float | None) -> bool:

@@ -64,6 +64,15 @@ def named(kind: str, name: str) -> str:
     return name if name.lower().startswith(kind) else f"{kind} {name}"
 
 
+def at_time(t_s: float) -> str:
+    """A time in words, beyond a quarter of an hour also as h:mm:ss."""
+    text = f"t = {number(t_s, 6)} s"
+    if t_s < 900.0:
+        return text
+    whole = int(t_s)
+    return f"{text} ({whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d})"
+
+
 def status_note(log: Log, found: Analysis) -> str | None:
     """What to say at the top of a run that is not complete."""
     note = STATUS.get(log.status)
@@ -97,7 +106,7 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
     if worst is None:
         return [Finding("No bus had voltage at any time.")]
     text = f"Lowest voltage {voltage.vm_min_pu[worst]:.4f} pu at {named('bus', voltage.name[worst])}"
-    text += f", t = {number(float(voltage.t_min_s[worst]), 6)} s"
+    text += f", {at_time(float(voltage.t_min_s[worst]))}"
     for name in found.datacenter:
         bus = datacenter_bus(log.scenario, name)
         if bus in voltage.name and voltage.energized[voltage.name.index(bus)]:
@@ -159,3 +168,26 @@ def _flow(found: Analysis) -> list[Finding]:
         top = int(found.line_loading_percent.argmax())
         text += f"; highest loading {found.line_loading_percent[top]:.0f} % on {named('line', found.line_name[top])}"
     return [Finding(text + ".", float(found.source_swing.at_s[60.0][0]))]
+
+
+def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str:
+    """What the second run changes against the first, in one sentence; empty if nothing compares."""
+    parts = []
+    if first.voltage is not None and other.voltage is not None:
+        low = [voltage.vm_min_pu[voltage.energized].min(initial=9.0) for voltage in (first.voltage, other.voltage)]
+        if max(low) < 9.0:
+            parts.append(f"lowest voltage {low[0]:.4f} to {low[1]:.4f} pu")
+    if first.source_swing is not None and other.source_swing is not None:
+        moved = [float(swing.undisturbed[60.0][0]) for swing in (first.source_swing, other.source_swing)]
+        parts.append(f"swing of the source within a minute {number(moved[0], 3)} to {number(moved[1], 3)} MW")
+    for name in first.datacenter.keys() & other.datacenter.keys():
+        ramps = [part.datacenter[name].ramp.get("grid", {}) for part in (first, other)]
+        for window_s in sorted(ramps[0].keys() & ramps[1].keys()):
+            if window_s < 1.0:
+                continue
+            fast = [ramp[window_s].undisturbed_max_ramp_mw_per_s for ramp in ramps]
+            parts.append(
+                f"fastest {window_s:g} s ramp of {name} on the feeder {number(fast[0], 3)} to {number(fast[1], 3)} MW/s"
+            )
+            break
+    return f"From {labels[0]} to {labels[1]}: {'; '.join(parts)}." if parts else ""

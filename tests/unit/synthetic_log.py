@@ -29,7 +29,13 @@ class SyntheticLog:
     def paths(self) -> list[str]:
         return list(self.channels)
 
+    @property
+    def n_rows(self) -> int:
+        return len(self.t_s)
+
     def read(self, path: str, start: int | None = None, stop: int | None = None) -> np.ndarray:
+        if path == "t_s":
+            return self.t_s[start:stop]
         values = self.channels[path][start:stop]
         self.rows_read.append(len(values))
         return values

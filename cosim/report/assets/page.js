@@ -53,9 +53,9 @@
     const run = runs[s.run];
     const from = Math.max(0, place(run, t0) - 1) * s.per;
     const to = Math.min(run.grid.n, place(run, t1) + 1) * s.per;
-    const n = to - from, x = [], y = [], band = s.mode !== "both"; // a filled band cannot have gaps
+    const n = to - from, x = [], y = [];
     if (n <= 2 * BUCKETS) {
-      for (let k = from; k < to; k++) if (!band || !Number.isNaN(s.v[k])) { x.push(timeOf(s, run, k)); y.push(s.v[k]); }
+      for (let k = from; k < to; k++) { x.push(timeOf(s, run, k)); y.push(s.v[k]); }
       return { x, y, every: run.grid.rows };
     }
     const size = Math.ceil(n / BUCKETS / s.per) * s.per;
@@ -68,13 +68,30 @@
         if (value > high) { high = value; highAt = i; }
       }
       const middle = timeOf(s, run, (k + end - 1) >> 1);
-      if (lowAt < 0) { if (!band) x.push(middle), y.push(NaN); continue; }
+      if (lowAt < 0) { x.push(middle); y.push(NaN); continue; }
       if (s.mode === "low") { x.push(middle); y.push(low); continue; }
       if (s.mode === "high") { x.push(middle); y.push(high); continue; }
       const ends = lowAt < highAt ? [[lowAt, low], [highAt, high]] : [[highAt, high], [lowAt, low]];
       for (const [i, value] of ends) { x.push(timeOf(s, run, i)); y.push(value); }
     }
     return { x, y, every: run.grid.rows * size / s.per };
+  }
+
+  // The band between the lowest and the highest of all buses, one polygon per stretch without a gap.
+  function bandView(low, high, t0, t1) {
+    const a = view(low, t0, t1), b = view(high, t0, t1), x = [], y = [];
+    const good = (i) => !Number.isNaN(a.y[i]) && !Number.isNaN(b.y[i]);
+    for (let i = 0; i < a.x.length; i++) {
+      if (!good(i)) continue;
+      let j = i;
+      while (j + 1 < a.x.length && good(j + 1)) j++;
+      if (x.length) { x.push(null); y.push(null); }
+      for (let k = i; k <= j; k++) { x.push(a.x[k]); y.push(a.y[k]); }
+      for (let k = j; k >= i; k--) { x.push(b.x[k]); y.push(b.y[k]); }
+      x.push(a.x[i]); y.push(a.y[i]);
+      i = j;
+    }
+    return { x, y, every: a.every };
   }
 
   // --- time axis ----------------------------------------------------------------------------------
@@ -133,11 +150,9 @@
       hovertemplate: `%{y:.5~g}${soc ? "" : " " + s.unit}`,
     };
     if (many && HIDDEN.has(s.role)) t.visible = "legendonly";
-    if (s.role === "low" || s.role === "high") {
-      t.legendgroup = `band${s.run}`;
-      t.showlegend = s.role === "high";
+    if (s.role === "low") {
       t.name = esc(many ? `${runs[s.run].label}: range of all buses` : "range of all buses");
-      if (s.role === "high") { t.fill = "tonexty"; t.fillcolor = "rgba(159,179,200,0.28)"; }
+      t.fill = "toself"; t.fillcolor = "rgba(159,179,200,0.28)"; t.hoverinfo = "skip"; t.hovertemplate = undefined;
     }
     return t;
   }
@@ -163,8 +178,9 @@
   const rare = new Set(page.rare);
   function shapes() {
     const out = [];
-    runs.forEach((run) => run.disturbed.forEach(([a, b]) => out.push({
-      type: "rect", xref: "x", yref: "paper", x0: a, x1: b, y0: 0, y1: 1, layer: "below", line: { width: 0 }, fillcolor: "rgba(179,38,30,0.10)" })));
+    const bands = new Map(runs.flatMap((run) => run.disturbed).map((span) => [span.map((t) => t.toFixed(3)).join(), span]));
+    bands.forEach(([a, b]) => out.push({
+      type: "rect", xref: "x", yref: "paper", x0: a, x1: b, y0: 0, y1: 1, layer: "below", line: { width: 0 }, fillcolor: "rgba(179,38,30,0.10)" }));
     page.events.filter((e) => rare.has(e[2])).slice(0, 120).forEach((e) => out.push({
       type: "line", xref: "x", yref: "paper", x0: e[1], x1: e[1], y0: 0, y1: 1, layer: "below",
       line: { width: 1, dash: "dot", color: many ? runs[e[0]].color : "#8a97a5" } }));
@@ -175,7 +191,10 @@
 
   // --- the figure of panels that share the time axis ----------------------------------------------
   const plot = el("panels");
-  const order = page.series.map((s, i) => i);
+  // What is drawn: a curve each, the lowest and highest of all buses together.
+  const drawnSeries = page.series.filter((s) => s.role !== "high");
+  const order = drawnSeries.map((s, i) => i);
+  const partner = (s) => page.series.find((o) => o.run === s.run && o.role === "high");
   let drawn = [first, last];
 
   function layout() {
@@ -228,7 +247,7 @@
   let busy = false;
   async function draw(t0, t1) {
     drawn = [t0, t1];
-    const views = order.map((i) => view(page.series[i], t0, t1));
+    const views = drawnSeries.map((s) => (s.role === "low" && partner(s) ? bandView(s, partner(s), t0, t1) : view(s, t0, t1)));
     const marks = eventMarks(t0, t1), n = order.length;
     const coarsest = Math.max(1, ...views.map((v) => v.every));
     const whole = t0 <= first && t1 >= last;
@@ -258,7 +277,7 @@
 
   async function drawPanels() {
     if (!panels.length) { plot.textContent = "This log has no rows to draw."; return; }
-    const traces = page.series.map(trace);
+    const traces = drawnSeries.map(trace);
     eventMarks(first, last).forEach((_, r) => traces.push({ type: "scatter", mode: "markers", yaxis: "y", showlegend: false, x: [], y: [],
       hovertemplate: "%{y}<br>%{text}<extra>t = %{x} s</extra>", marker: { symbol: "diamond", size: 7, color: many ? runs[r].color : "#1b2733" } }));
     await Plotly.newPlot(plot, traces, layout(), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] });
