@@ -125,9 +125,10 @@ def _add_events(file: h5py.File) -> None:
         dtype = h5py.string_dtype("utf-8", kind.itemsize) if kind is not None and kind.kind == "S" else kind
         columns[name] = group.create_dataset(name, (0,), maxshape=(None,), chunks=(EVENT_ROWS,), dtype=dtype)
         columns[name].attrs["unit"] = _EVENT_UNITS.get(name, "1")
-    columns["t_s"].make_scale("t_s")
-    for name in list(columns)[1:]:
-        columns[name].dims[0].attach_scale(columns["t_s"])
+    scale = columns.pop(TIME_US)  # not t_s: a group may not redefine a dimension of its parent
+    scale.make_scale(TIME_US)
+    for column in columns.values():
+        column.dims[0].attach_scale(scale)
     columns["value"].attrs["description"] = "size of the event, in the unit that docs/ gives for its kind"
 
 

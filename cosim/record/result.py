@@ -17,7 +17,7 @@ from cosim.record.channels import NAME, TIME_S, TIME_US
 from cosim.record.resume import datasets
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped,unused-ignore]
     import xarray as xr
 
 _RETRY_S = 1.0
@@ -111,7 +111,7 @@ class Result:
     @property
     def n_rows(self) -> int:
         """Rows that every channel has."""
-        return self._n_rows
+        return int(self._n_rows)
 
     @property
     def t_s(self) -> np.ndarray[Any, Any]:

@@ -6,6 +6,8 @@ import contextlib
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from cosim.record.failure import as_environment_failure, errno_of
 
 _METADATA_BYTES = 16 * 1024
 """Room for what HDF5 adds per dataset and flush (chunk index pages, headers); far above what it takes."""
+_ENCODERS = min(4, os.cpu_count() or 1)
 _KEPT = "what was logged up to the last whole chunk is kept"
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}
 
@@ -58,6 +61,7 @@ class Stream:
         self.chunk_rows = choose_chunk_rows(channels)
         self.n_rows = n_rows
         self._compression = header.compression
+        self._pool = ThreadPoolExecutor(_ENCODERS, "log-encoder")  # zlib lets go of the interpreter
         self._n_events_full = n_events
         self._fd = -1
         self._file: h5py.File | None = None
@@ -124,7 +128,8 @@ class Stream:
         total = self.n_rows + n_rows
         encoded: dict[str, bytes] = {}
         if self._compression in codec.DIRECT:
-            encoded = {path: codec.encode(blocks[path], self._compression) for path in self._paths}
+            encode = partial(codec.encode, compression=self._compression)
+            encoded = dict(zip(self._paths, self._pool.map(encode, map(blocks.__getitem__, self._paths)), strict=True))
             size = sum(map(len, encoded.values()))
         else:
             size = sum(block.nbytes for block in blocks.values())
@@ -234,6 +239,7 @@ class Stream:
 
     def abandon(self) -> None:
         """Let go of the file without complaint."""
+        self._pool.shutdown()
         file, self._file = self._file, None
         if file is not None:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
