@@ -40,6 +40,8 @@ class Parts:
     time: TimeConfig | None = None
     feeder: FeederConfig | None = None
     datacenters: Mapping[str, DatacenterSite] = field(default_factory=dict)
+    buses: Mapping[str, str] = field(default_factory=dict)
+    """Bus of each data center, also of one that is wrong elsewhere."""
     events: Sequence[tuple[int, ev.Event]] = ()
     """Valid events with their index in the list."""
     controllers: Sequence[tuple[int, ControllerConfig]] = ()
@@ -59,6 +61,7 @@ def parts_of(scenario: Scenario) -> Parts:
         time=scenario.time,
         feeder=scenario.feeder,
         datacenters=scenario.datacenters,
+        buses={name: site.bus for name, site in scenario.datacenters.items()},
         events=list(enumerate(scenario.events)),
         controllers=list(enumerate(scenario.controllers)),
         log=scenario.log,
@@ -94,7 +97,7 @@ def check_against_feeder(
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
     switches = [*switch_names, *(f"line:{name}" for name in lines)]
     wanted: list[tuple[Path, str, str, list[str]]] = [
-        (("datacenters", name, "bus"), site.bus, "bus", buses) for name, site in parts.datacenters.items()
+        (("datacenters", name, "bus"), bus, "bus", buses) for name, bus in parts.buses.items()
     ]
     for i, event in parts.events:
         if isinstance(event, ev.LoadChanged):

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cosim.errors import InputError, Problem
-from cosim.scenario import fields
+from cosim.feeder.config import FeederConfig
 from cosim.scenario.checks import NamesOf, Parts, check_against_feeder, check_internal
-from cosim.scenario.events import Event
+from cosim.scenario.events import ElementId, Event
 from cosim.scenario.overrides import apply_overrides
 from cosim.scenario.problems import explain, problem_at
 from cosim.scenario.schema import (
@@ -25,8 +25,9 @@ from cosim.scenario.schema import (
     Scenario,
     TimeConfig,
     as_dict,
+    feeder_source,
 )
-from cosim.scenario.tree import Node, Path, dotted, from_python
+from cosim.scenario.tree import Node, from_python
 from cosim.scenario.yaml_source import parse_yaml, read_yaml
 from cosim.units import US_PER_S
 
@@ -73,7 +74,7 @@ def load_scenario(
     return _validate(root, folder, problems, names_of)
 
 
-def load_text(text: str, folder: FilePath = FilePath(), label: str = "scenario") -> Scenario:  # noqa: B008
+def load_text(text: str, folder: FilePath = FilePath(), *, label: str = "scenario") -> Scenario:
     """A scenario from YAML text, e.g. the resolved one of a result.
 
     Parameters
@@ -144,9 +145,10 @@ def _read(source: str | FilePath | Mapping[str, Any] | Scenario) -> tuple[Node, 
 
 def _validate(root: Node, folder: FilePath, problems: list[Problem], names_of: NamesOf | None) -> Scenario:
     root = _with_default_log_step(root)
-    plain, scenario = root.plain(), None
+    plain = root.plain()
+    scenario: Scenario | None = None
     try:
-        scenario, plain = _validated(_adapter(Scenario), plain)
+        scenario = _validated(Scenario, plain)
     except ValidationError as error:
         problems += explain(error.errors(include_url=False), Scenario, root)
     parts = _valid_parts(root, plain, folder)
@@ -164,13 +166,14 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)
 
 
-def _validated(adapter: TypeAdapter[Any], plain: Any) -> tuple[Any, Any]:
-    """Validate strictly, but take 1e6 for a whole number; gives the value and the data it was made from.
+def _validated(annotation: Any, plain: Any) -> Any:
+    """Validate strictly, but take 1e6 for a whole number: `plain` is mended in place.
 
     Strict, since text and truth values are no numbers here whatever Python makes of them.
     """
+    adapter = _adapter(annotation)
     try:
-        return adapter.validate_python(plain, strict=True), plain
+        return adapter.validate_python(plain, strict=True)
     except ValidationError as error:
         whole = [
             e["loc"]
@@ -181,13 +184,15 @@ def _validated(adapter: TypeAdapter[Any], plain: Any) -> tuple[Any, Any]:
             raise
     for loc in whole:
         _make_int(plain, loc)
-    return adapter.validate_python(plain, strict=True), plain
+    return adapter.validate_python(plain, strict=True)
 
 
 def _make_int(plain: Any, loc: tuple[str | int, ...]) -> None:
     """Turn the float at a location of pydantic's into an int, in place; its labels of unions are passed over."""
     for part in loc[:-1]:
-        if (isinstance(plain, dict) and part in plain) or (isinstance(plain, list) and isinstance(part, int)):
+        if isinstance(plain, list):
+            plain = plain[int(part)]
+        elif part in plain:
             plain = plain[part]
     plain[loc[-1]] = int(plain[loc[-1]])
 
@@ -207,23 +212,30 @@ def _with_default_log_step(root: Node) -> Node:
 def _valid_parts(root: Node, plain: Any, folder: FilePath) -> Parts:
     """Whatever of a document is valid on its own."""
     parts = Parts(root=root, folder=folder)
-    simple = {"time": TimeConfig, "feeder": Scenario.model_fields["feeder"].annotation, "log": LogConfig}
+    simple = {"time": TimeConfig, "feeder": FeederConfig, "log": LogConfig}
     values = {key: _valid(annotation, plain.get(key, {})) for key, annotation in simple.items()}
     sites, happenings = plain.get("datacenters"), plain.get("events")
     acting = plain.get("controllers")
     centers = {name: _valid(DatacenterSite, value) for name, value in sites.items()} if isinstance(sites, dict) else {}
+    buses = {name: _valid(ElementId, value.get("bus")) for name, value in _mappings(sites)}
     return replace(
         parts,
         **values,
         datacenters={name: site for name, site in centers.items() if site is not None},
+        buses={name: bus for name, bus in buses.items() if bus is not None},
         events=_valid_items(Event, happenings),
         controllers=_valid_items(ControllerConfig, acting),
     )
 
 
+def _mappings(plain: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The entries of a mapping that are mappings themselves."""
+    return [(k, v) for k, v in plain.items() if isinstance(v, dict)] if isinstance(plain, dict) else []
+
+
 def _valid(annotation: Any, plain: Any) -> Any:
     try:
-        return _validated(_adapter(annotation), plain)[0]
+        return _validated(annotation, plain)
     except ValidationError:
         return None
 
@@ -234,8 +246,6 @@ def _valid_items(annotation: Any, plain: Any) -> list[tuple[int, Any]]:
 
 
 def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
-    from cosim.scenario.schema import feeder_source
-
     assert parts.feeder is not None
     try:
         names = names_of(feeder_source(parts.feeder.model, parts.folder))

@@ -47,9 +47,7 @@ def parse_overrides(arguments: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def apply_overrides(
-    root: Node, overrides: Mapping[str, object], place: str = PLACE
-) -> tuple[Node, list[Problem]]:
+def apply_overrides(root: Node, overrides: Mapping[str, object], place: str = PLACE) -> tuple[Node, list[Problem]]:
     """The document with values replaced or added; paths that cannot exist are problems.
 
     Parameters
@@ -114,6 +112,4 @@ def _refuse_unknown(node: Node, annotation: Any, inside: Any, path: Path, place:
         known = fields.keys(model) if model is not None else ()
     else:
         return
-    raise InputError(
-        Problem(f"no such path; {fields.nearest(str(path[-1]), known)}", dotted(path), file=place)
-    )
+    raise InputError(Problem(f"no such path; {fields.nearest(str(path[-1]), known)}", dotted(path), file=place))

@@ -160,7 +160,8 @@ _TYPE_MESSAGES: dict[str, Callable[[Mapping[str, Any], FieldInfo | None], str]] 
     "dict_type": _fixed("must be a mapping"),
     "model_type": _fixed("must be a mapping"),
     "model_attributes_type": _fixed("must be a mapping"),
-    "too_short": lambda context, _: f"needs at least {context['min_length']} entr"
-    + ("y" if context["min_length"] == 1 else "ies"),
+    "too_short": lambda context, _: (
+        f"needs at least {context['min_length']} entr" + ("y" if context["min_length"] == 1 else "ies")
+    ),
     "literal_error": lambda context, _: f"must be {context['expected'].replace(chr(39), '')}",
 }

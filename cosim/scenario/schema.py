@@ -45,7 +45,9 @@ class TimeConfig(_Strict):
             if not is_whole_us(value) or round(value * US_PER_S) == 0:
                 raise ValueError(f"{name}={value:.12g} is not a whole number of microseconds")
         if round(self.duration_s * US_PER_S) % round(self.step_s * US_PER_S):
-            raise ValueError(f"duration_s={self.duration_s:.12g} is not a whole number of steps of {self.step_s:.12g} s")
+            raise ValueError(
+                f"duration_s={self.duration_s:.12g} is not a whole number of steps of {self.step_s:.12g} s"
+            )
         return self
 
 
@@ -117,7 +119,7 @@ class Scenario(_Strict):
     schema_version: Literal[1] = Field(alias="schema", description="Version of this format")
     name: str = Field(min_length=1, max_length=200, description="Name of the run")
     description: str = Field("", description="What it is about")
-    seed: int = Field(1, ge=0, lt=2**63, description="Seed of every random stream [1]")
+    seed: int = Field(1, ge=0, lt=10**15, description="Seed of every random stream [1]")
     time: TimeConfig = Field(description="Length and step")
     feeder: FeederConfig = Field(description="The network and how it is solved")
     source: SourceConfig | None = Field(None, description="Source behind the feeder; null: as the network has it")

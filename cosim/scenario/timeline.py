@@ -33,9 +33,7 @@ def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> 
     sites = {e.datacenter for _, e in ordered if isinstance(e, ev.UpsOutOfService | ev.UpsInService)}
     for site in sorted(sites):
         service = [
-            (i, e)
-            for i, e in ordered
-            if isinstance(e, ev.UpsOutOfService | ev.UpsInService) and e.datacenter == site
+            (i, e) for i, e in ordered if isinstance(e, ev.UpsOutOfService | ev.UpsInService) and e.datacenter == site
         ]
         yield from _check_pairs(service, f"UPS of {site}")
 
