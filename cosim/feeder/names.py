@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import random
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,15 @@ _KERBER = (
 
 _SYNTHETIC = "rural_1 rural_2 village_1 village_2 suburb_1".split()
 
-_DICKERT_LINES = {"short": ("cable", "C&OHL"), "middle": ("cable", "C&OHL", "OHL"), "long": ("cable", "C&OHL", "OHL")}
+_DICKERT = (
+    ("short", "cable", "single"),
+    ("short", "cable", "multiple"),
+    ("middle", "cable", "multiple"),
+    ("middle", "C&OHL", "multiple"),
+    ("long", "cable", "multiple"),
+    ("long", "C&OHL", "multiple"),
+)
+"""Reach, line type and customers of the Dickert networks that exist."""
 
 
 def _known() -> dict[str, tuple[str, dict[str, Any]]]:
@@ -49,13 +58,11 @@ def _known() -> dict[str, tuple[str, dict[str, Any]]]:
     known |= {f"kerber_{k}": (f"create_kerber_{k}", {}) for k in _KERBER}
     made = "create_synthetic_voltage_control_lv_network"
     known |= {f"synthetic_voltage_control_lv_network_{k}": (made, {"network_class": k}) for k in _SYNTHETIC}
-    for reach, line_types in _DICKERT_LINES.items():
-        for line in line_types:
-            for customer in ("single", "multiple"):
-                for case in ("good", "average", "bad"):
-                    label = line.lower().replace("&", "_and_")
-                    arguments = {"feeders_range": reach, "linetype": line, "customer": customer, "case": case}
-                    known[f"dickert_lv_{reach}_{label}_{customer}_{case}"] = ("create_dickert_lv_network", arguments)
+    for reach, line, customer in _DICKERT:
+        for case in ("good", "average", "bad"):
+            label = line.lower().replace("&", "_and_")
+            arguments = {"feeders_range": reach, "linetype": line, "customer": customer, "case": case}
+            known[f"dickert_lv_{reach}_{label}_{customer}_{case}"] = ("create_dickert_lv_network", arguments)
     return known
 
 
@@ -114,7 +121,13 @@ def make_net(name: str) -> Any:
     import pandapower.networks
 
     function, arguments = _known()[name]
-    made = getattr(pandapower.networks, function)(**arguments)
+    # Some Kerber networks draw their lines from the global generator: a name must mean one network.
+    before = random.getstate()
+    random.seed(0)
+    try:
+        made = getattr(pandapower.networks, function)(**arguments)
+    finally:
+        random.setstate(before)
     return made[0] if isinstance(made, tuple) else made
 
 
