@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from cosim.record.channels import Channel
+from cosim.record.recorder import Recorder
 
 EVENT_COLUMNS = ["t_s", "kind", "element", "value", "detail"]
 
@@ -75,7 +80,7 @@ def campus_log(
     blackout: bool = True,
 ) -> SyntheticLog:
     """A campus on a feeder of `n_bus` buses, with a 5 s blackout in the middle."""
-    t_s = np.arange(round(duration_s / step_s) + 1) * step_s
+    t_s = np.round(np.arange(round(duration_s / step_s) + 1) * step_s * 1e6) / 1e6
     ai = campus_power_mw(t_s)
     need = 1.25 * ai + 0.3
     grid = _smoothed(need, 0.05 * step_s) if with_ups and len(t_s) < 200_000 else need.copy()
@@ -144,3 +149,30 @@ def _events(duration_s: float, name: str, with_ups: bool, blackout: bool) -> pd.
         rows.append((duration_s / 2, "source_lost", "grid", 0.0, ""))
         rows.append((duration_s / 2 + 5.0, "source_returned", "grid", 0.0, ""))
     return pd.DataFrame(rows, columns=EVENT_COLUMNS).sort_values("t_s", ignore_index=True)
+
+
+def write_log(log: SyntheticLog, out: Path) -> None:
+    """Record a synthetic log into a file, as a run does."""
+    channels = []
+    for path, values in log.channels.items():
+        group = path.split("/")[0]
+        names = tuple(log.elements[group]) if values.ndim == 2 else None
+        channels.append(Channel(path, _UNITS.get(path.rsplit("_", 1)[-1], "1"), names))
+    recorder = Recorder.create(
+        out,
+        channels,
+        scenario_yaml=json.dumps(log.scenario),
+        scenario_name=str(log.attrs["scenario_name"]),
+        seed=int(log.attrs["seed"]),
+        cosim_version=str(log.attrs["cosim_version"]),
+    )
+    for row in log.events.itertuples():
+        recorder.add_event(round(row.t_s * 1e6), row.kind, row.element, row.value, row.detail)
+    t_us = np.round(log.t_s * 1e6).astype(np.int64)
+    for start in range(0, len(t_us), 10_000):
+        rows = slice(start, start + 10_000)
+        recorder.append(t_us[rows], {path: values[rows] for path, values in log.channels.items()})
+    recorder.finish(log.status, log.metrics)
+
+
+_UNITS = {"pu": "pu", "mw": "MW", "percent": "percent"}
