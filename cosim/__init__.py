@@ -1,0 +1,56 @@
+"""cosim: an AI data center and the distribution feeder that supplies it, in one time domain.
+
+Where things are; data flows up, each part imports those below it and none above:
+
+    cli         commands
+    report/     tables and figures from metrics and a record
+    wiring      the only place that knows all parts: scenario -> parts -> engine -> record
+    metrics/    arrays -> numbers
+    record/     HDF5 log: channels, writer, reader
+    engine/     clock, event queue, the advance loop, checkpoint
+    scenario/   YAML -> one frozen, explicit Scenario
+    load/       AI load: phases, jobs, queries, Eq. 9 dynamics
+    datacenter/ electrical and thermal chain, Eq. 1-4
+    ups/        Bi-way UPS
+    feeder/     network arrays from pandapower; power flow; switches, sources
+    jit, events, units, errors
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_WHERE = {
+    "run": "cosim.wiring",
+    "prepare": "cosim.wiring",
+    "open_result": "cosim.record.result",
+    "Result": "cosim.record.result",
+    "load_feeder": "cosim.feeder.feeder",
+    "Feeder": "cosim.feeder.feeder",
+    "Solution": "cosim.feeder.feeder",
+    "load_scenario": "cosim.scenario",
+    "Scenario": "cosim.scenario",
+    "resolve": "cosim.scenario",
+    "summarize": "cosim.metrics",
+    "write_report": "cosim.report.page",
+    "CosimError": "cosim.errors",
+    "InputError": "cosim.errors",
+    "PhysicsError": "cosim.errors",
+    "EnvironmentFailure": "cosim.errors",
+}
+__all__ = sorted(_WHERE)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for (PEP 562)."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'cosim' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names."""
+    return __all__

@@ -1,0 +1,259 @@
+"""Commands, nothing else: each says what the user asked for in a few lines and leaves the work to its part."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cosim.errors import CosimError, InputError, Interrupted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cosim.wiring import Progress
+
+app = typer.Typer(
+    name="cosim",
+    help="Time-domain co-simulation of an AI data center and the distribution feeder that supplies it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="YAML file, or the name of a shipped one.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Replace a value; may be given again.")
+]
+LogsArgument = Annotated[list[Path], typer.Argument(metavar="LOG.h5...", help="Logs; the first is the reference.")]
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Log to write; default NAME.h5.")] = None,
+    set_: SetOption = None,
+    seed: Annotated[int | None, typer.Option(help="Seed instead of the scenario's.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no closing line.")] = False,
+) -> None:
+    """Run a scenario and write its log."""
+    from cosim.scenario import parse_overrides
+    from cosim.wiring import run as run_scenario
+
+    overrides = parse_overrides(set_ or [])
+    started = time.perf_counter()
+    with _Bar(enabled=not quiet) as bar:
+        result = run_scenario(scenario, set=overrides, out=out, seed=seed, resume=resume, progress=bar.tell)
+    if not quiet:
+        span = result.t_s[-1] if len(result.t_s) else 0.0
+        took = time.perf_counter() - started
+        print(f"{result.path}: {result.status}, {span:g} s simulated in {took:.1f} s, {result.path.stat().st_size:,} bytes")
+        print(f"next: cosim show {result.path}    cosim report {result.path}")
+    result.close()
+
+
+class _Bar:
+    """Simulated time, speed and time left on a terminal; one line every 10 % in a log file."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
+        self._bar: object | None = None
+        self._started = time.perf_counter()
+        self._first_s: float | None = None
+        self._shown = 0.0
+        self._words = ""
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()  # type: ignore[attr-defined]
+
+    @property
+    def tell(self) -> Progress:
+        """What `cosim.run` calls."""
+        return self._tell
+
+    def _tell(self, words: str, now_s: float, end_s: float) -> None:
+        if not self._enabled:
+            return
+        if self._first_s is None:
+            self._first_s = now_s
+        if sys.stderr.isatty():
+            self._draw(words, now_s, end_s)
+            return
+        if words != self._words and words != "running":
+            print(words, file=sys.stderr, flush=True)
+        self._words = words
+        elapsed = time.perf_counter() - self._started
+        if now_s - self._shown >= 0.1 * end_s and elapsed > 5:
+            self._shown = now_s
+            left = elapsed * (end_s - now_s) / max(now_s - self._first_s, 1e-9)
+            print(f"t = {now_s:g} of {end_s:g} s, {now_s / elapsed:.0f} x real time, {left:.0f} s left", file=sys.stderr)
+
+    def _draw(self, words: str, now_s: float, end_s: float) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if self._bar is None:
+            bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[where]}"),
+                TimeRemainingColumn(),
+                console=_console(stderr=True),
+                transient=True,
+            )
+            bar.start()
+            bar.add_task(words, total=end_s, where="")
+            self._bar = bar
+        elapsed = max(time.perf_counter() - self._started, 1e-6)
+        speed = (now_s - (self._first_s or 0.0)) / elapsed
+        self._bar.update(  # type: ignore[attr-defined]
+            0, completed=now_s, description=words, where=f"t = {now_s:.0f} of {end_s:g} s, {speed:,.0f} x real time"
+        )
+
+
+@app.command()
+def check(
+    scenario: ScenarioArgument,
+    resolve: Annotated[bool, typer.Option("--resolve", help="Print the complete, explicit scenario.")] = False,
+    set_: SetOption = None,
+    seed: Annotated[int | None, typer.Option(help="Seed instead of the scenario's.")] = None,
+) -> None:
+    """Check a scenario without running it; every wrong field in one answer."""
+    from cosim.scenario import parse_overrides
+    from cosim.scenario import resolve as resolved
+    from cosim.wiring import prepare
+
+    config, feeder = prepare(scenario, set=parse_overrides(set_ or []), seed=seed)
+    if resolve:
+        print(resolved(config), end="")
+        return
+    n_ticks = round(config.time.duration_s / config.time.step_s)
+    print(
+        f"{scenario}: good. {config.name}: {config.time.duration_s:g} s in {n_ticks:,} steps, feeder "
+        f"{config.feeder.model} ({len(feeder.bus_names)} buses), data centers: {', '.join(config.datacenters) or 'none'}"
+    )
+
+
+@app.command()
+def show(
+    log: Annotated[Path, typer.Argument(metavar="LOG.h5", help="Log of a run, finished or not.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print what a run found."""
+    from cosim.record.result import open_result
+    from cosim.report.show import render_show, show_json
+
+    with open_result(log) as result:
+        if json:
+            print(show_json(result))
+        else:
+            render_show(result, _console())
+
+
+@app.command()
+def report(
+    logs: LogsArgument,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Page to write; default LOG.html.")] = None,
+) -> None:
+    """Write one self-contained page; several logs are overlaid."""
+    from cosim.record.result import open_result
+    from cosim.report.page import write_report
+
+    page = out if out is not None else logs[0].with_suffix(".html")
+    results = [open_result(log) for log in logs]
+    try:
+        if page.suffix == ".svg":
+            from cosim.report.figure import write_svg
+
+            write_svg(results, page)
+        else:
+            write_report(results, page)
+    finally:
+        for result in results:
+            result.close()
+    print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
+def catalog(
+    what: Annotated[str, typer.Argument(metavar="[feeders|scenarios]", help="What to list.")] = "feeders",
+) -> None:
+    """List what ships: feeders or scenarios."""
+    if what == "feeders":
+        from cosim.feeder.feeder import list_feeders
+
+        print("\n".join(list_feeders()))
+    elif what == "scenarios":
+        from cosim.scenario import shipped_scenarios
+
+        print("\n".join(shipped_scenarios()))
+    else:
+        raise InputError(f"{what}: no such catalog; known: feeders, scenarios")
+
+
+@app.command()
+def doctor() -> None:
+    """Say versions, where caches are, and whether this machine can write a log."""
+    from cosim.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(_console()))
+
+
+def main() -> None:
+    """Entry point: every failure becomes a short message and its exit code."""
+    try:
+        code = app(standalone_mode=False) or 0
+    except typer.Abort:
+        code = Interrupted.exit_code
+    except KeyboardInterrupt:
+        print("cosim: interrupted", file=sys.stderr)
+        code = Interrupted.exit_code
+    except CosimError as error:
+        print(f"cosim: {error}", file=sys.stderr)
+        code = error.exit_code
+    except Exception as error:
+        code = _other(error)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _other(error: Exception) -> int:
+    """Exit code of what is not ours on purpose: usage errors, a closed pipe, the machine, or our bug."""
+    show_usage = getattr(error, "show", None)
+    if callable(show_usage) and hasattr(error, "exit_code"):
+        show_usage()
+        return int(error.exit_code)
+    if isinstance(error, BrokenPipeError):
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - nobody reads on; keep the exit quiet
+        return 0
+    if isinstance(error, OSError):
+        print(f"cosim: {error}", file=sys.stderr)
+        return 4
+    file = Path(f"cosim-crash-{time.strftime('%Y%m%d-%H%M%S')}.txt")
+    text = "".join(traceback.format_exception(error))
+    try:
+        file.write_text(text)
+        where = f"the details are in {file}"
+    except OSError:
+        where = text
+    print(f"cosim: a bug in cosim, sorry: {type(error).__name__}: {error}; {where}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    main()

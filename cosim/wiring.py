@@ -1,0 +1,271 @@
+"""The only wiring (not named run: that is the public function): scenario -> parts -> engine -> record."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cosim.errors import InputError, Interrupted, PhysicsError, Problem
+from cosim.scenario import FeederNames, Scenario, load_scenario, resolve
+from cosim.units import US_PER_S
+
+if TYPE_CHECKING:
+    from cosim.engine.controller import Controller
+    from cosim.engine.simulation import Simulation
+    from cosim.feeder.feeder import Feeder
+    from cosim.record.recorder import Recorder
+    from cosim.record.result import Result
+
+CHECKPOINT_EVERY_S = 5.0
+"""Wall time between two checkpoints. [s]"""
+FIRST_CHECKPOINT_S = 1.0
+"""Wall time before the first one. [s]"""
+
+Progress = Callable[[str, float, float], None]
+"""Called with what is being done, simulated time so far and in all [s]."""
+
+
+def distribution_version() -> str:
+    """Version of the installed cosim."""
+    try:
+        return version("cosim-feeder")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def prepare(
+    scenario: str | Path | Mapping[str, Any] | Scenario,
+    *,
+    set: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> tuple[Scenario, Feeder]:
+    """Load a scenario and its feeder and hold one against the other.
+
+    Raises
+    ------
+    InputError
+        Every wrong field at once; then everything the feeder lacks.
+    """
+    from cosim.feeder.feeder import load_feeder
+
+    found: list[Feeder] = []
+
+    def names_of(model: str) -> FeederNames:
+        feeder = load_feeder(model)
+        found.append(feeder)
+        return FeederNames(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names)
+
+    config = load_scenario(scenario, overrides=set, seed=seed, names_of=names_of)
+    return config, found[-1]
+
+
+def run(
+    scenario: str | Path | Mapping[str, Any] | Scenario,
+    *,
+    set: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    controllers: Sequence[Controller] = (),
+    progress: Progress | None = None,
+    max_block_s: float | None = None,
+) -> Result:
+    """Run a scenario and write its log.
+
+    Parameters
+    ----------
+    scenario : str, Path, mapping or Scenario
+        File, name of a shipped scenario, or its content.
+    set : mapping, optional
+        Values by dotted path that replace those of the scenario, e.g. `{"time.duration_s": 60}`.
+    out : str or Path, optional
+        Log to write; default the scenario's name with `.h5` in the current folder.
+    seed : int, optional
+        Seed instead of the scenario's.
+    resume : bool
+        Go on from the last checkpoint of `out`; start afresh where there is none.
+    controllers : sequence of Controller
+        Called every `period_s`, behind those the scenario names.
+    progress : callable, optional
+        Told what is being done, and simulated time so far and in all. [s]
+    max_block_s : float, optional
+        Longest simulated time between two returns from compiled code; results do not depend on it. [s]
+
+    Returns
+    -------
+    Result
+        The log, open for reading.
+
+    Raises
+    ------
+    InputError
+        The scenario is wrong, or `out` is another scenario's log.
+    PhysicsError
+        No solution exists; the log is whole up to there.
+    EnvironmentFailure
+        The disk is full or may not be written; what was logged is kept.
+    Interrupted
+        Ctrl-C or SIGTERM; the log is whole up to there and can be resumed.
+    """
+    tell = progress or (lambda *_: None)
+    config, feeder = prepare(scenario, set=set, seed=seed)
+    text = resolve(config)
+    path = Path(out) if out is not None else Path(f"{config.name}.h5")
+    if resume and (finished := _finished(path, text)) is not None:
+        return finished
+    tell(*_kernel_words(config))
+    from cosim.engine.simulation import Simulation
+    from cosim.record.result import open_result
+
+    simulation = Simulation(config, feeder, config.folder, [*_named_controllers(config), *controllers])
+    recorder = _recorder(path, text, config, simulation, resume)
+    _drive(simulation, recorder, tell, max_block_s)
+    return open_result(path)
+
+
+def _kernel_words(config: Scenario) -> tuple[str, float, float]:
+    from cosim.jit import is_warm
+
+    words = "running" if is_warm() else "compiling kernels (once per installation, under a minute)"
+    return words, 0.0, config.time.duration_s
+
+
+def _finished(path: Path, text: str) -> Result | None:
+    """The log at `path` if it is complete and of this scenario."""
+    from cosim.record.resume import resume_state
+    from cosim.record.result import open_result
+
+    if resume_state(path) != "complete":
+        return None
+    result = open_result(path)
+    if result.scenario_yaml != text:
+        result.close()
+        raise InputError(f"{path}: is the complete log of another scenario; choose another output with -o")
+    return result
+
+
+def _named_controllers(config: Scenario) -> list[Controller]:
+    """Controllers that the scenario names, from entry points of the group cosim.controllers."""
+    found: list[Controller] = []
+    for i, entry in enumerate(config.controllers):
+        known = {point.name: point for point in entry_points(group="cosim.controllers")}
+        if entry.name not in known:
+            raise InputError(
+                Problem(
+                    f"no installed package offers this controller; known: {', '.join(known) or 'none'}",
+                    path=f"controllers.{i}.name",
+                    value=entry.name,
+                )
+            )
+        found.append(known[entry.name].load()(**(entry.model_extra or {})))
+    return found
+
+
+def _recorder(path: Path, text: str, config: Scenario, simulation: Simulation, resume: bool) -> Recorder:
+    """A log to write; with `resume`, the one at `path` and the simulation brought to its checkpoint."""
+    from cosim.record.channels import Channel
+    from cosim.record.recorder import Recorder
+    from cosim.record.resume import resume_state
+
+    channels = [
+        Channel(c.path, c.unit, c.names, "f4" if c.names is not None else "f8", c.description)
+        for c in simulation.columns
+    ]
+    facts: dict[str, Any] = {
+        "scenario_yaml": text,
+        "scenario_name": config.name,
+        "seed": config.seed,
+        "cosim_version": distribution_version(),
+        "provenance": _provenance(),
+    }
+    if resume and resume_state(path) == "resumable":
+        recorder, state = Recorder.resume(path, channels, **facts)
+        simulation.restore(state)
+        return recorder
+    return Recorder.create(path, channels, compression=config.log.compression, **facts)
+
+
+def _provenance() -> dict[str, str | float]:
+    versions = {name: version(name) for name in ("numpy", "numba", "scipy", "h5py", "pandapower")}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "command": " ".join(sys.argv)[:400],
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        **versions,
+    }
+
+
+def _cpu_name() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Signals that ask to stop, gathered instead of raised, so that the log ends between two blocks."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+
+    def note(number: int, _: object) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _drive(simulation: Simulation, recorder: Recorder, tell: Progress, max_block_s: float | None) -> None:
+    """Step to the end, log what comes, keep checkpoints; end the log whole whatever happens."""
+    from cosim.engine.totals import run_totals
+
+    started = time.perf_counter()
+    end_s = simulation.end_us / US_PER_S
+    next_checkpoint = started + FIRST_CHECKPOINT_S
+    status = "complete"
+    collapse = ""
+    with _interrupts() as stops:
+        for block in simulation.blocks(max_block_s):
+            recorder.append(block.t_us, block.columns)
+            for event in block.events:
+                recorder.add_event(*event)
+                if event[1] == "collapsed":
+                    status, collapse = "collapsed", event[4]
+            tell("running", block.now_us / US_PER_S, end_s)
+            if status == "collapsed" or block.now_us >= simulation.end_us:
+                continue
+            if stops:
+                status = "interrupted"
+                recorder.checkpoint(simulation.state())
+                break
+            if time.perf_counter() > next_checkpoint:
+                recorder.checkpoint(simulation.state())
+                next_checkpoint = time.perf_counter() + CHECKPOINT_EVERY_S
+        recorder.finish(status, run_totals(simulation), {"wall_s": time.perf_counter() - started})
+    at = simulation.now_us / US_PER_S
+    if status == "collapsed":
+        raise PhysicsError(
+            f"no power flow solution exists at t = {at:g} s: {collapse}. The log is whole up to there; lower the "
+            "data center's power or raise datacenters.*.facility.v_min_pu"
+        )
+    if status == "interrupted":
+        raise Interrupted(f"stopped at t = {at:g} s; the log is whole up to there, go on with --resume")
