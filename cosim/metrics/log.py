@@ -15,8 +15,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 AnyFloats = npt.NDArray[np.floating[Any]]
 
-BLOCK_VALUES = 2_000_000
-"""Values of a channel in memory at a time: 8 MB of float32."""
+BLOCK_VALUES = 500_000
+"""Values of a channel in memory at a time: 2 MB of float32, so that a block stays in the cache."""
 
 
 class Log(Protocol):
