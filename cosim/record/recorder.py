@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
 import numpy as np
 
 from cosim.errors import EnvironmentFailure, InputError
@@ -18,6 +17,7 @@ from cosim.record.amend import amended, plain, write_metrics
 from cosim.record.channels import TIME_S, TIME_US, Channel, checked
 from cosim.record.checkpoint import Checkpoint, State
 from cosim.record.failure import as_environment_failure
+from cosim.record.opening import open_log
 from cosim.record.resume import check_place, check_same, resume_state
 from cosim.record.stream import Stream
 from cosim.units import US_PER_S
@@ -158,7 +158,7 @@ class Recorder:
         point = sidecar.read(sidecar.path_for(out))
         assert point is not None
         kept = checked(channels)
-        with h5py.File(out, "r", swmr=True) as earlier:
+        with open_log(out) as earlier:
             check_same(out, earlier, kept, scenario_yaml, seed, cosim_version)
             facts = {**plain(earlier["provenance"].attrs), **(provenance or {})}
             facts.update(run_id=point.run_id, n_resumed=float(facts.get("n_resumed", 0)) + 1)

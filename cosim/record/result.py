@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,13 @@ from cosim.errors import InputError
 from cosim.record import codec
 from cosim.record.amend import plain
 from cosim.record.channels import NAME, TIME_S, TIME_US
+from cosim.record.opening import open_log
 from cosim.record.resume import datasets
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped,unused-ignore]
     import xarray as xr
 
-_RETRY_S = 1.0
-"""How long to try again to open a log that is being written: a flush takes far less. [s]"""
 _EVENT_COLUMNS = ("t_s", "kind", "element", "value", "detail")
 
 
@@ -43,7 +41,7 @@ class Result:
         self._open()
 
     def _open(self) -> None:
-        self._file = _opened(self.path)
+        self._file = open_log(self.path)
         try:
             self._attrs = plain(self._file.attrs)
             _check_schema(self.path, self._attrs)
@@ -242,23 +240,6 @@ class Result:
 
 def _nested(group: h5py.Group) -> dict[str, Any]:
     return {key: _nested(item) if isinstance(item, h5py.Group) else float(item[()]) for key, item in group.items()}
-
-
-def _opened(path: Path) -> h5py.File:
-    if not path.exists():
-        raise InputError(f"{path}: no such file; `cosim run SCENARIO -o {path.name}` makes one")
-    deadline = time.monotonic() + _RETRY_S
-    while True:
-        try:
-            return h5py.File(path, "r", swmr=True)
-        except PermissionError:
-            raise InputError(f"{path}: permission denied; it cannot be read") from None
-        except OSError as error:
-            if not h5py.is_hdf5(path):
-                raise InputError(f"{path}: not a log of cosim (not an HDF5 file)") from None
-            if time.monotonic() > deadline:
-                raise InputError(f"{path}: cannot be opened ({error})") from None
-            time.sleep(0.02)
 
 
 def _check_schema(path: Path, attrs: dict[str, Any]) -> None:

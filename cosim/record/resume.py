@@ -12,6 +12,7 @@ import h5py
 from cosim.errors import InputError, Problem
 from cosim.record import checkpoint as sidecar
 from cosim.record.channels import NAME, TIME_S, TIME_US, Channel
+from cosim.record.opening import open_log
 from cosim.record.superblock import SIGNATURE
 
 ResumeState = Literal["absent", "complete", "resumable", "no checkpoint"]
@@ -40,7 +41,7 @@ def resume_state(out: Path) -> ResumeState:
         return "absent"
     check_place(out)
     try:
-        with h5py.File(out, "r", swmr=True) as file:
+        with open_log(out) as file:
             if file.attrs["status"] == "complete":
                 return "complete"
             point = sidecar.read(sidecar.path_for(out))
@@ -50,8 +51,6 @@ def resume_state(out: Path) -> ResumeState:
             n_events = file["events/t_us"].shape[0]
     except KeyError:
         raise InputError(f"{out}: not a log of cosim; choose another output with -o") from None
-    except OSError:
-        return "no checkpoint"
     return "resumable" if shortest >= point.n_rows and n_events >= point.n_events else "no checkpoint"
 
 

@@ -125,6 +125,7 @@ class Stream:
         EnvironmentFailure
             The disk is full; nothing of the chunk was written, everything before it stands.
         """
+        self._check_open()
         total = self.n_rows + n_rows
         encoded: dict[str, bytes] = {}
         if self._compression in codec.DIRECT:
@@ -166,6 +167,7 @@ class Stream:
         EnvironmentFailure
             The disk is full; nothing was written.
         """
+        self._check_open()
         self._reserve(events.nbytes + layout.EVENT.itemsize * layout.EVENT_ROWS)
         with self._told():
             rest = self._put_events(events)
@@ -211,6 +213,12 @@ class Stream:
                 file.close()
         self.abandon()
 
+    def _check_open(self) -> None:
+        if self._file is None:
+            raise EnvironmentFailure(
+                f"{self.out}: closed after a failure to write; {_KEPT}; free some space and go on with --resume"
+            )
+
     def _flush(self) -> None:
         assert self._file is not None
         self._file.flush()
@@ -219,8 +227,7 @@ class Stream:
     def _reserve(self, size: int) -> None:
         """Claim disk space before HDF5 is asked to write: it does not survive being refused half-way."""
         size += _METADATA_BYTES * len(self._paths)
-        if self._file is None:
-            raise EnvironmentFailure(f"{self.out}: the log was closed after a failure to write; {_KEPT}")
+        assert self._file is not None
         if not hasattr(os, "posix_fallocate"):
             return
         try:
