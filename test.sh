@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Every check in one command: install into .venv with the dev extra, then lint, types, layers, tests.
+# All steps run even where one fails; the exit code is 0 only where none did.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. .ci/venv.sh
+
+failed=()
+
+step() {
+  local name="$1" started=$SECONDS
+  shift
+  echo
+  echo "== $name"
+  if "$@"; then
+    echo "-- $name: ok ($((SECONDS - started)) s)"
+  else
+    echo "-- $name: FAILED ($((SECONDS - started)) s)"
+    failed+=("$name")
+  fi
+}
+
+cold_compile() {
+  local cache status=0
+  cache="$(mktemp -d)"
+  COSIM_CACHE_DIR="$cache" .venv/bin/python -m cosim.engine.warmup || status=$?
+  rm -rf "$cache"
+  return "$status"
+}
+
+twins_without_jit() {
+  NUMBA_DISABLE_JIT=1 .venv/bin/python -m coverage run -m pytest -m twin || return
+  .venv/bin/python -m coverage report --include="cosim/*/kernel*.py,cosim/engine/advance.py,cosim/events.py"
+}
+
+ensure_installed dev
+step "lint (ruff)" .venv/bin/ruff check
+step "types (mypy)" .venv/bin/mypy
+step "layers (import-linter)" .venv/bin/lint-imports --no-logo
+step "cold compilation of the kernels" cold_compile
+step "tests (pytest)" .venv/bin/python -m pytest --durations=10 "$@"
+step "kernels' twins without JIT, with coverage" twins_without_jit
+
+echo
+if [ "${#failed[@]}" -gt 0 ]; then
+  printf 'failed: %s\n' "${failed[@]}"
+  exit 1
+fi
+echo "all checks passed in $SECONDS s"
