@@ -129,17 +129,38 @@ class FeederArrays(NamedTuple):
     current_save: Floats
 
 
-STATE: Final = (
-    "flags params port_p_mw port_q_mvar port_v_min_pu port_p_solved_mw port_q_solved_mvar port_vm_pu vm2 "
-    "totals last_solvable port_law port_last y block load_law node_y v u h v_base current response"
-).split()
+STATE: Final = [
+    "flags",
+    "params",
+    "port_p_mw",
+    "port_q_mvar",
+    "port_v_min_pu",
+    "port_p_solved_mw",
+    "port_q_solved_mvar",
+    "port_vm_pu",
+    "vm2",
+    "totals",
+    "last_solvable",
+    "port_law",
+    "port_last",
+    "y",
+    "block",
+    "load_law",
+    "node_y",
+    "v",
+    "u",
+    "h",
+    "v_base",
+    "current",
+    "response",
+]
 """Fields whose value depends on history: what a checkpoint keeps."""
 
 
 def empty_state(n_free: int, n_node: int, n_dc: int, n_port: int, n_block: int) -> dict[str, Any]:
     """Zeroed arrays of everything that is not the network itself."""
     z = np.zeros
-    faces = "port_p_mw port_q_mvar port_v_min_pu port_p_solved_mw port_q_solved_mvar port_vm_pu".split()
+    faces = ["port_p_mw", "port_q_mvar", "port_v_min_pu", "port_p_solved_mw", "port_q_solved_mvar", "port_vm_pu"]
     return {
         "flags": z(N_FLAGS, np.int64),
         **{k: z(n_dc) for k in faces},

@@ -39,9 +39,9 @@ def cached(name: str, build: Callable[[], Network]) -> Network:
     A cache that cannot be read is rebuilt, one that cannot be written is done without.
     """
     path = cache_dir() / "feeders" / f"{content_key(name)}.npz"
-    with contextlib.suppress(OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-        with path.open("rb") as file:
-            return Network.load(file)
+    unreadable = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile)
+    with contextlib.suppress(*unreadable), path.open("rb") as file:
+        return Network.load(file)
     network = build()
     with contextlib.suppress(OSError):
         _write(path, network)
@@ -54,7 +54,7 @@ def _write(path: Path, network: Network) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             network.save(file)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

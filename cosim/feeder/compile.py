@@ -5,7 +5,7 @@ from __future__ import annotations
 import cmath
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -152,9 +152,8 @@ class CompiledFeeder:
         v[v == 0] = 1.0
         f.v[:] = _pairs(v).ravel()
         f.v_base[:] = f.v
-        for k, node in enumerate(f.port_node):
-            if node >= 0:
-                f.current[2 * k : 2 * k + 2] = _pair(-f.port_law[k, ix.PORT_GEN_P] / np.conj(v[node]))
+        n_dc = f.sizes[ix.N_DC]
+        f.current[2 * n_dc :] = _pairs(-drawn_currents(f, top, v)[f.port_node[n_dc:]]).ravel()
 
     def _generators(self, top: Topology) -> list[tuple[int, float, float]]:
         """Voltage-controlled generators (node, P, |U|), one per free energized node."""
@@ -212,7 +211,8 @@ class CompiledFeeder:
                 "the feeder has no power flow solution even without a data center: "
                 f"it carries {f.last_solvable[ix.LS_FRACTION]:.0%} of its load; lower feeder.load_scaling"
             )
-        at_source = _source_currents(f, self._top)
+        v = f.v[0::2] + 1j * f.v[1::2]
+        at_source = drawn_currents(f, self._top, v)[self._top.source_node]
         self._emf = self._emf.copy()
         self._emf[self._top.source_row] += self.source.z_pu * at_source
         v_bus = self._bus_voltages()
@@ -327,33 +327,6 @@ class CompiledFeeder:
             raise InputError(f"the stored state belongs to another feeder: {wrong}") from wrong
 
 
-def _source_currents(f: FeederArrays, top: Topology) -> Complexes:
-    """Current that each ideal source gives. [pu]"""
-    out = np.empty(top.source_row.size, np.complex128)
-    v = f.v[0::2] + 1j * f.v[1::2]
-    for s, node in enumerate(top.source_node):
-        out[s] = np.conj(_power_at(f, top, v, int(node)) / v[node])
-    return out
-
-
-def _power_at(f: FeederArrays, top: Topology, v: Complexes, node: int) -> complex:
-    """Complex power that leaves an ideal source's node: into branches, loads and shunts there. [MVA]"""
-    total = 0j
-    for (a, b), (yff, yft, ytf, ytt) in zip(top.branch_node.tolist(), top.branch_y.tolist(), strict=True):
-        if a == node:
-            total += v[a] * np.conj(yff * v[a] + (yft * v[b] if b >= 0 else 0))
-        if b == node:
-            total += v[b] * np.conj(ytt * v[b] + (ytf * v[a] if a >= 0 else 0))
-    vm = abs(v[node])
-    z_p, z_q, shunt_p, shunt_q = f.node_y[node]
-    total += complex(z_p + shunt_p, z_q + shunt_q) * vm**2
-    vmin2 = f.params[ix.VMIN_PU] ** 2
-    for k in np.flatnonzero(f.load_node == node):
-        p, q, ip, iq = f.load_law[k, :4]
-        total += complex(p, q) * vm**2 / max(vm**2, vmin2) + complex(ip, iq) * vm
-    return complex(total)
-
-
 def _set_points(net: Network, source: SourceConfig) -> Complexes:
     """Voltage of every source. [pu]"""
     if source.vm_pu is None:
@@ -361,14 +334,26 @@ def _set_points(net: Network, source: SourceConfig) -> Complexes:
     return net.source_v / np.abs(net.source_v) * source.vm_pu
 
 
-def _pairs(z: Complexes | Iterable[complex]) -> Floats:
+def drawn_currents(f: FeederArrays, top: Topology, v: Complexes) -> Complexes:
+    """Current that branches, shunts and loads draw from each node, ports aside. [pu]"""
+    drawn = np.zeros(top.n_node, np.complex128)
+    ends = np.where(top.branch_node >= 0, v[np.maximum(top.branch_node, 0)], 0)
+    for end in (0, 1):
+        there = top.branch_node[:, end] >= 0
+        current = (top.branch_y[:, 2 * end : 2 * end + 2] * ends).sum(axis=1)
+        np.add.at(drawn, top.branch_node[there, end], current[there])
+    at_1pu = f.node_y[:, ix.Z_P] + f.node_y[:, ix.SHUNT_P] - 1j * (f.node_y[:, ix.Z_Q] + f.node_y[:, ix.SHUNT_Q])
+    drawn += at_1pu * v
+    u = v[f.load_node]
+    p, q, ip, iq = f.load_law[:, : ix.LOAD_GEN_P].T
+    power = (p + 1j * q) / np.maximum(1, (f.params[ix.VMIN_PU] / np.abs(u)) ** 2) + (ip + 1j * iq) * np.abs(u)
+    drawn[f.load_node] += np.conj(power / u)
+    return drawn
+
+
+def _pairs(z: Complexes) -> Floats:
     """Complex numbers as a last axis of real and imaginary part."""
-    z = np.asarray(z, np.complex128)
     return np.stack([z.real, z.imag], axis=-1)
-
-
-def _pair(z: complex) -> tuple[float, float]:
-    return z.real, z.imag
 
 
 def solve_totals(compiled: CompiledFeeder) -> tuple[int, Floats]:

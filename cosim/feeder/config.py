@@ -38,9 +38,7 @@ class SourceConfig(BaseModel):
     vm_pu: float | None = Field(
         None, gt=0, le=2, description="Voltage set-point instead of the one in the network [pu]"
     )
-    s_sc_mva: float | None = Field(
-        None, gt=0, description="Short-circuit power of each source; with x_over_r [MVA]"
-    )
+    s_sc_mva: float | None = Field(None, gt=0, description="Short-circuit power of each source; with x_over_r [MVA]")
     x_over_r: float | None = Field(
         None, gt=0, description="Reactance over resistance of the source impedance; with s_sc_mva [1]"
     )

@@ -18,7 +18,23 @@ from cosim.feeder import network as nw
 from cosim.feeder.network import Bools, Complexes, Floats, Network
 
 SUPPORTED = frozenset(
-    "bus line trafo trafo3w impedance switch load sgen storage motor ward xward shunt gen ext_grid".split()
+    [
+        "bus",
+        "line",
+        "trafo",
+        "trafo3w",
+        "impedance",
+        "switch",
+        "load",
+        "sgen",
+        "storage",
+        "motor",
+        "ward",
+        "xward",
+        "shunt",
+        "gen",
+        "ext_grid",
+    ]
 )
 BRANCH_COLUMNS = ("r", "x", "b", "g", "r_asym", "x_asym", "g_asym", "b_asym", "tap", "shift")
 SWITCH_R_PER_X = 2.0
@@ -60,9 +76,7 @@ def _refuse_unsupported(net: Any) -> None:
         for index in frame.index[frame["in_service"].astype(bool)]:
             name = frame["name"].get(index) if "name" in frame.columns else None
             label = f"{name} (index {index})" if name else f"index {index}"
-            problems.append(
-                Problem(f"{table} {label} is not supported by the balanced feeder; take it out of service")
-            )
+            problems.append(Problem(f"{table} {label} is not supported by the balanced feeder; take it out of service"))
     if problems:
         raise InputError(problems)
     alive = net.bus.index[net.bus.in_service]
@@ -95,7 +109,8 @@ def _solved_voltages(net: Any) -> Complexes:
             vm.append(net[f"res_{table}"].vm_internal_pu.to_numpy(float))
             va.append(net[f"res_{table}"].va_internal_degree.to_numpy(float))
     v = np.concatenate(vm) * np.exp(1j * np.radians(np.concatenate(va)))
-    return np.nan_to_num(v)
+    solved: Complexes = np.nan_to_num(v)
+    return solved
 
 
 def _converted(net: Any) -> Any:
@@ -127,9 +142,7 @@ def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
             net.bus.vn_kv.reindex(net.trafo3w.hv_bus).to_numpy(float),
         ]
     )
-    in_service = np.concatenate(
-        [t.in_service.to_numpy(bool) for t in (net.bus, net.xward, net.trafo3w)]
-    )
+    in_service = np.concatenate([t.in_service.to_numpy(bool) for t in (net.bus, net.xward, net.trafo3w)])
     lookup = np.concatenate(
         [net.bus.index.to_numpy(), *[opened._pd2ppc_lookups["aux"].get(k, []) for k in ("xward", "trafo3w")]]
     ).astype(int)

@@ -107,9 +107,7 @@ class Feeder:
         """
         return CompiledFeeder(self.network, ports, config, source)
 
-    def solve(
-        self, loads: Mapping[str, tuple[float, float]] | None = None, controls: bool = False
-    ) -> Solution:
+    def solve(self, loads: Mapping[str, tuple[float, float]] | None = None, controls: bool = False) -> Solution:
         """One power flow with further loads, constant power at any voltage.
 
         Parameters

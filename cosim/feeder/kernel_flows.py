@@ -175,9 +175,7 @@ def balance(f):
         return
     n_free = f.sizes[N_FREE]
     add_branches(f.branch_node, f.branch_y, f.v, f.sizes[N_BRANCH], n_free, f.totals)
-    add_loads(
-        f.load_law, f.load_node, f.node_y, f.params[VMIN_PU], f.v, f.sizes[N_LOAD], n_free, f.totals
-    )
+    add_loads(f.load_law, f.load_node, f.node_y, f.params[VMIN_PU], f.v, f.sizes[N_LOAD], n_free, f.totals)
     add_ports(f.port_node, f.current, f.v, f.sizes[N_DC], n_free, f.totals)
     add_sources(f.source_node, f.source_y, f.v, n_free, f.totals)
 
@@ -234,14 +232,20 @@ def base_drift(n_free, v, v_base):
 
 
 @njit
-def farthest_response(response, a, n_free):
-    """Largest fall of a node's voltage per current of port a. [pu]"""
-    most = 0.0
+def farthest_reach(response, jac, n_free):
+    """Largest change of a node's voltage for the two columns of port currents behind the Jacobian."""
+    m2, most = response.shape[0], 0.0
     for i in range(n_free):
-        x = response[2 * a, 2 * i] ** 2 + response[2 * a, 2 * i + 1] ** 2
-        y = response[2 * a + 1, 2 * i] ** 2 + response[2 * a + 1, 2 * i + 1] ** 2
-        most = max(most, x + y)
-    return math.sqrt(most)
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0
+        for r in range(m2):
+            gx, gy = response[r, 2 * i], response[r, 2 * i + 1]
+            a += gx * jac[r, m2]
+            b += gx * jac[r, m2 + 1]
+            c += gy * jac[r, m2]
+            d += gy * jac[r, m2 + 1]
+        size, det = a * a + b * b + c * c + d * d, a * d - b * c
+        most = max(most, size + math.sqrt(max(size * size - 4.0 * det * det, 0.0)))
+    return math.sqrt(0.5 * most)
 
 
 @njit
@@ -256,28 +260,19 @@ def refresh_sensitivities(f):
         i = f.port_node[k]
         if i < 0 or i >= n_free:
             continue
+        port_equations(f.port_node, f.port_law, f.u, f.response, f.current, jac, n_free, d, 1.0)
         for a in range(2 * m):
-            jac[a, 2 * m + 1] = 0.0
-        for e in range(2):
-            port_equations(f.port_node, f.port_law, f.u, f.response, f.current, jac, n_free, d, 1.0)
-            for a in range(2 * m):
-                jac[a, 2 * m] = 0.0
-            jac[2 * k + e, 2 * m] = 1.0
-            if solve_dense(jac, 2 * m) == 0.0:
-                slack = 0.0
-            for a in range(2 * m):
-                jac[a, 2 * m + 1] += jac[a, 2 * m] ** 2
-        if slack <= 0.0:
+            jac[a, 2 * m] = jac[a, 2 * m + 1] = 0.0
+        jac[2 * k, 2 * m] = jac[2 * k + 1, 2 * m + 1] = 1.0
+        if solve_dense(jac, 2 * m, 2) == 0.0 or slack <= 0.0:
             f.port_last[k, SENSITIVITY] = math.inf
             continue
-        reach = 0.0
-        for a in range(m):
-            size = math.sqrt(jac[2 * a, 2 * m + 1] + jac[2 * a + 1, 2 * m + 1])
-            reach += farthest_response(f.response, a, n_free) * size
+        reach = farthest_reach(f.response, jac, n_free) / slack
+        own = jac[2 * k, 2 * m] ** 2 + jac[2 * k, 2 * m + 1] ** 2
+        own += jac[2 * k + 1, 2 * m] ** 2 + jac[2 * k + 1, 2 * m + 1] ** 2
         vm = math.sqrt(f.vm2[i])
-        own = math.sqrt(jac[2 * k, 2 * m + 1] + jac[2 * k + 1, 2 * m + 1])
-        f.port_last[k, SENSITIVITY] = reach / (vm * slack)
-        f.port_last[k, CURVATURE] = 2.0 * max(own, 1.0) * reach / (vm * vm * slack)
+        f.port_last[k, SENSITIVITY] = reach / vm
+        f.port_last[k, CURVATURE] = 2.0 * math.sqrt(max(own, 1.0)) * reach / (vm * vm)
     f.flags[BOUND_READY] = 1
 
 

@@ -93,8 +93,8 @@ def solve_factored(block, ptr, row, x):
 
 
 @njit
-def solve_dense(a, n):
-    """Solve a[:n, :n] x = a[:n, n] by elimination with row exchanges; x ends up in a[:n, n].
+def solve_dense(a, n, n_rhs):
+    """Solve a[:, :n] x = a[:, n : n + n_rhs] by elimination with row exchanges, in place.
 
     Returns
     -------
@@ -111,18 +111,19 @@ def solve_dense(a, n):
             return 0.0
         if row != k:
             sign = -sign
-            for j in range(k, n + 1):
+            for j in range(k, n + n_rhs):
                 a[k, j], a[row, j] = a[row, j], a[k, j]
         if a[k, k] < 0.0:
             sign = -sign
         for i in range(k + 1, n):
             c = a[i, k] / a[k, k]
             if c != 0.0:
-                for j in range(k + 1, n + 1):
+                for j in range(k + 1, n + n_rhs):
                     a[i, j] -= c * a[k, j]
-    for k in range(n - 1, -1, -1):
-        x = a[k, n]
-        for j in range(k + 1, n):
-            x -= a[k, j] * a[j, n]
-        a[k, n] = x / a[k, k]
+    for r in range(n, n + n_rhs):
+        for k in range(n - 1, -1, -1):
+            x = a[k, r]
+            for j in range(k + 1, n):
+                x -= a[k, j] * a[j, r]
+            a[k, r] = x / a[k, k]
     return sign

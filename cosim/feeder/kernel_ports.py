@@ -135,7 +135,7 @@ def solve_ports(port_node, law, u, response, current, jac, n_free, n_dc, lam, to
         r = port_equations(port_node, law, u, response, current, jac, n_free, n_dc, lam)
         if not r < 1e30:
             return 0.0
-        sign = solve_dense(jac, 2 * m)
+        sign = solve_dense(jac, 2 * m, 1)
         if sign == 0.0:
             return 0.0
         size = 0.0

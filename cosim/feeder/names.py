@@ -18,27 +18,70 @@ _CIGRE: dict[str, tuple[str, dict[str, Any]]] = {
     "cigre_lv": ("create_cigre_network_lv", {}),
 }
 
-_CASES = (
-    "case4gs case5 case6ww case9 case11_iwamoto case14 case24_ieee_rts case30 case_ieee30 case33bw case39 "
-    "case57 case89pegase case118 case145 case_illinois200 case300 case1354pegase case1888rte case2848rte "
-    "case2869pegase case3120sp case6470rte case6495rte case6515rte case9241pegase GBreducednetwork GBnetwork "
-    "iceland"
-).split()
+_CASES = [
+    "case4gs",
+    "case5",
+    "case6ww",
+    "case9",
+    "case11_iwamoto",
+    "case14",
+    "case24_ieee_rts",
+    "case30",
+    "case_ieee30",
+    "case33bw",
+    "case39",
+    "case57",
+    "case89pegase",
+    "case118",
+    "case145",
+    "case_illinois200",
+    "case300",
+    "case1354pegase",
+    "case1888rte",
+    "case2848rte",
+    "case2869pegase",
+    "case3120sp",
+    "case6470rte",
+    "case6495rte",
+    "case6515rte",
+    "case9241pegase",
+    "GBreducednetwork",
+    "GBnetwork",
+    "iceland",
+]
 
-_PLAIN = (
-    "mv_oberrhein lv_schutterwald example_simple example_multivoltage panda_four_load_branch "
-    "four_loads_with_branches_out simple_four_bus_system simple_mv_open_ring_net "
-    "kb_extrem_landnetz_freileitung kb_extrem_landnetz_kabel kb_extrem_landnetz_freileitung_trafo "
-    "kb_extrem_landnetz_kabel_trafo kb_extrem_dorfnetz kb_extrem_dorfnetz_trafo kb_extrem_vorstadtnetz_1 "
-    "kb_extrem_vorstadtnetz_2 kb_extrem_vorstadtnetz_trafo_1 kb_extrem_vorstadtnetz_trafo_2"
-).split()
+_PLAIN = [
+    "mv_oberrhein",
+    "lv_schutterwald",
+    "example_simple",
+    "example_multivoltage",
+    "panda_four_load_branch",
+    "four_loads_with_branches_out",
+    "simple_four_bus_system",
+    "simple_mv_open_ring_net",
+    "kb_extrem_landnetz_freileitung",
+    "kb_extrem_landnetz_kabel",
+    "kb_extrem_landnetz_freileitung_trafo",
+    "kb_extrem_landnetz_kabel_trafo",
+    "kb_extrem_dorfnetz",
+    "kb_extrem_dorfnetz_trafo",
+    "kb_extrem_vorstadtnetz_1",
+    "kb_extrem_vorstadtnetz_2",
+    "kb_extrem_vorstadtnetz_trafo_1",
+    "kb_extrem_vorstadtnetz_trafo_2",
+]
 
-_KERBER = (
-    "landnetz_freileitung_1 landnetz_freileitung_2 landnetz_kabel_1 landnetz_kabel_2 dorfnetz "
-    "vorstadtnetz_kabel_1 vorstadtnetz_kabel_2"
-).split()
+_KERBER = [
+    "landnetz_freileitung_1",
+    "landnetz_freileitung_2",
+    "landnetz_kabel_1",
+    "landnetz_kabel_2",
+    "dorfnetz",
+    "vorstadtnetz_kabel_1",
+    "vorstadtnetz_kabel_2",
+]
 
-_SYNTHETIC = "rural_1 rural_2 village_1 village_2 suburb_1".split()
+_SYNTHETIC = ["rural_1", "rural_2", "village_1", "village_2", "suburb_1"]
 
 _DICKERT = (
     ("short", "cable", "single"),
