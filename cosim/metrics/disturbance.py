@@ -18,6 +18,8 @@ PAIRS = (
     ("load_shed", "load_restored"),
 )
 """Kinds of event between which the supply is disturbed."""
+RECOVERY_S = 120.0
+"""Longest that the walk-in of a UPS after its return counts as disturbance. [s]"""
 
 
 def disturbed_spans(events: Any, end_s: float, margin_s: float = 0.0) -> Floats:
@@ -40,6 +42,7 @@ def disturbed_spans(events: Any, end_s: float, margin_s: float = 0.0) -> Floats:
     spans: list[tuple[float, float]] = []
     for start, end in PAIRS:
         spans += _paired(events[events["kind"].isin([start, end])], start, end_s)
+    spans += _walk_ins(events[events["kind"].isin(["ups_returned", "ups_released"])], end_s)
     merged: list[list[float]] = []
     for from_s, to_s in sorted(spans):
         if merged and from_s <= merged[-1][1]:
@@ -58,6 +61,17 @@ def _paired(chosen: Any, start: str, end_s: float) -> list[tuple[float, float]]:
         elif str(element) in since:
             spans.append((since.pop(str(element)), float(t_s)))
     return spans + [(from_s, end_s) for from_s in since.values()]
+
+
+def _walk_ins(chosen: Any, end_s: float) -> list[tuple[float, float]]:
+    """From the return of each UPS to its next release, when the grid carries the load again."""
+    spans = []
+    rows = list(zip(chosen["t_s"], chosen["kind"], chosen["element"], strict=True))
+    for i, (t_s, kind, element) in enumerate(rows):
+        if kind == "ups_returned":
+            released = (t for t, later, name in rows[i + 1 :] if later == "ups_released" and name == element)
+            spans.append((float(t_s), min(float(next(released, end_s)), float(t_s) + RECOVERY_S)))
+    return spans
 
 
 def touches(start_s: Floats, end_s: Floats, spans: Floats) -> npt.NDArray[np.bool_]:

@@ -21,8 +21,8 @@ _POWER_LABEL = {
     "ai": "AI servers",
     "it": "IT",
     "total": "facility",
-    "need": "facility without UPS",
-    "grid": "from the feeder",
+    "need": "without UPS",
+    "grid": "from feeder",
 }
 
 
@@ -74,7 +74,7 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=escape(title), title_justify="left", title_style="bold", header_style="dim", box=None)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=i > 0)
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
     return table
 
 
@@ -98,13 +98,13 @@ def _power(name: str, part: dict[str, Any]) -> Table:
 
 def _ramps(name: str, ramps: dict[str, dict[str, dict[str, float]]]) -> Table:
     table = _table(
-        f"Ramping (+) and decline (-) of {name} in MW/s",
+        f"Ramping (+) and decline (-) of {name} in MW/s; calm: outside outages, dips, transfers",
         "",
         "window",
         "max +",
         "max -",
-        "undisturbed +",
-        "undisturbed -",
+        "calm +",
+        "calm -",
         "p99 +",
         "p99 -",
     )
@@ -132,21 +132,12 @@ def _voltage(voltage: dict[str, Any]) -> Table:
         "lowest pu",
         "at t s",
         f"below {RANGE_A_MIN_PU} s",
-        "longest s",
         "sags",
         "longest s",
-        "interruptions",
-        "s",
+        "interrupted",
+        "for s",
     )
-    keys = (
-        "t_min_s",
-        "below_range_a_s",
-        "below_range_a_longest_s",
-        "n_sag",
-        "sag_longest_s",
-        "n_interruption",
-        "interruption_s",
-    )
+    keys = ("t_min_s", "below_range_a_s", "n_sag", "sag_longest_s", "n_interruption", "interruption_s")
     for name, row in buses[:N_BUS]:
         low = f"{row['vm_min_pu']:.4f}" if "vm_min_pu" in row else "no voltage"
         table.add_row(escape(name), low, *(_number(row.get(key)) for key in keys))
@@ -154,7 +145,7 @@ def _voltage(voltage: dict[str, Any]) -> Table:
 
 
 def _flows(summary: dict[str, Any]) -> Table:
-    table = _table("Flow in MW", "", "peak to peak", "in 1 s", "in 60 s", "undisturbed 60 s", "loading %")
+    table = _table("Flow in MW", "", "peak to peak", "in 1 s", "in 60 s", "calm 60 s", "loading %")
     keys = ("peak_to_peak_mw", "swing_1s_mw", "swing_60s_mw", "undisturbed_swing_60s_mw", "max_loading_percent")
     rows = [("source", summary["source"]["swing"])] if "source" in summary else []
     rows += [(named("line", row["name"]), row) for row in summary.get("lines", [])]

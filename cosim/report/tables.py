@@ -11,7 +11,7 @@ from cosim.report.words import number, split_unit
 
 MAX_BUS = 500
 """Buses that a table lists; the lowest voltages come first."""
-_SKIP = {"events", "bus", "limits"}
+_SKIP = {"events", "bus", "limits", "scenario_name", "seed", "cosim_version", "status"}
 
 
 def cell(value: Any, bad: bool = False) -> str:

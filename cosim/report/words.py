@@ -164,9 +164,10 @@ def _flow(found: Analysis) -> list[Finding]:
     if lines and found.line_swing is not None:
         moved = float(found.line_swing.undisturbed[60.0][lines[0]])
         text += f", {named('line', found.line_name[lines[0]])} by {number(moved, 3)} MW"
-    if found.line_loading_percent is not None and len(found.line_loading_percent):
-        top = int(found.line_loading_percent.argmax())
-        text += f"; highest loading {found.line_loading_percent[top]:.0f} % on {named('line', found.line_name[top])}"
+    loading = found.line_loading_percent
+    if loading is not None and loading.max(initial=0.0) >= 1.0:  # a feeder without ratings has next to none
+        top = int(loading.argmax())
+        text += f"; highest loading {loading[top]:.0f} % on {named('line', found.line_name[top])}"
     return [Finding(text + ".", float(found.source_swing.at_s[60.0][0]))]
 
 

@@ -152,5 +152,12 @@ def test_disturbances_that_overlap_are_one_span():
         (18.0, "ups_returned", "campus", 0.0, ""),
         (50.0, "dip_started", "grid", 0.8, ""),
     ]
+    rows.insert(4, (30.0, "ups_released", "campus", 0.0, ""))
     spans = disturbed_spans(pd.DataFrame(rows, columns=EVENT_COLUMNS), 60.0, margin_s=0.1)
-    assert spans == pytest.approx(np.array([[10.0, 18.1], [50.0, 60.1]]))
+    assert spans == pytest.approx(np.array([[10.0, 30.1], [50.0, 60.1]]))
+
+
+def test_walk_in_of_a_ups_that_never_releases_counts_two_minutes():
+    rows = [(10.0, "ups_transferred", "campus", 0.0, ""), (15.0, "ups_returned", "campus", 0.0, "")]
+    spans = disturbed_spans(pd.DataFrame(rows, columns=EVENT_COLUMNS), 600.0)
+    assert spans == pytest.approx(np.array([[10.0, 135.0]]))

@@ -322,14 +322,15 @@
     page.profiles.forEach((p) => {
       const color = many ? p.color : "#1f5fa8";
       const names = p.name.map(esc);
-      traces.push({ type: "scatter", mode: "lines+markers", name: esc(many ? `${p.label}: lowest` : "lowest"), x: names, y: p.low, connectgaps: false,
-        marker: { size: 6, color: p.low.map((v) => (v !== null && v < page.range_a[0] ? "#b3261e" : color)) }, line: { color, width: 1.2 }, hovertemplate: "%{x}: %{y:.4f} pu" });
-      traces.push({ type: "scatter", mode: "lines", name: esc(many ? `${p.label}: highest` : "highest"), x: names, y: p.high, line: { color, width: 1, dash: "dot" }, hovertemplate: "%{x}: %{y:.4f} pu" });
+      const span = p.low.map((v, i) => (v === null ? null : Math.max(p.high[i] - v, 2e-4)));
+      const shade = many ? color : p.low.map((v) => (v !== null && v < page.range_a[0] ? "#b3261e" : color));
+      traces.push({ type: "bar", name: esc(many ? p.label : "lowest to highest"), x: names, base: p.low, y: span, marker: { color: shade }, showlegend: many,
+        customdata: p.low.map((v, i) => [v, p.high[i]]), hovertemplate: "%{x}: %{customdata[0]:.4f} to %{customdata[1]:.4f} pu" });
     });
     const rule = (y) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { width: 1, dash: "dash", color: "#b3261e" } });
     const all = page.profiles.flatMap((p) => [...p.low, ...p.high]).filter((v) => v !== null);
     const low = Math.min(...all, page.range_a[0] - 0.004), high = Math.max(...all, 1.0), pad = 0.04 * (high - low);
-    return Plotly.newPlot(el("profile"), traces, { ...small, height: 330, margin: { ...small.margin, b: 90 }, shapes: page.range_a.map(rule), legend: { orientation: "h", y: 1.12 },
+    return Plotly.newPlot(el("profile"), traces, { ...small, height: 330, margin: { ...small.margin, b: 90 }, shapes: page.range_a.map(rule), barmode: "group", bargap: 0.35, legend: { orientation: "h", y: 1.12 },
       xaxis: { type: "category", tickangle: -60, automargin: true, title: { text: "bus, in the order of the feeder's table" } },
       yaxis: { title: { text: "voltage [pu]" }, range: [low - pad, high + pad], gridcolor: "#e6eaee" } }, quiet);
   }
