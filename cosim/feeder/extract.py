@@ -100,6 +100,25 @@ def _run(net: Any) -> None:
     raise PhysicsError("the feeder as it stands has no power flow solution (pandapower's runpp finds none)")
 
 
+def voltages_at_draw(net: Any, bus_vm_pu: Floats) -> Complexes:
+    """Voltages that `runpp` finds if each load draws, as constant power, what it draws at `bus_vm_pu`.
+
+    `runpp` averages the constant-current and constant-impedance shares of all loads at a bus and applies
+    them to generation there too; a feeder whose loads keep their own shares can only be held to it so.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = copy.deepcopy(net)
+        load = net.load
+        vm = bus_vm_pu[net.bus.index.get_indexer(load.bus)]
+        for power, which in (("p_mw", "p"), ("q_mvar", "q")):
+            i, z = (load[f"const_{law}_{which}_percent"].to_numpy(float) / 100 for law in "iz")
+            load[power] *= 1 - i - z + i * vm + z * vm**2
+            load[[f"const_i_{which}_percent", f"const_z_{which}_percent"]] = 0.0
+        _run(net)
+        return _solved_voltages(net)
+
+
 def _solved_voltages(net: Any) -> Complexes:
     """Voltage of every bus, star points and extended wards included; zero where de-energized. [pu]"""
     vm = [net.res_bus.vm_pu.to_numpy(float)]
