@@ -103,15 +103,10 @@ def _unknown_key(key: str, model: type[BaseModel] | None) -> str:
 
 def _own_message(message: str, root: Node, path: Path, annotation: Any) -> Problem:
     """A message of our own validators; one that starts with a field's name is put in that field's line."""
-    match = re.match(r"(\w+)(=|:| )", message)
+    match = re.match(r"(\w+)(=|: | (?=(?:needs|is|must|has) ))", message)
     model_keys = {key for model in fields.models(annotation) for key in fields.keys(model)}
     if match and match[1] in model_keys:
-        named = (*path, match[1])
-        if match[2] != "=":
-            message = message[len(match[0]) :].lstrip()
-        else:
-            message = message.removeprefix(match[0])
-        return problem_at(root, named, message)
+        return problem_at(root, (*path, match[1]), message.removeprefix(match[0]))
     return problem_at(root, path, message)
 
 

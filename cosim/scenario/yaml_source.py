@@ -145,6 +145,8 @@ class _Builder:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             what = " ".join(str(error.problem or error.context or "cannot be parsed").split())
+            if mark and error.context_mark and error.context_mark.line < mark.line:
+                what += f"; look at what begins in line {error.context_mark.line + 1}"
             raise self._error(f"not valid YAML: {what}", mark.line + 1 if mark else self._line) from None
         except ReaderError as error:
             line = self._text.count("\n", 0, error.position) + 1
