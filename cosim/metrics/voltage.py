@@ -25,73 +25,49 @@ class Excursions:
     """Spells in which a condition holds, per bus, across blocks of rows.
 
     A spell lasts from the start of the first interval in which the condition holds to the end of
-    the last one; its extreme is the smallest value in it.
+    the last one.
     """
 
     def __init__(self, n_bus: int) -> None:
         self._open_s = np.full(n_bus, np.nan)
-        self._open_low = np.full(n_bus, np.inf)
         self.count = np.zeros(n_bus, dtype=np.int64)
         self.total_s = np.zeros(n_bus)
         self.longest_s = np.zeros(n_bus)
-        self.count_deep = np.zeros(n_bus, dtype=np.int64)
-        self.total_deep_s = np.zeros(n_bus)
-        self.longest_shallow_s = np.zeros(n_bus)
 
-    def update(self, edges_s: Floats, values: AnyFloats, holds: npt.NDArray[np.bool_]) -> None:
-        """Take in n intervals: their n + 1 edges [s], values and condition, both of shape (n, n_bus)."""
+    def update(self, edges_s: Floats, holds: npt.NDArray[np.bool_]) -> None:
+        """Take in n intervals: their n + 1 edges [s] and the condition, of shape (n, n_bus)."""
         is_open = ~np.isnan(self._open_s)
         columns = np.flatnonzero(is_open | holds.any(axis=0))
         if len(columns) == 0:
             return
-        n = len(values)
+        n = len(holds)
         held = np.zeros((n + 2, len(columns)), dtype=np.int8)
         held[1:-1] = holds[:, columns]
         change = np.diff(held, axis=0).T
         place, first = np.nonzero(change == 1)
         after = np.nonzero(change == -1)[1]
-        low = _minima(np.ascontiguousarray(values[:, columns].T), place, first, after)
         bus = columns[place]
         self._close_those_that_ended(np.flatnonzero(is_open & ~holds[0]), float(edges_s[0]))
         start_s, goes_on = edges_s[first], (first == 0) & is_open[bus]
         start_s = np.where(goes_on, self._open_s[bus], start_s)
-        low = np.where(goes_on, np.minimum(low, self._open_low[bus]), low)
         unfinished = after == n
         done = ~unfinished
         self._open_s[bus[goes_on]] = np.nan
-        self._count(bus[done], edges_s[after[done]] - start_s[done], low[done])
+        self._count(bus[done], edges_s[after[done]] - start_s[done])
         self._open_s[bus[unfinished]] = start_s[unfinished]
-        self._open_low[bus[unfinished]] = low[unfinished]
 
     def finish(self, end_s: float) -> None:
         """Close the spells that the end of the record cuts. [s]"""
         self._close_those_that_ended(np.flatnonzero(~np.isnan(self._open_s)), end_s)
 
     def _close_those_that_ended(self, bus: npt.NDArray[np.intp], end_s: float) -> None:
-        self._count(bus, end_s - self._open_s[bus], self._open_low[bus])
+        self._count(bus, end_s - self._open_s[bus])
         self._open_s[bus] = np.nan
 
-    def _count(self, bus: npt.NDArray[np.intp], lasted_s: Floats, low: AnyFloats) -> None:
-        deep = low < INTERRUPTION_PU
+    def _count(self, bus: npt.NDArray[np.intp], lasted_s: Floats) -> None:
         np.add.at(self.count, bus, 1)
         np.add.at(self.total_s, bus, lasted_s)
         np.maximum.at(self.longest_s, bus, lasted_s)
-        np.add.at(self.count_deep, bus[deep], 1)
-        np.add.at(self.total_deep_s, bus[deep], lasted_s[deep])
-        np.maximum.at(self.longest_shallow_s, bus[~deep], lasted_s[~deep])
-
-
-def _minima(
-    rows: AnyFloats, place: npt.NDArray[np.intp], first: npt.NDArray[np.intp], after: npt.NDArray[np.intp]
-) -> AnyFloats:
-    """Smallest value of each spell [first, after) of the row `place` of an array (bus, time)."""
-    if len(place) == 0:
-        return rows[:0, 0]
-    n = rows.shape[1]
-    flat = np.append(rows.ravel(), np.inf)
-    bounds = np.column_stack((place * n + first, place * n + after)).ravel()
-    low: AnyFloats = np.minimum.reduceat(flat, bounds)[::2]
-    return low
 
 
 @dataclass(frozen=True)
@@ -109,7 +85,7 @@ class Voltage:
     t_max_s: Floats
     """Time of the row in whose interval it fell. [s]"""
     n_sag: npt.NDArray[np.int64]
-    """Spells below 0.9 pu that stay at or above 0.1 pu."""
+    """Spells from 0.1 pu to below 0.9 pu."""
     sag_s: Floats
     """Their total duration. [s]"""
     sag_longest_s: Floats
@@ -171,9 +147,9 @@ class VoltageMeter:
         better = low < self._low
         self._low = np.where(better, low, self._low)
         self._t_low = np.where(better, t_s[row], self._t_low)
-        self._sag.update(edges_s, vm_min_pu, vm_min_pu < SAG_PU)
-        self._interruption.update(edges_s, vm_min_pu, dead)
-        self._below.update(edges_s, vm_min_pu, (vm_min_pu < RANGE_A_MIN_PU) & ~dead)
+        self._sag.update(edges_s, (vm_min_pu < SAG_PU) & ~dead)
+        self._interruption.update(edges_s, dead)
+        self._below.update(edges_s, (vm_min_pu < RANGE_A_MIN_PU) & ~dead)
 
     def update_high(self, t_s: Floats, vm_max_pu: AnyFloats) -> None:
         """Take in the highest voltage of each interval that ends at `t_s`, shape (n, n_bus). [pu]"""
@@ -183,8 +159,8 @@ class VoltageMeter:
         better = high > self._high
         self._high = np.where(better, high, self._high)
         self._t_high = np.where(better, t_s[row], self._t_high)
-        self._above.update(edges_s, vm_max_pu, vm_max_pu > RANGE_A_MAX_PU)
-        self._swell.update(edges_s, vm_max_pu, vm_max_pu > SWELL_PU)
+        self._above.update(edges_s, vm_max_pu > RANGE_A_MAX_PU)
+        self._swell.update(edges_s, vm_max_pu > SWELL_PU)
 
     def result(self) -> Voltage:
         """The record so far; spells still open end with the last row."""
@@ -201,9 +177,9 @@ class VoltageMeter:
             t_min_s=self._t_low,
             vm_max_pu=np.where(never | (self._high < INTERRUPTION_PU), np.nan, self._high),
             t_max_s=self._t_high,
-            n_sag=self._sag.count - self._sag.count_deep,
-            sag_s=self._sag.total_s - self._sag.total_deep_s,
-            sag_longest_s=self._sag.longest_shallow_s,
+            n_sag=self._sag.count,
+            sag_s=self._sag.total_s,
+            sag_longest_s=self._sag.longest_s,
             n_interruption=self._interruption.count,
             interruption_s=self._interruption.total_s,
             interruption_longest_s=self._interruption.longest_s,

@@ -29,13 +29,13 @@ def measure(vm_pu, step_s=0.1, block=1000):
 
 
 def spells_one_by_one(values, holds, step_s):
-    """(lasted_s, lowest) of each spell of a single bus; the first row covers no time."""
+    """Duration of each spell of a single bus; the first row covers no time. [s]"""
     spells, row = [], 0
     for held, group in groupby(values, key=holds):
         inside = list(group)
         intervals = len(inside) - (1 if row == 0 else 0)
         if held:
-            spells.append((intervals * step_s, min(inside)))
+            spells.append(intervals * step_s)
         row += len(inside)
     return spells
 
@@ -45,18 +45,17 @@ def test_spells_are_those_counted_one_by_one_however_the_log_is_read(vm_pu, bloc
     found = measure(vm_pu, 0.1, block)
     for bus in range(vm_pu.shape[1]):
         column = list(vm_pu[:, bus])
-        low = spells_one_by_one(column, lambda v: v < 0.9, 0.1)
-        sags = [lasted for lasted, lowest in low if lowest >= 0.1]
+        sags = spells_one_by_one(column, lambda v: 0.1 <= v < 0.9, 0.1)
         assert found.n_sag[bus] == len(sags)
         assert found.sag_s[bus] == pytest.approx(sum(sags), abs=1e-9)
         assert found.sag_longest_s[bus] == pytest.approx(max(sags, default=0.0), abs=1e-9)
-        gone = [lasted for lasted, _ in spells_one_by_one(column, lambda v: v < 0.1, 0.1)]
+        gone = spells_one_by_one(column, lambda v: v < 0.1, 0.1)
         assert found.n_interruption[bus] == len(gone)
         assert found.interruption_s[bus] == pytest.approx(sum(gone), abs=1e-9)
-        below = [lasted for lasted, _ in spells_one_by_one(column, lambda v: 0.1 <= v < 0.95, 0.1)]
+        below = spells_one_by_one(column, lambda v: 0.1 <= v < 0.95, 0.1)
         assert found.n_below_range_a[bus] == len(below)
         assert found.below_range_a_longest_s[bus] == pytest.approx(max(below, default=0.0), abs=1e-9)
-        swells = [lasted for lasted, _ in spells_one_by_one(column, lambda v: v > 1.1, 0.1)]
+        swells = spells_one_by_one(column, lambda v: v > 1.1, 0.1)
         assert (found.n_swell[bus], found.swell_s[bus]) == (len(swells), pytest.approx(sum(swells), abs=1e-9))
 
 
@@ -81,6 +80,15 @@ def test_blackout_is_an_interruption_and_not_a_sag_to_zero():
     assert found.n_interruption[0] == 1
     assert found.interruption_s[0] == pytest.approx(5.0)
     assert found.below_range_a_s[0] == 0.0
+
+
+def test_blackout_in_a_long_sag_splits_it_and_does_not_swallow_it():
+    vm_pu = np.full((1001, 1), 0.85)
+    vm_pu[500:550] = 0.0
+    found = measure(vm_pu)
+    assert found.n_sag[0] == 2
+    assert found.sag_s[0] == pytest.approx(95.0)
+    assert found.interruption_s[0] == pytest.approx(5.0)
 
 
 def test_bus_that_never_had_voltage_has_no_extremes():
