@@ -79,8 +79,9 @@ def _set(root: Node, node: Node, annotation: Any, done: Path, parts: list[str], 
     child = node.child(key)
     if not rest:
         return root.replaced((*done, key), Node(new.value, new.file, None, new.size))
-    if child is None or child.value is None:
+    if child is None:
         _refuse_unknown(node, annotation, inside, (*done, key), new.file)
+    if child is None or child.value is None:
         child = Node({}, new.file)
         root = root.replaced((*done, key), child)
     return _set(root, child, inside, (*done, key), rest, new)

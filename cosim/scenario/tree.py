@@ -90,7 +90,12 @@ class Node:
 
 def dotted(path: Path) -> str:
     """A path as messages and `--set` write it: `events.0.at_s`."""
-    return ".".join(str(key) for key in path)
+    return ".".join(_shown(str(key)) for key in path)
+
+
+def _shown(key: str) -> str:
+    """A key on one line, whatever is in it."""
+    return (key if key.isprintable() else repr(key)[1:-1])[:80]
 
 
 def scalar_fault(value: object) -> str:

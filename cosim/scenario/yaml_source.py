@@ -18,15 +18,21 @@ from ruamel.yaml.reader import ReaderError
 from cosim.errors import InputError, Problem
 from cosim.scenario.tree import MAX_DEPTH, Node, Path, dotted, scalar_fault
 
-MAX_BYTES = 4_000_000
+MAX_BYTES = 500_000
 """Largest file that is read. [byte]"""
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 """Most values in one document, aliases expanded. Longer series belong into CSV files."""
 MAX_ALIASES = 1_000
 """Most aliases in one document."""
 
+MAX_OPEN = 200
+"""Most brackets open at once, counted without regard to quotes; ruamel looks ahead over all of them in n2."""
+
 _INT = re.compile(r"[-+]?[0-9]+")
-_BASED_INT = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_BASEDMAX_OPEN = 200
+"""Most brackets open at once, counted without regard to quotes; ruamel looks ahead over all of them in n2."""
+
+_INT = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _WORDS: dict[str, bool | None] = {
@@ -69,7 +75,7 @@ def read_yaml(path: FilePath, label: str | None = None) -> tuple[Node, list[Prob
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(Problem(f"cannot be read: {reason}", file=label)) from None
     if len(raw) > MAX_BYTES:
-        raise InputError(Problem(f"is larger than {MAX_BYTES / 1e6:g} MB; keep long series in CSV files", file=label))
+        raise InputError(Problem(f"is larger than {MAX_BYTES / 1e3:g} kB; keep long series in CSV files", file=label))
     return parse_yaml(_decode(raw, label), label)
 
 
@@ -125,6 +131,7 @@ class _Builder:
 
     def build(self) -> tuple[Node, list[Problem]]:
         """The one document of the text."""
+        self._refuse_brackets()
         root = Node(None, self._label, 1)
         n_document = 0
         for event in self._events:
@@ -135,6 +142,14 @@ class _Builder:
                     self._fail("has a second document (---); one file holds one scenario", event)
                 root = self._node(next(self._events), ())
         return root, self._problems
+
+    def _refuse_brackets(self) -> None:
+        n_open = 0
+        for match in re.finditer(r"[][{}]", self._text):
+            n_open += 1 if match[0] in "[{" else -1
+            if n_open > MAX_OPEN:
+                line = self._text.count("\n", 0, match.start()) + 1
+                raise self._error(f"is nested deeper than {MAX_DEPTH} levels", line)
 
     def _parser_events(self) -> Iterator[Any]:
         try:

@@ -65,13 +65,14 @@ def mutate(data: Any, path: tuple[Any, ...], action: str, value: Any) -> None:
 
 def check(load: Any) -> None:
     """A load gives a scenario that comes back equal, or problems that can be shown."""
+    scenario, problems = None, []
     try:
         scenario = load()
     except InputError as error:
-        assert error.problems
-        for problem in error.problems:
-            assert problem.message
-            assert "\n" not in str(problem)
+        problems = error.problems
+    if scenario is None:
+        assert problems
+        assert all(p.message and "\n" not in str(p) for p in problems)
         return
     text = resolve(scenario)
     again = load_text(text, EXAMPLE.parent)

@@ -109,6 +109,12 @@ def test_scenario_override_through_a_missing_block_makes_it():
     }
 
 
+def test_scenario_override_of_a_null_entry_fills_it():
+    event = {"kind": "job_failed", "datacenter": "campus", "job": "tune", "at_s": 5}
+    overrides = {"events.2": None, **{f"events.2.{key}": value for key, value in event.items()}}
+    assert load_scenario(EXAMPLE, overrides).events[2].model_dump() == event
+
+
 def test_scenario_override_of_a_seed_that_is_wrong_is_placed_at_seed():
     with pytest.raises(InputError, match="--seed: seed: must be at least 0"):
         load_scenario(EXAMPLE, seed=-3)
