@@ -96,6 +96,39 @@ def test_zoom_goes_down_to_the_rows_of_the_log(hour):
     assert (float(closer["from"]), float(closer["to"])) == (1000.0, 1060.0)
 
 
+def with_script(path, script):
+    """A copy of a page that runs one more script once it is drawn."""
+    once = f"""<script>(function wait() {{
+      if (!document.documentElement.dataset.ready) return setTimeout(wait, 50);
+      {script}
+    }})();</script>"""
+    out = path.with_name("scripted.html")
+    out.write_text(path.read_text(encoding="utf-8") + once, encoding="utf-8")
+    return out
+
+
+@needs_browser
+def test_dragging_a_range_takes_finer_data_and_double_click_the_whole_again(hour):
+    drag = 'Plotly.relayout("panels", {"xaxis.range[0]": 500, "xaxis.range[1]": 530});'
+    root, _ = opened(with_script(hour, drag))
+    assert (float(root["from"]), float(root["to"]), float(root["shown-rows"])) == (500.0, 530.0, 1.0)
+    root, _ = opened(with_script(hour, drag + 'Plotly.relayout("panels", {"xaxis.autorange": true});'))
+    assert (float(root["from"]), float(root["to"])) == (0.0, 3600.0)
+
+
+@needs_browser
+def test_event_table_filters_by_kind_and_sorts(page):
+    script = """const kind = document.getElementById("kind"); kind.value = "ups_engaged"; kind.onchange();
+      document.querySelector('#events th[data-col="1"]').click();
+      const rows = document.querySelectorAll("#events-body tr");
+      document.documentElement.dataset.rows = rows.length;
+      document.documentElement.dataset.top = rows[0].cells[0].textContent;"""
+    root, _ = opened(with_script(page, script))
+    engaged = campus_log().events.query("kind == 'ups_engaged'")
+    assert int(root["rows"]) == len(engaged)
+    assert float(root["top"]) == pytest.approx(engaged["t_s"].max())
+
+
 @needs_browser
 def test_overlay_of_two_runs_draws_and_shows_differences(tmp_path):
     without = campus_log(with_ups=False)

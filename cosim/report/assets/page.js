@@ -244,7 +244,6 @@
     return now + more;
   }
 
-  let busy = false;
   async function draw(t0, t1) {
     drawn = [t0, t1];
     const views = drawnSeries.map((s) => (s.role === "low" && partner(s) ? bandView(s, partner(s), t0, t1) : view(s, t0, t1)));
@@ -254,10 +253,8 @@
     const grid = ticks(t0, t1), range = voltageRange([t0, t1], whole);
     const lay = { "xaxis.range": [t0, t1], "xaxis.tickvals": grid.tickvals, "xaxis.ticktext": grid.ticktext, ...range };
     panels.forEach((p, i) => { if (p.key !== "voltage") lay[`yaxis${i + 2}.autorange`] = true; });
-    busy = true;
     await Plotly.update(plot, { x: [...views.map((v) => v.x), ...marks.map((m) => m.x)], y: [...views.map((v) => v.y), ...marks.map((m) => m.y)],
       text: [...views.map(() => null), ...marks.map((m) => m.text)] }, lay, [...order, ...marks.map((_, i) => n + i)]);
-    busy = false;
     el("every").textContent = everyText(coarsest);
     root.dataset.shownRows = String(coarsest);
     root.dataset.points = String(views.reduce((sum, v) => sum + v.x.length, 0));
@@ -283,7 +280,6 @@
     await Plotly.newPlot(plot, traces, layout(), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] });
     await draw(...fromHash());
     plot.on("plotly_relayout", (change) => {
-      if (busy) return;
       if (change["xaxis.autorange"] || change["xaxis.range"]) { const r = change["xaxis.range"]; return go(...(r && !change["xaxis.autorange"] ? r : [first, last])); }
       if ("xaxis.range[0]" in change) return go(change["xaxis.range[0]"], change["xaxis.range[1]"]);
     });
