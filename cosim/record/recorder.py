@@ -343,7 +343,9 @@ class Recorder:
 
     def _amend(self, status: str, metrics: Mapping[str, Any], provenance: Mapping[str, str | float]) -> None:
         try:
-            with amended(self.path, sync=status == "complete") as file:
+            # Before a checkpoint is given up, the disk must have what replaces it.
+            sync = status == "complete" and sidecar.path_for(self.path).exists()
+            with amended(self.path, sync) as file:
                 write_metrics(file, metrics)
                 facts = {"log_wall_s": time.perf_counter() - self._started, **provenance}
                 file["provenance"].attrs.update(facts)

@@ -6,8 +6,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,6 @@ from cosim.record.failure import as_environment_failure, errno_of
 
 _METADATA_BYTES = 16 * 1024
 """Room for what HDF5 adds per dataset and flush (chunk index pages, headers); far above what it takes."""
-_ENCODERS = min(4, os.cpu_count() or 1)
 _KEPT = "what was logged up to the last whole chunk is kept"
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}
 
@@ -61,7 +58,6 @@ class Stream:
         self.chunk_rows = choose_chunk_rows(channels)
         self.n_rows = n_rows
         self._compression = header.compression
-        self._pool = ThreadPoolExecutor(_ENCODERS, "log-encoder")  # zlib lets go of the interpreter
         self._n_events_full = n_events
         self._fd = -1
         self._file: h5py.File | None = None
@@ -129,8 +125,7 @@ class Stream:
         total = self.n_rows + n_rows
         encoded: dict[str, bytes] = {}
         if self._compression in codec.DIRECT:
-            encode = partial(codec.encode, compression=self._compression)
-            encoded = dict(zip(self._paths, self._pool.map(encode, map(blocks.__getitem__, self._paths)), strict=True))
+            encoded = {path: codec.encode(blocks[path], self._compression) for path in self._paths}
             size = sum(map(len, encoded.values()))
         else:
             size = sum(block.nbytes for block in blocks.values())
@@ -210,7 +205,7 @@ class Stream:
         with self._told():
             file, self._file = self._file, None
             if file is not None:
-                file.close()
+                _close_everywhere(file)
         self.abandon()
 
     def _check_open(self) -> None:
@@ -246,7 +241,6 @@ class Stream:
 
     def abandon(self) -> None:
         """Let go of the file without complaint."""
-        self._pool.shutdown()
         file, self._file = self._file, None
         if file is not None:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
@@ -266,3 +260,18 @@ def _refuse_second_writer(out: Path) -> None:
             raise EnvironmentFailure(f"{out}: another run is writing this log; wait for it, or choose -o")
     finally:
         os.close(fd)
+
+
+def _close_everywhere(file: h5py.File) -> None:
+    """Close the file, and every handle by which this process reads it.
+
+    In one process HDF5 keeps one image of a file for all handles, and writes the image back when the last of
+    them is closed: a reader that outlived the writer would undo what is written after it.
+    """
+    file.flush()
+    for kind in (h5py.h5f.OBJ_ALL & ~h5py.h5f.OBJ_FILE, h5py.h5f.OBJ_FILE):
+        for handle in h5py.h5f.get_obj_ids(file.id, kind):
+            if handle.id != file.id.id:
+                while handle.valid:
+                    h5py.h5i.dec_ref(handle)
+    file.close()

@@ -192,15 +192,15 @@ def test_live_log_is_read_while_it_grows(tmp_path, whole):
         assert process.poll() is None
 
 
-def test_live_log_opens_plainly_but_for_instants_and_lets_no_writer_in(tmp_path):
+def test_live_log_opens_plainly_between_flushes_and_lets_no_writer_in(tmp_path):
     out = tmp_path / "a.h5"
-    with writer(out, n_rows=10_000_000, pause_s=0.01) as process:
-        wait_for_row(process, 2000)
+    with writer(out, n_rows=10_000_000, pause_s=0.2) as process:  # a flush every half second
+        wait_for_row(process, 1500)
         opened = 0
-        for _ in range(50):
+        for _ in range(30):
             with contextlib.suppress(OSError), xr.open_dataset(out, engine="h5netcdf", group="bus") as bus:
                 opened += bool((bus.vm_pu[-5:] > 0).all() and bus.t_s[-1] == (bus.sizes["t_s"] - 1) / 10)
-        assert opened > 40
+        assert opened > 20
         with pytest.raises(OSError, match="lock"):
             h5py.File(out, "r+")
         with pytest.raises(EnvironmentFailure, match="another run is writing"):
@@ -373,3 +373,44 @@ def test_write_into_a_folder_that_is_not_ours_is_refused(tmp_path, monkeypatch):
         Recorder.create(tmp_path / "a.h5", [Channel("source/p_mw", "MW")], **FACTS)
     assert caught.value.exit_code == 4
     assert list(tmp_path.iterdir()) == []
+
+
+TORN = PROGRAM + textwrap.dedent(
+    """
+    import os
+    facts, limit = eval(sys.argv[2]), int(sys.argv[3])
+    recorder = Recorder.create(Path(sys.argv[1]), CHANNELS, **facts)
+    rows = np.ones((1500, 22))
+    columns = {"bus/vm_pu": rows[:, :20], "source/p_mw": rows[:, 20], "ups/campus/soc": rows[:, 21]}
+    recorder.append(np.arange(1500) * 100_000, columns)
+    recorder._write_rest()
+    recorder._stream.close()
+    whole, n_written = os.pwrite, 0
+    def pwrite(*args):
+        global n_written
+        if n_written == limit:
+            os._exit(9)
+        n_written += 1
+        return whole(*args)
+    os.pwrite = pwrite
+    recorder.finish("complete", {f"sag/depth_pu/bus {i}": i / 7 for i in range(40)})
+    print(n_written)
+    """
+)
+
+
+def test_log_killed_between_any_two_writes_of_its_end_opens(tmp_path):
+    out, statuses = tmp_path / "a.h5", []
+    for limit in range(200):
+        command = [sys.executable, "-c", TORN, str(out), repr(FACTS), str(limit)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.stderr == ""
+        with open_result(out) as log:
+            assert log.n_rows == 1500
+            assert (log.read("bus/vm_pu") == 1).all()
+            statuses.append(log.status)
+            assert len(log.metrics.get("sag", {}).get("depth_pu", {})) in (0, 40)
+        if done.returncode == 0:
+            break
+    assert statuses[-1] == "complete"
+    assert 3 < len(statuses) < 100

@@ -1,6 +1,8 @@
 """The log as written in one go: contents, dimensions, units, size, memory, refusals."""
 
 import resource
+import subprocess
+import sys
 import tracemalloc
 
 import h5py
@@ -248,3 +250,29 @@ def test_what_is_no_log_is_refused_with_advice(tmp_path):
     for name in ("a.txt", "other.h5"):
         with pytest.raises(InputError, match="not a log of cosim"):
             open_result(tmp_path / name)
+
+
+def test_log_is_read_in_the_process_that_writes_it(tmp_path):
+    recorder = Recorder.create(tmp_path / "a.h5", CHANNELS, **FACTS)
+    recorder.append(*rows(0, 1500))
+    with open_result(tmp_path / "a.h5") as log:
+        assert (log.status, log.n_rows) == ("running", 1024)
+        live = h5py.File(tmp_path / "a.h5", "r")
+        recorder.append(*rows(1500, 1500))
+        recorder.finish("complete", {"a_mw": 1.0})
+        assert not live  # closed with the run: HDF5 would write its image of the file over the metrics
+        log.refresh()
+        assert (log.status, log.n_rows, log.metrics) == ("complete", 3000, {"a_mw": 1.0})
+        with xr.open_dataset(tmp_path / "a.h5", engine="h5netcdf", group="bus") as bus:
+            assert bus.sizes["t_s"] == 3000
+    with open_result(tmp_path / "a.h5") as log:
+        assert (log.status, log.n_rows, log.metrics) == ("complete", 3000, {"a_mw": 1.0})
+
+
+def test_recorder_and_reader_import_nothing_heavy():
+    code = (
+        "import sys, cosim.record.recorder, cosim.record.result; "
+        "print({'pandas', 'xarray', 'ruamel.yaml', 'hdf5plugin', 'numba', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
