@@ -24,15 +24,13 @@ MAX_NODES = 20_000
 """Most values in one document, aliases expanded. Longer series belong into CSV files."""
 MAX_ALIASES = 1_000
 """Most aliases in one document."""
-
 MAX_OPEN = 200
-"""Most brackets open at once, counted without regard to quotes; ruamel looks ahead over all of them in n2."""
+"""Most brackets open at once, counted without regard to quotes; ruamel's look-ahead takes quadratic time."""
+MAX_DIGITS = 400
+"""Longest number that is read; Python takes quadratic time for long ones."""
 
 _INT = re.compile(r"[-+]?[0-9]+")
-_BASEDMAX_OPEN = 200
-"""Most brackets open at once, counted without regard to quotes; ruamel looks ahead over all of them in n2."""
-
-_INT = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_BASED_INT = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _WORDS: dict[str, bool | None] = {
@@ -40,8 +38,6 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-MAX_DIGITS = 400
-"""Longest number that is read; Python takes quadratic time for long ones."""
 
 
 def read_yaml(path: FilePath, label: str | None = None) -> tuple[Node, list[Problem]]:
