@@ -17,12 +17,12 @@ LIMIT_S = 1.0
 
 def refusal(text: str) -> Problem:
     """The one problem a text is refused with, found in time."""
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         _, problems = parse_yaml(text, "x.yaml")
     except InputError as error:
         problems = error.problems
-    assert time.perf_counter() - started < LIMIT_S
+    assert time.process_time() - started < LIMIT_S
     assert len(problems) == 1, problems
     assert "\n" not in str(problems[0])
     return problems[0]
@@ -153,9 +153,9 @@ def test_scenario_yaml_malformed_text_is_one_message_with_its_line(text, line, w
 
 def test_scenario_yaml_long_number_is_text_and_costs_nothing():
     digits = "9" * 100_000
-    started = time.perf_counter()
+    started = time.process_time()
     assert resolve_scalar(digits) == digits
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00a", b"a: 1\nb: \xe4\n", bytes(range(128, 256)) * 40])
@@ -189,10 +189,10 @@ def test_scenario_yaml_folder_missing_and_unreadable_files_say_what_they_are(tmp
 def test_scenario_yaml_file_of_many_megabytes_is_refused_at_once(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_bytes(b"a: 1\n" * 2_000_000)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InputError, match="kB"):
         read_yaml(path)
-    assert time.perf_counter() - started < LIMIT_S
+    assert time.process_time() - started < LIMIT_S
 
 
 def test_scenario_yaml_flow_value_parses_on_its_own():
