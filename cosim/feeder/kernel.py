@@ -35,6 +35,7 @@ from cosim.feeder.arrays import (
     N_NODE,
     N_PORT,
     N_SOLVED,
+    N_SPENT,
     OK,
     PORT_P,
     PORT_Q,
@@ -55,6 +56,8 @@ SLOW = 0.3
 """Contraction of the residual above which the loads are linearized anew. [1]"""
 STEEP = 0.3
 """Determinant of the port equations (1 at no load, 0 at the nose) below which likewise. [1]"""
+WORTH = 16
+"""Iterations beyond the second that may add up before the loads are linearized anew: what that costs."""
 MAX_ITERATIONS = 40
 SHORTEST_STEP = 1e-6
 """Continuation gives up on steps shorter than this fraction of the way. [1]"""
@@ -145,6 +148,7 @@ def linearize(f, lam):
     add_slopes(f.load_law, f.load_node, n_load, vmin, lam, f.v, f.block)
     f.flags[SIGN] = factorize(f.block, f.lu_ptr, f.lu_row, f.lu_target)
     f.flags[N_FACTORED] += 1
+    f.flags[N_SPENT] = 0
     copy_to(f.v_base, f.v)
     if f.flags[SIGN] == 0:
         return False
@@ -200,7 +204,7 @@ def newton(f, lam, tol):
     """
     n_free, n_dc, n_load, vmin = f.sizes[N_FREE], f.sizes[N_DC], f.sizes[N_LOAD_FREE], f.params[VMIN_PU]
     before, fresh = math.inf, False
-    for _ in range(MAX_ITERATIONS):
+    for iteration in range(MAX_ITERATIONS):
         det = solve_ports(f.port_node, f.port_law, f.u, f.response, f.current, f.jac, n_free, n_dc, lam, tol)
         anew = det == 0.0
         if not anew:
@@ -211,6 +215,7 @@ def newton(f, lam, tol):
             if residual <= tol:
                 upper = det * f.flags[SIGN] > 0.0
                 if upper and (fresh or det > STEEP):
+                    f.flags[N_SPENT] += max(iteration - 1, 0)
                     return True
                 if fresh:
                     return False
@@ -358,6 +363,8 @@ def solve(f):
     else:
         copy_to(f.v_save, f.v)
         copy_to(f.current_save, f.current)
+        if f.flags[N_SPENT] > WORTH:
+            linearize(f, 1.0)
         done = 1.0 if newton(f, 1.0, tol) else walk(f, 1.0, tol)
     if done < 1.0:
         copy_to(f.v, f.v_save)

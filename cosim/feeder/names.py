@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import random
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,13 @@ def check_name(name: str) -> None:
 
 
 def make_net(name: str) -> Any:
-    """The pandapower network of a checked name or path."""
+    """The pandapower network of a checked name or path; its makers' warnings are theirs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _make(name)
+
+
+def _make(name: str) -> Any:
     if name.endswith(".json"):
         return _read_json(name)
     if is_simbench(name):
