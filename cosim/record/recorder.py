@@ -72,12 +72,8 @@ class Recorder:
             File to write; its folder must exist.
         channels : sequence of Channel
             What is recorded. Channels over no elements are left out of the file.
-        scenario_yaml : str
-            The resolved scenario.
-        scenario_name : str
-            Its name.
-        seed : int
-            Its seed.
+        scenario_yaml, scenario_name, seed
+            The resolved scenario, its name and its seed.
         cosim_version : str
             Version that writes.
         compression : str
