@@ -131,7 +131,7 @@ def _ramp_window_s(runs: list[Run]) -> float:
 def _distributions(run: Run, window_s: float, many: bool) -> list[dict[str, Any]]:
     """Densities and cumulative distributions of power and its rates, with and without the UPS."""
     curves = []
-    for name, part in run.found.datacenter.items():
+    for site, (name, part) in enumerate(run.found.datacenter.items()):
         kinds = ("need", "grid") if name in run.found.ups else ("grid",)
         for kind in kinds:
             power, ramp = part.power.get(kind), part.ramp.get(kind, {}).get(window_s)
@@ -142,8 +142,8 @@ def _distributions(run: Run, window_s: float, many: bool) -> list[dict[str, Any]
             curves.append(
                 {
                     "label": f"{run.label}: {label}" if many else label,
-                    "color": run.color if many else ("#e08a1e" if kind == "need" else "#1f5fa8"),
-                    "dash": "dot" if many and kind == "need" else "solid",
+                    "color": run.color if many else _site_color(site, kind),
+                    "dash": "dot" if (many or site) and kind == "need" else "solid",
                     "power_pdf": _density(power.histogram),
                     "power_cdf": _cumulative(power.histogram, _edges(power.histogram)),
                     "ramp_pdf": _density(ramp.histogram),
@@ -151,6 +151,13 @@ def _distributions(run: Run, window_s: float, many: bool) -> list[dict[str, Any]
                 }
             )
     return curves
+
+
+def _site_color(site: int, kind: str) -> str:
+    """Colours of the curves without and with the UPS of the first data center; one for each further one."""
+    if site == 0:
+        return "#e08a1e" if kind == "need" else "#1f5fa8"
+    return COLORS[(site + 2) % len(COLORS)]
 
 
 def _edges(histogram: Histogram) -> Floats:

@@ -18,8 +18,9 @@ from hypothesis.extra.numpy import arrays
 from synthetic_log import EVENT_COLUMNS, SyntheticLog, campus_log
 
 from cosim.errors import EnvironmentFailure
+from cosim.metrics import analyse
 from cosim.report.page import write_report
-from cosim.report.payload import MAX_VALUE, labels
+from cosim.report.payload import MAX_EVENT, MAX_VALUE, Run, labels, payload
 from cosim.report.series import Bucketer, quantized, rows_per_bucket
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -109,10 +110,14 @@ def with_script(path, script):
 
 @needs_browser
 def test_dragging_a_range_takes_finer_data_and_double_click_the_whole_again(hour):
-    drag = 'Plotly.relayout("panels", {"xaxis.range[0]": 500, "xaxis.range[1]": 530});'
-    root, _ = opened(with_script(hour, drag))
-    assert (float(root["from"]), float(root["to"]), float(root["shown-rows"])) == (500.0, 530.0, 1.0)
-    root, _ = opened(with_script(hour, drag + 'Plotly.relayout("panels", {"xaxis.autorange": true});'))
+    script = """const root = document.documentElement;
+      Plotly.relayout("panels", {"xaxis.range[0]": 500, "xaxis.range[1]": 530});
+      setTimeout(() => {
+        root.dataset.dragged = [root.dataset.from, root.dataset.to, root.dataset.shownRows].join();
+        Plotly.relayout("panels", {"xaxis.autorange": true});
+      }, 1500);"""
+    root, _ = opened(with_script(hour, script))
+    assert root["dragged"] == "500,530,1"
     assert (float(root["from"]), float(root["to"])) == (0.0, 3600.0)
 
 
@@ -238,6 +243,17 @@ def test_gap_and_constant_survive_quantization():
     q = np.frombuffer(base64.b64decode(found["q"]), "<i2")
     assert q.tolist() == [-32768, -32767, -32767]
     assert (found["lo"], found["step"]) == (2.5, 0.0)
+
+
+def test_page_of_very_many_events_keeps_the_rare_ones():
+    chatter = [(0.001 * i, "ups_engaged", "campus", 1.0, "") for i in range(2 * MAX_EVENT)]
+    log = campus_log(60.0)
+    log.events = pd.DataFrame([*chatter, (50.0, "source_lost", "source", 0.0, "")], columns=EVENT_COLUMNS)
+    found = analyse(log)
+    data = payload([Run(log, found, {}, "a", "#000")])
+    assert len(data["events"]) == MAX_EVENT
+    assert data["n_event"] == 2 * MAX_EVENT + 1
+    assert data["kinds"][data["events"][-1][2]] == "source_lost"
 
 
 def test_labels_of_runs_of_one_scenario_differ():

@@ -132,24 +132,25 @@
   const socAxis = `y${panels.length + 2}`;
   const legendOf = (key) => `legend${panels.findIndex((p) => p.key === key) + 2}`;
 
-  // Shades of one panel and role beside one another: a second campus in the same run.
+  // A second campus of the same run has a colour of its own, and dashes for its roles.
   const OTHER = ["#1f5fa8", "#7a3b8f", "#00798c", "#8d5524", "#5c6b00", "#c2185b"];
-  const counts = {};
+  const counts = {}, sites = page.series.filter((s) => s.role === "grid").length;
   function lookOf(s) {
     const key = `${s.run}/${s.role}`, k = (counts[key] = (counts[key] || 0) + 1) - 1;
     const look = LOOK[s.role] || LOOK.grid;
-    if (many) return { color: runs[s.run].color, width: look.width };
-    return k === 0 ? look : { color: OTHER[k % OTHER.length], width: look.width };
+    const dash = DASH[s.role] || "solid";
+    if (many) return { color: runs[s.run].color, width: look.width, dash };
+    return k === 0 ? { ...look, dash: s.role === "soc" ? dash : "solid" } : { color: OTHER[k % OTHER.length], width: look.width, dash };
   }
   function trace(s) {
     const look = lookOf(s), soc = s.role === "soc";
     const t = {
       type: "scatter", mode: "lines", name: esc(many ? `${runs[s.run].label}: ${s.label}` : s.label),
       yaxis: soc ? socAxis : axisOf[s.panel], legend: legendOf(s.panel), connectgaps: false,
-      line: { color: look.color, width: look.width, dash: many || soc ? DASH[s.role] || "solid" : "solid" },
+      line: look,
       hovertemplate: `%{y:.5~g}${soc ? "" : " " + s.unit}`,
     };
-    if (many && HIDDEN.has(s.role)) t.visible = "legendonly";
+    if ((many && HIDDEN.has(s.role)) || (sites > 1 && s.role === "ai")) t.visible = "legendonly";
     if (s.role === "low") {
       t.name = esc(many ? `${runs[s.run].label}: range of all buses` : "range of all buses");
       t.fill = "toself"; t.fillcolor = "rgba(159,179,200,0.28)"; t.hoverinfo = "skip"; t.hovertemplate = undefined;
