@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def net():
     pp.create_ext_grid(net, hv, vm_pu=1.02, va_degree=10.0)
     pp.create_transformer(net, hv, mv[0], "25 MVA 110/20 kV", name="main")
     ring = [0, 1, 2, 3, 4, 0]
-    for k, (a, b) in enumerate(zip(ring[:-1], ring[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(ring)):
         pp.create_line(net, mv[a], mv[b], 2.0 + k, "NA2XS2Y 1x240 RM/25 12/20 kV", name=f"line{k}")
     pp.create_switch(net, mv[3], 3, "l", closed=False, name="tie")
     for k, bus in enumerate(mv[1:]):
