@@ -110,12 +110,12 @@ def _watch_supply(load, dc, ups, s, t_us):
 
 
 @njit
-def _ask(load, dc, ups, f, s, t_us, k_tick):
+def _ask(p_ai_mw, dc, ups, port_p_mw, port_q_mvar, s, t_us, k_tick):
     """What site s asks of the feeder at t_us, its UPS smoothing included."""
     site = dc.sites[s]
     unit = ups.units[s]
     standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
-    demand(dc, s, load.p_ai_mw[s], standby_mw, t_us)
+    demand(dc, s, p_ai_mw[s], standby_mw, t_us)
     p_ups_mw = 0.0
     if site.connected == 1 and unit.in_service == 1:
         wish_mw = grid_side(site, site.p_dc_mw + recharge_power(unit))
@@ -125,35 +125,34 @@ def _ask(load, dc, ups, f, s, t_us, k_tick):
         )
     unit.p_mw = p_ups_mw
     p_dc_in_mw = min(site.p_dc_mw + p_ups_mw, site.rect_max_mw) if site.connected == 1 else 0.0
-    f.port_p_mw[s], f.port_q_mvar[s] = request(dc, s, p_dc_in_mw)
+    port_p_mw[s], port_q_mvar[s] = request(dc, s, p_dc_in_mw)
 
 
 @njit
-def _receive(load, dc, ups, f, s, t_us, step_s):
-    """Settle what the feeder gave site s: storage fills the gap, or the load goes short and trips."""
-    site = dc.sites[s]
+def _receive(sites, ups, s, vm_pu, asked, solved, t_us, step_s):
+    """Settle what the feeder gave site s: storage fills the gap, or the load goes short. Returns whether it trips."""
+    site = sites[s]
     unit = ups.units[s]
-    site.vm_pu = f.port_vm_pu[s]
+    site.vm_pu = vm_pu
     inside = site.vm_pu >= site.v_min_pu
     if inside != (site.in_window == 1):
         site.in_window = 1 if inside else 0
         emit(ups.events, ups.n_event, t_us, WINDOW_ENTERED if inside else WINDOW_LEFT, s, site.vm_pu)
     if inside:
-        site.p_grid_mw = f.port_p_mw[s]
-        site.q_mvar = f.port_q_mvar[s]
+        site.p_grid_mw, site.q_mvar = asked
     else:
-        site.p_grid_mw = f.port_p_solved_mw[s]
-        site.q_mvar = f.port_q_solved_mvar[s]
+        site.p_grid_mw, site.q_mvar = solved
         receive(site, site.p_grid_mw)
     p_ups_mw = unit.p_mw
     site.p_unserved_mw = 0.0
     carrying = not inside or site.connected == 0
     if carrying or site.p_dc_in_mw < site.p_dc_mw + p_ups_mw:
         p_ups_mw = carry(ups, s, site.p_dc_in_mw - site.p_dc_mw, step_s, t_us)
-        site.p_unserved_mw = max(0.0, site.p_dc_mw + p_ups_mw - site.p_dc_in_mw)
+        short_mw = site.p_dc_mw + p_ups_mw - site.p_dc_in_mw
+        site.p_unserved_mw = short_mw if short_mw > SHORT_MW else 0.0
     settle(ups, s, p_ups_mw, carrying and p_ups_mw < 0.0)
     close_instant(site, unit.p_cell_mw)
-    if site.p_unserved_mw <= SHORT_MW or site.up == 0:
+    if site.p_unserved_mw == 0.0 or site.up == 0:
         site.short_us = -1
     elif site.short_us < 0:
         site.short_us = t_us
@@ -162,7 +161,8 @@ def _receive(load, dc, ups, f, s, t_us, step_s):
         site.up = 0
         site.short_us = -1
         site.v_ok_us = -1
-        lose_power(load, s, t_us)
+        return True
+    return False
 
 
 @njit
@@ -175,7 +175,7 @@ def _evaluate(clock, load, dc, ups, f, log, t_us):
     step_load(load, t_us)
     must_solve = False
     for s in range(n_site):
-        _ask(load, dc, ups, f, s, t_us, t_us // step_us)
+        _ask(load.p_ai_mw, dc, ups, f.port_p_mw, f.port_q_mvar, s, t_us, t_us // step_us)
         must_solve |= dc.sites[s].in_window == 0 and dc.sites[s].vm_pu > 0.0
     clock.time[N_INSTANT] += 1
     bound = change_bound(f)
@@ -185,32 +185,35 @@ def _evaluate(clock, load, dc, ups, f, log, t_us):
             return status
         balance(f)
         clock.time[N_SOLVE] += 1
-        _watch_balance(clock, f, n_site)
-        _watch_voltages(f, log)
+        _watch_balance(clock.totals, f.totals, f.port_p_solved_mw)
+        _watch_voltages(f.bus_node, f.vm2, log)
     else:
         clock.totals[MAX_BOUND] = max(clock.totals[MAX_BOUND], bound)
     step_s = step_us * 1e-6
     for s in range(n_site):
-        _receive(load, dc, ups, f, s, t_us, step_s)
+        asked = (f.port_p_mw[s], f.port_q_mvar[s])
+        solved = (f.port_p_solved_mw[s], f.port_q_solved_mvar[s])
+        if _receive(dc.sites, ups, s, f.port_vm_pu[s], asked, solved, t_us, step_s):
+            lose_power(load, s, t_us)
     return 0
 
 
 @njit
-def _watch_balance(clock, f, n_site):
+def _watch_balance(run_totals, totals, port_p_solved_mw):
     """Largest power that the solved injections and the branch losses leave over."""
-    gap_mw = f.totals[P_SOURCE] + f.totals[P_GEN] - f.totals[P_LOAD] - f.totals[P_LOSS] - f.totals[P_SHUNT]
-    for s in range(n_site):
-        gap_mw -= f.port_p_solved_mw[s]
-    clock.totals[MAX_IMBALANCE] = max(clock.totals[MAX_IMBALANCE], abs(gap_mw))
+    gap_mw = totals[P_SOURCE] + totals[P_GEN] - totals[P_LOAD] - totals[P_LOSS] - totals[P_SHUNT]
+    for p_mw in port_p_solved_mw:
+        gap_mw -= p_mw
+    run_totals[MAX_IMBALANCE] = max(run_totals[MAX_IMBALANCE], abs(gap_mw))
 
 
 @njit
-def _watch_voltages(f, log):
+def _watch_voltages(bus_node, vm2_node, log):
     """Extremes of every bus since the last row and over the run."""
     log.any_sag[0] = 0
     for b in range(log.vm2_min.size):
-        node = f.bus_node[b]
-        vm2 = f.vm2[node] if node >= 0 else 0.0
+        node = bus_node[b]
+        vm2 = vm2_node[node] if node >= 0 else 0.0
         log.vm2_min[b] = min(log.vm2_min[b], vm2)
         log.vm2_max[b] = max(log.vm2_max[b], vm2)
         log.lowest_vm2[b] = min(log.lowest_vm2[b], vm2)
@@ -224,32 +227,42 @@ def _watch_voltages(f, log):
 
 
 @njit
-def _hold(clock, dc, ups, f, log, t_us, dt_us):
-    """Let what was found at t_us hold for dt_us: energies, storage, cooling, time in sag."""
-    dt_s = dt_us * 1e-6
-    totals = clock.totals
-    k_tick = t_us // clock.time[STEP]
-    on_tick = t_us % clock.time[STEP] == 0
-    totals[E_SOURCE] += f.totals[P_SOURCE] * dt_s
-    totals[E_ROW_SOURCE] += f.totals[P_SOURCE] * dt_s
-    totals[E_LOAD] += f.totals[P_LOAD] * dt_s
-    totals[E_GEN] += f.totals[P_GEN] * dt_s
-    totals[E_LOSS] += f.totals[P_LOSS] * dt_s
-    totals[E_SHUNT] += f.totals[P_SHUNT] * dt_s
-    for s in range(dc.sites.size):
-        site = dc.sites[s]
+def _hold_feeder(run_totals, totals, port_p_solved_mw, dt_s):
+    """Energies of the feeder while its last solution holds for dt_s."""
+    run_totals[E_SOURCE] += totals[P_SOURCE] * dt_s
+    run_totals[E_ROW_SOURCE] += totals[P_SOURCE] * dt_s
+    run_totals[E_LOAD] += totals[P_LOAD] * dt_s
+    run_totals[E_GEN] += totals[P_GEN] * dt_s
+    run_totals[E_LOSS] += totals[P_LOSS] * dt_s
+    run_totals[E_SHUNT] += totals[P_SHUNT] * dt_s
+    for p_mw in port_p_solved_mw:
+        run_totals[E_PORTS] += p_mw * dt_s
+
+
+@njit
+def _hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
+    """Energies, storage and cooling of every site while this instant holds for dt_us.
+
+    The UPS remembers what was asked of the feeder: below the voltage window less comes, and a reference that started
+    from that would spiral down.
+    """
+    for s in range(sites.size):
         unit = ups.units[s]
         standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
-        totals[E_PORTS] += f.port_p_solved_mw[s] * dt_s
-        account(site, unit.p_mw, standby_mw, f.port_p_solved_mw[s], dt_us)
+        account(sites[s], unit.p_mw, standby_mw, port_p_solved_mw[s], dt_us)
         if unit.present == 1:
-            advance_storage(ups, s, site.p_grid_mw, t_us, dt_us, k_tick, on_tick)
-    if log.any_sag[0] == 1:
-        for b in range(log.stretch_us.size):
-            if log.stretch_us[b] > 0:
-                log.stretch_us[b] += dt_us
-                log.sag_us[b] += dt_us
-                log.longest_us[b] = max(log.longest_us[b], log.stretch_us[b] - 1)
+            on_tick = t_us % step_us == 0
+            advance_storage(ups, s, port_p_mw[s], t_us, dt_us, t_us // step_us, on_tick)
+
+
+@njit
+def _hold_sags(log, dt_us):
+    """Time in sag of every bus that is in one."""
+    for b in range(log.stretch_us.size):
+        if log.stretch_us[b] > 0:
+            log.stretch_us[b] += dt_us
+            log.sag_us[b] += dt_us
+            log.longest_us[b] = max(log.longest_us[b], log.stretch_us[b] - 1)
 
 
 @njit
@@ -334,7 +347,11 @@ def advance(clock, load, dc, ups, f, log):
         if t_us >= time[T_END]:
             return DONE
         next_us = min((t_us // time[STEP] + 1) * time[STEP], time[T_STOP])
-        _hold(clock, dc, ups, f, log, t_us, next_us - t_us)
+        dt_us = next_us - t_us
+        _hold_feeder(clock.totals, f.totals, f.port_p_solved_mw, dt_us * 1e-6)
+        _hold_sites(dc.sites, ups, f.port_p_mw, f.port_p_solved_mw, t_us, dt_us, time[STEP])
+        if log.any_sag[0] == 1:
+            _hold_sags(log, dt_us)
         time[T] = next_us
         if next_us >= time[T_STOP]:
             return EVENT_DUE
