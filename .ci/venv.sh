@@ -40,6 +40,6 @@ ensure_installed() {
     return
   fi
   echo "installing cosim and what it needs into .venv (some minutes the first time) ..."
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}"
+  .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check -e ".${extra:+[$extra]}"
   echo "$state" >"$stamp"
 }
