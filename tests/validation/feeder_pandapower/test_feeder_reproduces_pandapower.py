@@ -38,3 +38,16 @@ def test_feeder_reproduces_pandapower(name):
     compiled = feeder.compile([feeder.bus_names[net.bus.index.get_loc(bus)]], config)
     compiled.arrays.port_p_mw[0], compiled.arrays.port_q_mvar[0] = p_mw, q_mvar
     check(deviations(compiled, far))
+
+
+@pytest.mark.validation
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["case14", "case39", "case118", "case300", "cigre_hv", "example_multivoltage"])
+def test_feeder_with_generators_reproduces_pandapower(name):
+    net = make_net(name)
+    feeder = from_pandapower(net)
+    full = run_pandapower(net)
+    compiled = feeder.compile([feeder.bus_names[-1]], FeederConfig(model=name, vmin_pu=0.0))
+    check(deviations(compiled, full))
+    compiled.arrays.port_p_mw[0], compiled.arrays.port_q_mvar[0] = 0.05, 0.01
+    check(deviations(compiled, run_pandapower(net, net.bus.index[-1], 0.05, 0.01)))
