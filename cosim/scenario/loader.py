@@ -137,10 +137,10 @@ def _read(source: str | FilePath | Mapping[str, Any] | Scenario) -> tuple[Node, 
         return root, problems, source.folder
     if isinstance(source, Mapping):
         root, problems = from_python(source)
-        return root, problems, FilePath()
+        return root, problems, FilePath.cwd()
     path, label = find_scenario(source)
     root, problems = read_yaml(path, label)
-    return root, problems, path.parent
+    return root, problems, path.absolute().parent
 
 
 def _validate(root: Node, folder: FilePath, problems: list[Problem], names_of: NamesOf | None) -> Scenario:
