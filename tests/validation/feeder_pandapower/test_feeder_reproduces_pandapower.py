@@ -49,5 +49,5 @@ def test_feeder_with_generators_reproduces_pandapower(name):
     full = run_pandapower(net)
     compiled = feeder.compile([feeder.bus_names[-1]], FeederConfig(model=name, vmin_pu=0.0))
     check(deviations(compiled, full))
-    compiled.arrays.port_p_mw[0], compiled.arrays.port_q_mvar[0] = 0.05, 0.01
-    check(deviations(compiled, run_pandapower(net, net.bus.index[-1], 0.05, 0.01)))
+    compiled.arrays.port_p_mw[0], compiled.arrays.port_q_mvar[0] = 0.02, 0.004
+    check(deviations(compiled, run_pandapower(net, net.bus.index[-1], 0.02, 0.004)))
