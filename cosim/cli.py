@@ -49,6 +49,9 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no closing line.")] = False,
 ) -> None:
     """Run a scenario and write its log."""
+    from cosim.jit import without_blas
+
+    without_blas()
     from cosim.scenario import parse_overrides
     from cosim.wiring import run as run_scenario
 

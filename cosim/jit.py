@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -62,10 +63,31 @@ import numba  # noqa: E402
 
 numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
 
-njit = numba.njit(cache=True, error_model="numpy")
-"""`numba.njit` with the on-disk cache and C semantics of division."""
+njit = numba.njit(cache=True, error_model="numpy", _nrt=False)
+"""`numba.njit` with the on-disk cache and C semantics of division, and without reference counting.
+
+Kernels allocate nothing; their arrays belong to the caller. Counting the references of the hundred arrays that a step
+is given would cost ten times what the step does.
+"""
+
+inlined = numba.njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+"""`njit` for a long function that one other calls: compiled there and not once more on its own (seconds each)."""
 
 
 def is_warm() -> bool:
     """Whether these kernels were compiled on this machine before."""
     return any(Path(os.environ["NUMBA_CACHE_DIR"]).rglob("advance.advance-*.nbi"))
+
+
+def without_blas() -> None:
+    """Keep numba from importing scipy.linalg (0.25 s) to look for BLAS, which no kernel here uses.
+
+    For a process that is cosim's own: numba code of others in it would go without `np.dot`.
+    """
+    if "scipy.linalg" in sys.modules or "numba.np.arraymath" in sys.modules:
+        return
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        del sys.modules["scipy.linalg"]

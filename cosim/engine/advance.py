@@ -31,10 +31,22 @@ from cosim.events import (
     WINDOW_LEFT,
     emit,
 )
-from cosim.feeder.arrays import COLLAPSED, FeederArrays, P_GEN, P_LOAD, P_LOSS, P_SHUNT, P_SOURCE, Q_SOURCE
+from cosim.feeder.arrays import (
+    COLLAPSED,
+    EMF_FACTOR,
+    LAST_P,
+    P_GEN,
+    P_LOAD,
+    P_LOSS,
+    P_SHUNT,
+    P_SOURCE,
+    Q_SOURCE,
+    SOURCE_ON,
+    FeederArrays,
+)
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance, change_bound, observe
-from cosim.jit import njit
+from cosim.jit import inlined, njit
 from cosim.load.kernel import lose_power, regain_power, step_load
 from cosim.load.state import LoadArrays
 from cosim.ups.kernel import UpsArrays, advance_storage, carry, grid_reference, mode, recharge_power, settle, smooth
@@ -43,6 +55,8 @@ EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION = range(4)
 T, T_STOP, T_END, STEP, LOG_STEP, NEXT_ROW, LAST_ROW, N_INSTANT, N_SOLVE = range(9)
 SHORT_MW = 1e-9
 """Unserved power below this is rounding. [MW]"""
+DEEP_DIP = 0.5
+"""Source voltage below which converters cease for the instant in which they find no operating point. [pu]"""
 SAG_VM2 = 0.9 * 0.9
 """IEEE 1159: a sag is below 0.9 pu. [pu^2]"""
 
@@ -57,7 +71,7 @@ class ClockArrays(NamedTuple):
     """Time and totals of the run."""
 
     time: np.ndarray  # i8: T .. N_SOLVE [us]
-    limits: np.ndarray  # f8 (1,): max_dvm_pu
+    limits: np.ndarray  # f8 (2,): max_dvm_pu, max_dp_mw
     totals: np.ndarray  # f8 (N_TOTAL,): energies [MWs], largest imbalance [MW], largest bound used [pu]
 
 
@@ -165,7 +179,7 @@ def _receive(sites, ups, s, vm_pu, asked, solved, t_us, step_s):
     return False
 
 
-@njit
+@inlined
 def _evaluate(clock, load, dc, ups, f, log, t_us):
     """Everything at one instant. Returns the feeder's status."""
     step_us = clock.time[STEP]
@@ -177,10 +191,15 @@ def _evaluate(clock, load, dc, ups, f, log, t_us):
     for s in range(n_site):
         _ask(load.p_ai_mw, dc, ups, f.port_p_mw, f.port_q_mvar, s, t_us, t_us // step_us)
         must_solve |= dc.sites[s].in_window == 0 and dc.sites[s].vm_pu > 0.0
+        must_solve |= abs(f.port_p_mw[s] - f.port_last[s, LAST_P]) > clock.limits[1] and f.flags[SOURCE_ON] == 1
     clock.time[N_INSTANT] += 1
     bound = change_bound(f)
     if must_solve or not bound <= clock.limits[0]:
         status = solve(f)
+        if status == COLLAPSED and f.params[EMF_FACTOR] < DEEP_DIP:
+            f.port_p_mw[:] = 0.0
+            f.port_q_mvar[:] = 0.0
+            status = solve(f)
         if status == COLLAPSED:
             return status
         balance(f)
@@ -201,7 +220,7 @@ def _evaluate(clock, load, dc, ups, f, log, t_us):
 @njit
 def _watch_balance(run_totals, totals, port_p_solved_mw):
     """Largest power that the solved injections and the branch losses leave over."""
-    gap_mw = totals[P_SOURCE] + totals[P_GEN] - totals[P_LOAD] - totals[P_LOSS] - totals[P_SHUNT]
+    gap_mw = totals[P_SOURCE] + totals[P_GEN] - totals[P_LOAD] - totals[P_LOSS]
     for p_mw in port_p_solved_mw:
         gap_mw -= p_mw
     run_totals[MAX_IMBALANCE] = max(run_totals[MAX_IMBALANCE], abs(gap_mw))

@@ -91,7 +91,8 @@ class Simulation:
         )
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
-        self.clock = _new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, scenario.feeder.max_dvm_pu)
+        limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
+        self.clock = _new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
         self.log = _new_log(self.compiled, len(self.sites))
         self.queue = EventQueue()
         self.events: list[tuple[int, str, str, float, str]] = []
@@ -220,10 +221,10 @@ class Simulation:
         self.queue.restore(stored["queue"].tobytes().decode())
 
 
-def _new_clock(step_us: int, log_step_us: int, end_us: int, max_dvm_pu: float) -> adv.ClockArrays:
+def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> adv.ClockArrays:
     time = np.zeros(9, np.int64)
     time[adv.STEP], time[adv.LOG_STEP], time[adv.T_END] = step_us, log_step_us, end_us
-    return adv.ClockArrays(time=time, limits=np.array([max_dvm_pu]), totals=np.zeros(adv.N_TOTAL))
+    return adv.ClockArrays(time=time, limits=limits, totals=np.zeros(adv.N_TOTAL))
 
 
 def _new_log(compiled: CompiledFeeder, n_site: int) -> adv.LogArrays:

@@ -17,7 +17,7 @@ _MWS_PER_MWH = 3600.0
 def run_totals(sim: Simulation) -> dict[str, float]:
     """Totals of a run so far, by path under `/metrics`; energies in MWh.
 
-    The feeder balance is source + generation = loads + shunts + losses + data centers, on the solved injections with
+    The feeder balance is source + generation = loads (shunts among them) + losses + data centers, on the solved injections with
     losses summed over the branches. The facility balance is grid + external = equipment + CRAC + standby + support
     + conversion losses + UPS. `e_between_solves_mwh` is what change-driven solving left between the two.
     """
@@ -33,7 +33,7 @@ def run_totals(sim: Simulation) -> dict[str, float]:
     }
     out |= {f"energy/{name}": float(value) / _MWS_PER_MWH for name, value in energy.items()}
     given = t[adv.E_SOURCE] + t[adv.E_GEN]
-    taken = t[adv.E_LOAD] + t[adv.E_SHUNT] + t[adv.E_LOSS] + t[adv.E_PORTS]
+    taken = t[adv.E_LOAD] + t[adv.E_LOSS] + t[adv.E_PORTS]
     out["energy/feeder_balance_relative"] = _relative(given - taken, abs(t[adv.E_SOURCE]) + abs(t[adv.E_GEN]))
     whole_gap, stored_all, ext_all = given - taken, 0.0, 0.0
     for name, site, unit in zip(sim.sites, sim.dc.sites, sim.ups.units, strict=True):

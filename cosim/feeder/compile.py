@@ -82,7 +82,9 @@ class CompiledFeeder:
         self._closed = network.switch_closed.copy()
         self._line_on = network.branch_in_service[network.branch_kind == LINE].copy()
         scaled = np.isin(network.inj_kind, (LOAD, MOTOR))
-        self._inj_s = network.inj_s_mva * np.where(scaled, self.config.load_scaling, 1.0)
+        self._inj_s_start = network.inj_s_mva * np.where(scaled, self.config.load_scaling, 1.0)
+        self._inj_s = self._inj_s_start.copy()
+        self._lost = self._dark = False
         self._emf = _set_points(network, self.source)
         self._seen: dict[bytes, Topology] = {}
         self._z = 0j
@@ -233,7 +235,7 @@ class CompiledFeeder:
         Parameters
         ----------
         vm_factor : float
-            What is left of the voltage; 0 darkens the feeder as `lose_source` does. [1]
+            What is left of the voltage; 0 darkens the feeder until another call. [1]
         va_shift_degree : float
             Phase jump, positive ahead. [degree]
         """
@@ -247,17 +249,21 @@ class CompiledFeeder:
         if vm_factor > 0:
             f.params[ix.EMF_FACTOR] = vm_factor
             f.params[ix.EMF_SHIFT_RAD] = math.radians(va_shift_degree)
-        f.flags[ix.SOURCE_ON] = int(vm_factor > 0)
-        f.flags[ix.DIRTY] = 1
+        self._dark = vm_factor == 0
+        self._energize()
 
     def lose_source(self) -> None:
-        """Take all sources away: nothing is energized until `return_source`."""
-        self.arrays.flags[ix.SOURCE_ON] = 0
-        self.arrays.flags[ix.DIRTY] = 1
+        """Take all sources away: nothing is energized until `return_source`, whatever `set_source` says."""
+        self._lost = True
+        self._energize()
 
     def return_source(self) -> None:
-        """Bring the sources back as they were."""
-        self.arrays.flags[ix.SOURCE_ON] = 1
+        """Bring the sources back, at the voltage that `set_source` gave last."""
+        self._lost = False
+        self._energize()
+
+    def _energize(self) -> None:
+        self.arrays.flags[ix.SOURCE_ON] = int(not (self._lost or self._dark))
         self.arrays.flags[ix.DIRTY] = 1
 
     def set_switch(self, name: str, closed: bool) -> None:
@@ -278,12 +284,26 @@ class CompiledFeeder:
         self.arrays.params[ix.EMF_FACTOR :] = old.params[ix.EMF_FACTOR :]
         self.arrays.flags[ix.SOURCE_ON] = old.flags[ix.SOURCE_ON]
 
-    def set_load(self, name: str, p_mw: float, q_mvar: float) -> None:
-        """Give a load another power (at 1 pu, consumption positive; `load_scaling` does not apply)."""
+    def set_load(self, name: str, p_mw: float, q_mvar: float | None = None) -> None:
+        """Give a load another power (at 1 pu, consumption positive; `load_scaling` does not apply).
+
+        Without `q_mvar` its reactive power stays.
+        """
         k = named(self.load_names, name, "load")
-        if not (math.isfinite(p_mw) and math.isfinite(q_mvar)):
-            raise InputError(f"load {name}: p_mw={p_mw}, q_mvar={q_mvar} must be finite")
-        self._inj_s[k] = complex(p_mw, q_mvar)
+        q = float(self._inj_s[k].imag) if q_mvar is None else q_mvar
+        if not (math.isfinite(p_mw) and math.isfinite(q)):
+            raise InputError(f"load {name}: p_mw={p_mw}, q_mvar={q} must be finite")
+        self._set_injection(k, complex(p_mw, q))
+
+    def scale_load(self, name: str, factor: float) -> None:
+        """Give a load `factor` times the power it started with, `load_scaling` included. [1]"""
+        k = named(self.load_names, name, "load")
+        if not (math.isfinite(factor) and factor >= 0):
+            raise InputError(f"load {name}: factor={factor} must be finite and not negative")
+        self._set_injection(k, complex(self._inj_s_start[k]) * factor)
+
+    def _set_injection(self, k: int, s_mva: complex) -> None:
+        self._inj_s[k] = s_mva
         fresh = self._loads(self._top)
         same = np.array_equal(fresh["load_node"], self.arrays.load_node)
         if not same:
@@ -303,6 +323,7 @@ class CompiledFeeder:
             "closed": self._closed.copy(),
             "line_on": self._line_on.copy(),
             "inj_s": self._inj_s.copy(),
+            "lost_dark": np.array([self._lost, self._dark]),
             **kept,
         }
 
@@ -317,6 +338,7 @@ class CompiledFeeder:
         try:
             self._closed[:], self._line_on[:] = state["closed"], state["line_on"]
             self._inj_s[:] = state["inj_s"]
+            self._lost, self._dark = (bool(x) for x in state["lost_dark"])
             self.arrays = self._build(self.network.bus_v)
             for k in ix.STATE:
                 own, kept = getattr(self.arrays, k), state[f"arrays.{k}"]

@@ -22,6 +22,11 @@ class FeederConfig(BaseModel):
     max_dvm_pu: float = Field(
         1e-6, ge=0, description="Voltage error that change-driven solving may make; 0 solves every tick [pu]"
     )
+    max_dp_mw: float = Field(
+        0.001,
+        ge=0,
+        description="Change of a data center's power that change-driven solving may leave out of the flows [MW]",
+    )
     vmin_pu: float = Field(
         0.7,
         ge=0,

@@ -48,7 +48,7 @@ from cosim.feeder.arrays import (
 )
 from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, set_all, solve_factored
 from cosim.feeder.kernel_ports import solve_ports
-from cosim.jit import njit
+from cosim.jit import inlined, njit
 
 RESIDUAL = 1e-10
 """Sum of current residuals that counts as solved, against the power in the feeder. [1]"""
@@ -273,7 +273,7 @@ def walk(f, lam_from, tol):
     return done
 
 
-@njit
+@inlined
 def solve_changed(f, tol):
     """Solve after an event: from the last voltage, else from no load, else by continuation from there.
 

@@ -77,7 +77,8 @@ def test_load_at_a_time_does_not_depend_on_the_step(step_s):
 def test_change_driven_solving_stays_within_its_stated_bound():
     exact, _, _ = simulate(scenario(feeder={"model": "case33bw", "max_dvm_pu": 0.0}))
     for bound in (1e-6, 1e-5, 1e-4):
-        rows, _, totals = simulate(scenario(feeder={"model": "case33bw", "max_dvm_pu": bound}))
+        feeder = {"model": "case33bw", "max_dvm_pu": bound, "max_dp_mw": 1.0}
+        rows, _, totals = simulate(scenario(feeder=feeder))
         worst = np.abs(rows["bus/vm_pu"].astype(float) - exact["bus/vm_pu"]).max()
         assert worst <= bound + 1e-7  # the log keeps float32
         assert totals["solver/largest_bound_pu"] <= bound
@@ -89,15 +90,17 @@ def test_change_driven_solving_stays_within_its_stated_bound():
     st.booleans(),
     st.integers(0, 1000),
     st.sampled_from([0.0, 1e-6, 1e-4]),
-    st.sampled_from(["case33bw", "cigre_mv", "cigre_mv_all"]),
+    st.sampled_from(["case33bw", "cigre_mv", "cigre_mv_all", "example_multivoltage"]),
 )
 @settings(max_examples=12)
 def test_energy_balance_closes(bus, ups, seed, bound, model):
-    if model != "case33bw":
+    if model.startswith("cigre"):
         bus = f"Bus {int(bus) % 12 + 1}"
+    elif model != "case33bw":
+        bus = "Bus MV1"
     plain = scenario(
         datacenters={"campus": campus(bus, ups=ups)},
-        feeder={"model": model, "max_dvm_pu": bound},
+        feeder={"model": model, "max_dvm_pu": bound, "max_dp_mw": bound},
         events=EVENTS,
     )
     rows, _, totals = simulate(plain, seed=seed)

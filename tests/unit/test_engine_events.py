@@ -1,0 +1,157 @@
+"""Scheduled events do to the run what they say, held against the feeder solved on its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from engine_cases import campus, kinds, scenario, simulate
+
+from cosim.engine.simulation import Simulation
+from cosim.errors import InputError
+from cosim.feeder import load_feeder
+from cosim.wiring import prepare
+
+P = "datacenter/campus/"
+EMPTY = {"datacenters": {}}
+TIGHT = {"model": "case33bw", "max_dvm_pu": 0.0}
+
+
+def at(rows, t_s, path):
+    return rows[path][np.searchsorted(rows["t_us"], round(t_s * 1e6))]
+
+
+def alone(feeder, rows, t_s):
+    """Voltages of the feeder with the data center's logged power, solved by the feeder room alone."""
+    power = float(at(rows, t_s, P + "p_grid_mw")), float(at(rows, t_s, P + "q_mvar"))
+    return np.array(feeder.solve({"5": power}).bus_vm_pu)
+
+
+def test_logged_voltages_are_the_feeders_own_solution():
+    rows, _, _ = simulate(scenario(10, feeder=TIGHT))
+    feeder = load_feeder("case33bw")
+    for t_s in (0.0, 3.3, 7.7, 10.0):
+        assert np.abs(at(rows, t_s, "bus/vm_pu") - alone(feeder, rows, t_s)).max() < 1e-6
+
+
+def test_load_changed_moves_the_feeders_load():
+    events = [
+        {"at_s": 2.0, "kind": "load_changed", "load": "0", "p_mw": 0.5},
+        {"at_s": 4.0, "kind": "load_changed", "load": "0", "scale": 1.0},
+        {"at_s": 6.0, "kind": "load_changed", "load": "0", "scale": 2.0},
+    ]
+    _, found, _ = simulate(scenario(8, events=events, feeder=TIGHT))
+    assert kinds(found).count("load_changed") == 3
+    config, feeder = prepare(scenario(8, events=events, feeder=TIGHT))
+    simulation = Simulation(config, feeder, config.folder)
+    simulation.queue._heap.clear()
+    load_mw = []
+    for event in (None, *events):
+        if event:
+            if event.get("scale") is not None:
+                simulation.compiled.scale_load("0", event["scale"])
+            else:
+                simulation.compiled.set_load("0", event["p_mw"])
+        simulation.clock.time[1] = simulation.clock.time[0] + 10_000
+        next(simulation.blocks(0.01))
+        load_mw.append(simulation.compiled.arrays.totals[2])
+    base = load_mw[0]
+    assert load_mw == pytest.approx([base, base + 0.4, base, base + 0.1], abs=1e-6)  # load 0 of case33bw: 0.1 MW
+
+
+def test_a_switched_line_takes_its_part_dark_and_back():
+    events = [
+        {"at_s": 2.0, "kind": "switch_opened", "switch": "line:17"},
+        {"at_s": 5.0, "kind": "switch_closed", "switch": "line:17"},
+    ]
+    rows, found, _ = simulate(scenario(8, events=events))
+    dark = at(rows, 3.0, "bus/vm_pu") == 0
+    assert 0 < dark.sum() < 33
+    assert (at(rows, 1.0, "bus/vm_pu") > 0).all()
+    assert (at(rows, 6.0, "bus/vm_pu") > 0).all()
+    assert {"switch_opened", "switch_closed"} <= set(kinds(found))
+
+
+def test_a_tie_closed_meshes_the_feeder():
+    events = [{"at_s": 2.0, "kind": "switch_closed", "switch": "line:35"}]
+    rows, _, totals = simulate(scenario(8, events=events))
+    radial, _, _ = simulate(scenario(8))
+    assert at(rows, 3.0, "bus/vm_pu").min() > at(radial, 3.0, "bus/vm_pu").min() + 0.001
+    assert np.array_equal(at(rows, 1.9, "bus/vm_pu"), at(radial, 1.9, "bus/vm_pu"))
+    assert abs(totals["energy/balance_relative"]) < 1e-9
+
+
+def test_a_dip_scales_the_source():
+    events = [{"at_s": 2.0, "kind": "dip_started", "vm_pu": 0.95, "duration_s": 2.0}]
+    rows, _, _ = simulate(scenario(6, events=events))
+    assert at(rows, 3.0, "bus/vm_pu")[0] == pytest.approx(0.95, abs=1e-6)
+    assert at(rows, 5.0, "bus/vm_pu")[0] == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("depth", [0.0, 0.02, 0.1, 0.3, 0.5, 0.7])
+def test_no_dip_however_deep_ends_the_run(depth):
+    events = [{"at_s": 2.0, "kind": "dip_started", "vm_pu": depth, "duration_s": 0.066}]
+    rows, found, totals = simulate(scenario(40, events=events, datacenters={"campus": campus("17")}))
+    assert "collapsed" not in kinds(found)
+    assert rows["t_us"][-1] == 40_000_000
+    assert rows[P + "p_grid_mw"][-1] > 0.5
+    assert rows[P + "p_unserved_mw"].max() == 0.0
+    assert abs(totals["energy/balance_relative"]) < 1e-9
+
+
+def test_a_dip_during_a_blackout_does_not_end_it():
+    events = [
+        {"at_s": 2.0, "kind": "source_lost", "duration_s": 4.0},
+        {"at_s": 3.0, "kind": "dip_started", "vm_pu": 0.9, "duration_s": 1.0},
+    ]
+    rows, _, _ = simulate(scenario(8, events=events))
+    for t_s in (2.5, 3.5, 4.5, 5.5):
+        assert at(rows, t_s, "bus/vm_pu").max() == 0.0
+    assert at(rows, 7.0, "bus/vm_pu").max() > 0.9
+
+
+class Cap:
+    """A controller that stops the job when the site passes a power, and remembers it."""
+
+    period_s = 1.0
+
+    def __init__(self):
+        self.stopped = 0
+
+    def on_tick(self, view, t_s):
+        if view.p_grid_mw("campus") > 1.5 and not self.stopped:
+            self.stopped = 1
+            assert view.vm_pu("5") > 0.8
+            return [{"kind": "job_stopped", "datacenter": "campus", "job": "pretrain"}]
+        return ()
+
+    def state(self):
+        return bytes([self.stopped])
+
+    def restore(self, state):
+        self.stopped = state[0]
+
+
+def test_a_controller_acts_through_events():
+    config, feeder = prepare(scenario(20))
+    simulation = Simulation(config, feeder, config.folder, [Cap()])
+    events = [event for block in simulation.blocks() for event in block.events]
+    stops = [t for t, kind, *_ in events if kind == "job_stopped"]
+    assert len(stops) == 1
+    assert stops[0] % 1_000_000 == 0
+
+
+def test_a_controllers_unknown_action_is_refused():
+    class Wrong(Cap):
+        def on_tick(self, view, t_s):
+            return [{"kind": "make_coffee"}]
+
+    config, feeder = prepare(scenario(5))
+    simulation = Simulation(config, feeder, config.folder, [Wrong()])
+    with pytest.raises(InputError, match="no such event kind"):
+        list(simulation.blocks())
+
+
+def test_a_feeder_without_data_centers_runs_too():
+    rows, _, totals = simulate(scenario(5, **EMPTY))
+    assert np.abs(rows["bus/vm_pu"][0] - np.array(load_feeder("case33bw").solve().bus_vm_pu)).max() < 1e-6
+    assert totals["solver/n_solve"] == 1
