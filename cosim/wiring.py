@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cosim.record.recorder import Recorder
     from cosim.record.result import Result
 
-CHECKPOINT_EVERY_S = 5.0
+CHECKPOINT_EVERY_S = 3.0
 """Wall time between two checkpoints. [s]"""
 FIRST_CHECKPOINT_S = 1.0
 """Wall time before the first one. [s]"""
