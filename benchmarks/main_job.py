@@ -88,12 +88,21 @@ def main() -> None:
         day.write_text(JOB.format(duration_s=86400))
         out = str(Path(folder) / "out.h5")
         env = os.environ | {"COSIM_CACHE_DIR": str(Path(folder) / "cache")}
-        note("first run on a fresh cache: 1 h at 10 ms, 33 buses", timed(["run", str(hour), "-o", out], env)[0], "s", "< 60")
+        note(
+            "first run on a fresh cache: 1 h at 10 ms, 33 buses",
+            timed(["run", str(hour), "-o", out], env)[0],
+            "s",
+            "< 60",
+        )
         for what, arguments, target in (
             ("warm run: 1 h at 10 ms, 33 buses, log 100 ms", ["run", str(hour), "-o", out], "< 3"),
             ("cosim --help", ["--help"], "< 0.5"),
             ("cosim check", ["check", str(hour)], "< 1"),
-            ("start and end of a run (1 s simulated)", ["run", str(hour), "-o", out, "--set", "time.duration_s=1"], "< 1"),
+            (
+                "start and end of a run (1 s simulated)",
+                ["run", str(hour), "-o", out, "--set", "time.duration_s=1"],
+                "< 1",
+            ),
         ):
             took = [timed(arguments, env)[0] for _ in range(options.repeat)]
             note(what, statistics.median(took), "s", target)

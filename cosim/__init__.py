@@ -39,7 +39,7 @@ _WHERE = {
     "PhysicsError": "cosim.errors",
     "EnvironmentFailure": "cosim.errors",
 }
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,8 @@ from cosim.metrics import summarize as summarize
 from cosim.record.result import Result as Result
 from cosim.record.result import open_result as open_result
 from cosim.report.page import write_report as write_report
-from cosim.wiring import prepare as prepare
-from cosim.wiring import run as run
 from cosim.scenario import Scenario as Scenario
 from cosim.scenario import load_scenario as load_scenario
 from cosim.scenario import resolve as resolve
+from cosim.wiring import prepare as prepare
+from cosim.wiring import run as run

@@ -62,7 +62,10 @@ def run(
     if not quiet:
         span = result.t_s[-1] if len(result.t_s) else 0.0
         took = time.perf_counter() - started
-        print(f"{result.path}: {result.status}, {span:g} s simulated in {took:.1f} s, {result.path.stat().st_size:,} bytes")
+        size = result.path.stat().st_size
+        print(
+            f"{result.path}: {result.status}, {span:g} s simulated in {took:.1f} s, {size:,} bytes"
+        )
         print(f"next: cosim show {result.path}    cosim report {result.path}")
     result.close()
 
@@ -105,7 +108,9 @@ class _Bar:
         if now_s - self._shown >= 0.1 * end_s and elapsed > 5:
             self._shown = now_s
             left = elapsed * (end_s - now_s) / max(now_s - self._first_s, 1e-9)
-            print(f"t = {now_s:g} of {end_s:g} s, {now_s / elapsed:.0f} x real time, {left:.0f} s left", file=sys.stderr)
+            print(
+                f"t = {now_s:g} of {end_s:g} s, {now_s / elapsed:.0f} x real time, {left:.0f} s left", file=sys.stderr
+            )
 
     def _draw(self, words: str, now_s: float, end_s: float) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -145,10 +150,11 @@ def check(
     if resolve:
         print(resolved(config), end="")
         return
+    centers = ", ".join(config.datacenters) or "none"
     n_ticks = round(config.time.duration_s / config.time.step_s)
     print(
         f"{scenario}: good. {config.name}: {config.time.duration_s:g} s in {n_ticks:,} steps, feeder "
-        f"{config.feeder.model} ({len(feeder.bus_names)} buses), data centers: {', '.join(config.datacenters) or 'none'}"
+        f"{config.feeder.model} ({len(feeder.bus_names)} buses), data centers: {centers}"
     )
 
 
@@ -198,7 +204,7 @@ def catalog(
 ) -> None:
     """List what ships: feeders or scenarios."""
     if what == "feeders":
-        from cosim.feeder.feeder import list_feeders
+        from cosim.feeder.names import list_feeders
 
         print("\n".join(list_feeders()))
     elif what == "scenarios":

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from cosim.errors import InputError, Interrupted, PhysicsError, Problem
 from cosim.scenario import FeederNames, Scenario, load_scenario, resolve
@@ -140,8 +142,8 @@ def _kernel_words(config: Scenario) -> tuple[str, float, float]:
 
 def _finished(path: Path, text: str) -> Result | None:
     """The log at `path` if it is complete and of this scenario."""
-    from cosim.record.resume import resume_state
     from cosim.record.result import open_result
+    from cosim.record.resume import resume_state
 
     if resume_state(path) != "complete":
         return None
@@ -188,7 +190,7 @@ def _recorder(path: Path, text: str, config: Scenario, simulation: Simulation, r
     }
     if resume and resume_state(path) == "resumable":
         recorder, state = Recorder.resume(path, channels, **facts)
-        simulation.restore(state)
+        simulation.restore({name: np.asarray(value) for name, value in state.items()})
         return recorder
     return Recorder.create(path, channels, compression=config.log.compression, **facts)
 
@@ -241,7 +243,7 @@ def _drive(simulation: Simulation, recorder: Recorder, tell: Progress, max_block
     started = time.perf_counter()
     end_s = simulation.end_us / US_PER_S
     next_checkpoint = started + FIRST_CHECKPOINT_S
-    status = "complete"
+    status: Literal["complete", "collapsed", "interrupted"] = "complete"
     collapse = ""
     with _interrupts() as stops:
         for block in simulation.blocks(max_block_s):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -56,7 +57,7 @@ class ConverterConfig(_Strict):
             ("efficiency", [p.load for p in self.efficiency]),
             ("displacement_factor", [p.load for p in self.displacement_factor]),
         ):
-            if any(b <= a for a, b in zip(loads, loads[1:], strict=False)):
+            if any(b <= a for a, b in itertools.pairwise(loads)):
                 raise ValueError(f"{name} needs points with rising load")
         return self
 
@@ -137,7 +138,7 @@ class ExternalConfig(_Strict):
     @model_validator(mode="after")
     def _profile_goes_forward(self) -> Self:
         times = [point.t_s for point in self.profile]
-        if any(b <= a for a, b in zip(times, times[1:], strict=False)):
+        if any(b <= a for a, b in itertools.pairwise(times)):
             raise ValueError("profile needs points with rising t_s")
         if self.period_s is not None and times[-1] > self.period_s:
             raise ValueError(f"profile has a point at t_s={times[-1]:g}, after period_s={self.period_s:g}")

@@ -140,9 +140,7 @@ def dc_side(site, p_grid_mw):
     """Power the rectifier gives to the DC bus while p_grid_mw comes from the feeder; inverse of `grid_side`. [MW]"""
     if site.connected == 0:
         return 0.0
-    return converter_output(
-        p_grid_mw + site.p_ext_mw - site.p_sup_ac_mw, site.rect_a0, site.rect_a1, site.rect_a2
-    )
+    return converter_output(p_grid_mw + site.p_ext_mw - site.p_sup_ac_mw, site.rect_a0, site.rect_a1, site.rect_a2)
 
 
 @njit

@@ -12,7 +12,9 @@ _BLOCKS = frozenset(
     {"scalars", "bus_vm", "bus_va", "bus_min", "bus_max", "line_p", "line_loading", "trafo_loading", "t_us", "n_row"}
 )
 """Fields of `LogArrays` that are empty between two blocks."""
-_CONSTANT = frozenset({"samples", "stages", "segments", "weights", "points", "draws", "first_draw", "events", "n_event"})
+_CONSTANT = frozenset(
+    {"samples", "stages", "segments", "weights", "points", "draws", "first_draw", "events", "n_event"}
+)
 """Fields that are the scenario's, or drawn again from their names, or empty between two blocks."""
 
 

@@ -49,7 +49,7 @@ class LoadBuilder:
         self.streams: list[Stream] = []
         self.n_ring = 0
         self.const_mw: list[float] = []
-        for s, load in enumerate(sites.values()):
+        for _s, load in enumerate(sites.values()):
             fleet = load.accelerators
             self.const_mw.append(load.p_base_mw + (fleet.count * fleet.p_idle_w / W_PER_MW if fleet else 0.0))
         for i, (site, name) in enumerate(self.names):
@@ -244,14 +244,13 @@ def _arrival_means(query: QueryClassConfig, step_s: float) -> Any:
     t_points = np.array([p.t_s for p in query.rate])
     rates = np.array([p.rate_per_s for p in query.rate])
 
-    def rate(t_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        if query.period_s is None:
-            return np.interp(t_s, t_points, rates)
+    def rate(t_s: Any) -> Any:
         return np.interp(t_s, t_points, rates, period=query.period_s)
 
     def means(cells: NDArray[np.int64]) -> NDArray[np.float64]:
         t_s = cells * step_s
-        return (rate(t_s) + 4 * rate(t_s + step_s / 2) + rate(t_s + step_s)) * (step_s / 6)
+        mean: NDArray[np.float64] = (rate(t_s) + 4 * rate(t_s + step_s / 2) + rate(t_s + step_s)) * (step_s / 6)
+        return mean
 
     return means
 

@@ -5,6 +5,7 @@ Equation numbers are those of "The Unseen AI Disruptions for Power Grids: LLM-In
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -53,9 +54,7 @@ class DynamicsConfig(_Strict):
         EdgeConfig(omega_n_rad_per_s=134.0),
         description="Falling edges; the default falls 90-10 % in 25 ms, as an A100 does",
     )
-    supply_tau_s: float = Field(
-        0.005, ge=0, description="First-order lag of the server power supplies behind it [s]"
-    )
+    supply_tau_s: float = Field(0.005, ge=0, description="First-order lag of the server power supplies behind it [s]")
 
 
 class NoiseConfig(_Strict):
@@ -134,7 +133,7 @@ class _FleetJobConfig(_JobConfig):
             raise ValueError("give accelerators or weight, not both")
         if self.weight is not None:
             times = [point.at_s for point in self.weight]
-            if not times or any(b <= a for a, b in zip(times, times[1:], strict=False)):
+            if not times or any(b <= a for a, b in itertools.pairwise(times)):
                 raise ValueError("weight needs points with rising at_s")
         return self
 
@@ -222,7 +221,7 @@ class QueryClassConfig(_Strict):
     @model_validator(mode="after")
     def _rate_goes_forward(self) -> Self:
         times = [point.t_s for point in self.rate]
-        if any(b <= a for a, b in zip(times, times[1:], strict=False)):
+        if any(b <= a for a, b in itertools.pairwise(times)):
             raise ValueError("rate needs points with rising t_s")
         if self.period_s is not None and times[-1] > self.period_s:
             raise ValueError(f"rate has a point at t_s={times[-1]:g}, after period_s={self.period_s:g}")
@@ -236,9 +235,7 @@ class InferenceConfig(_FleetJobConfig):
     """
 
     kind: Literal["inference"]
-    p_query_w: float = Field(
-        gt=0, description="Power of a query of size 1000 and complexity 1, above idle [W]"
-    )
+    p_query_w: float = Field(gt=0, description="Power of a query of size 1000 and complexity 1, above idle [W]")
     classes: dict[str, QueryClassConfig] = Field(min_length=1, description="Query classes by name")
     step_s: PositiveSeconds = Field(0.1, description="Grid on which arrivals are drawn [s]")
 
@@ -246,9 +243,7 @@ class InferenceConfig(_FleetJobConfig):
     def _queries_outlast_the_grid(self) -> Self:
         for name, query in self.classes.items():
             if query.duration_s < self.step_s:
-                raise ValueError(
-                    f"step_s={self.step_s:g} is above duration_s={query.duration_s:g} of class {name}"
-                )
+                raise ValueError(f"step_s={self.step_s:g} is above duration_s={query.duration_s:g} of class {name}")
         return self
 
 
@@ -269,9 +264,7 @@ class TraceConfig(_JobConfig):
     d_s2: float = Field(0.0, description="D of Eq. 9 by central differences of the trace [s2]")
 
 
-JobConfig = Annotated[
-    TrainingConfig | FineTuningConfig | InferenceConfig | TraceConfig, Field(discriminator="kind")
-]
+JobConfig = Annotated[TrainingConfig | FineTuningConfig | InferenceConfig | TraceConfig, Field(discriminator="kind")]
 
 
 class LoadConfig(_Strict):
@@ -311,7 +304,9 @@ def job_weight(load: LoadConfig, job: _FleetJobConfig, t_s: float) -> float:
     return 1.0 if job.accelerators is None else job.accelerators / load.accelerators.count
 
 
-def _heaviest(load: LoadConfig, jobs: dict[str, TrainingConfig | FineTuningConfig | InferenceConfig]) -> tuple[float, float]:
+def _heaviest(
+    load: LoadConfig, jobs: dict[str, TrainingConfig | FineTuningConfig | InferenceConfig]
+) -> tuple[float, float]:
     """Time and size of the largest sum of weights of jobs that are scheduled to run together."""
     times = {0.0}
     for job in jobs.values():

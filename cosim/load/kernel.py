@@ -370,9 +370,7 @@ def step_load(load, t_us):
         if job.kind == TRACE:
             p_mw = _trace_power(load, job, t_us)
         else:
-            p_mw = read_power(
-                job.down if job.falling == 1 else job.up, job.x_mw, job.v_mw_per_s, job.y_mw, job.u_mw
-            )
+            p_mw = read_power(job.down if job.falling == 1 else job.up, job.x_mw, job.v_mw_per_s, job.y_mw, job.u_mw)
             if job.sigma > 0.0 or job.node_sigma > 0.0:
                 p_mw *= 1.0 + _noise(load, job, t_us)
         job.p_mw = p_mw if load.powered[job.site] == 1 else 0.0

@@ -43,9 +43,7 @@ JOB = np.dtype(
 )  # fmt: skip
 """One job: its parameters and its whole state. Times are absolute [us], powers [MW]."""
 
-STAGE = np.dtype(
-    [("duration_us", "i8"), ("seg_first", "i8"), ("n_seg", "i8"), ("jitter", "f8"), ("evaluates", "i8")]
-)
+STAGE = np.dtype([("duration_us", "i8"), ("seg_first", "i8"), ("n_seg", "i8"), ("jitter", "f8"), ("evaluates", "i8")])
 SEGMENT = np.dtype([("duration_us", "i8"), ("u", "f8")])
 WEIGHT = np.dtype([("t_us", "i8"), ("weight", "f8")])
 CLASS = np.dtype(

@@ -25,9 +25,7 @@ def _power_column(header: list[str], wanted: str | None, file: str) -> str:
         if wanted not in header:
             raise InputError(Problem(f"no column {wanted}; the file has {', '.join(header)}", file=file, line=1))
         if _unit(wanted) is None:
-            raise InputError(
-                Problem(f"column {wanted} does not end in its unit: _w, _kw or _mw", file=file, line=1)
-            )
+            raise InputError(Problem(f"column {wanted} does not end in its unit: _w, _kw or _mw", file=file, line=1))
         return wanted
     found = [name for name in ("p_w", "p_kw", "p_mw") if name in header]
     if len(found) != 1:
@@ -81,7 +79,8 @@ def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float6
                 raise InputError(Problem("needs a column t_s in its first line", file=file, line=1))
             power = _power_column(header, column, file)
             i_t, i_p = header.index("t_s"), header.index(power)
-            times, powers = [], []
+            times: list[float] = []
+            powers: list[float] = []
             for row in reader:
                 if not row:
                     continue

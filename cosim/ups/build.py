@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.units import US_PER_S, to_us
 from cosim.ups.config import UpsConfig
 from cosim.ups.kernel import MWS_PER_MWH, UPS, UpsArrays
-from cosim.units import US_PER_S, to_us
 
 
 def build_ups(

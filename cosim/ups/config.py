@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -42,7 +43,7 @@ class UpsConfig(BaseModel):
     @model_validator(mode="after")
     def _levels_are_ordered(self) -> Self:
         order = ("soc_min", "soc_reserve", "soc_target", "soc_max")
-        for low, high in zip(order, order[1:], strict=False):
+        for low, high in itertools.pairwise(order):
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"{low}={getattr(self, low):g} is above {high}={getattr(self, high):g}")
         if self.soc_init > self.soc_max:

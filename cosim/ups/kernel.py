@@ -29,7 +29,8 @@ UPS = np.dtype(
         ("ramp", "f8"), ("decline", "f8"), ("window_s", "f8"), ("release_mw", "f8"), ("release_hold_us", "i8"),
         ("return_s", "f8"), ("taper_s", "f8"), ("hist_first", "i8"), ("hist_n", "i8"),
         # state
-        ("in_service", "i8"), ("e", "f8"), ("engaged", "i8"), ("restoring", "i8"), ("carrying", "i8"), ("empty", "i8"), ("calm_us", "i8"),
+        ("in_service", "i8"), ("e", "f8"), ("engaged", "i8"), ("restoring", "i8"),
+        ("carrying", "i8"), ("empty", "i8"), ("calm_us", "i8"),
         ("p_prev_mw", "f8"), ("t_prev_us", "i8"), ("primed", "i8"),
         ("saturated", "i8"), ("held_us", "i8"), ("excess_mw", "f8"),
         # this instant

@@ -21,7 +21,9 @@ COSIM = [sys.executable, "-m", "cosim.cli"]
 
 
 def cosim_(*arguments, cwd, check=None, **kwargs):
-    done = subprocess.run([*COSIM, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs)
+    done = subprocess.run(
+        [*COSIM, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs
+    )
     if check is not None:
         assert done.returncode == check, done.stderr
     assert "Traceback" not in done.stderr
@@ -242,7 +244,9 @@ def test_a_full_disk_keeps_what_was_written(folder, long_run):
 def test_collapse_exits_with_3_and_keeps_the_log(folder):
     text = LONG.replace("count: 2048", "count: 40000").replace("duration_s: 9000", "duration_s: 100")
     text = re.sub(r"events:.*?log:", "log:", text, flags=re.S).replace("          accelerators: 1\n", "")
-    text = text.replace("        serve:", "        never:").replace("    ups:", "    facility: {v_min_pu: 0.01, v_trip_pu: 0.01}\n    ups:")
+    text = text.replace("        serve:", "        never:").replace(
+        "    ups:", "    facility: {v_min_pu: 0.01, v_trip_pu: 0.01}\n    ups:"
+    )
     text = text.replace("          iteration_jitter", "          start_s: 50\n          iteration_jitter")
     (folder / "big.yaml").write_text(text)
     done = cosim_("run", "big.yaml", "-o", "big.h5", "--quiet", cwd=folder, check=3)

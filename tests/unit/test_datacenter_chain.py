@@ -28,7 +28,9 @@ def site(**facility):
 @pytest.mark.twin
 @given(st.floats(0, 10), st.floats(0, 0.1), st.floats(0, 0.1), st.floats(0, 0.02))
 def test_converter_output_inverts_its_input(p_mw, a0, a1, a2):
-    assert kernel.converter_output(kernel.converter_input(p_mw, a0, a1, a2), a0, a1, a2) == pytest.approx(p_mw, abs=1e-9)
+    assert kernel.converter_output(kernel.converter_input(p_mw, a0, a1, a2), a0, a1, a2) == pytest.approx(
+        p_mw, abs=1e-9
+    )
 
 
 @pytest.mark.twin
@@ -49,7 +51,8 @@ def test_eq_2_to_5_add_up_by_hand():
     facility = {
         "p_other_compute_mw": 0.05, "p_network_gear_mw": 0.04, "p_storage_mw": 0.03,
         "rectifier": {"max_p_mw": 2.0, "efficiency": [{"load": 1.0, "eta": 0.95}]},
-        "support": {"max_p_mw": 1.0, "efficiency": [{"load": 1.0, "eta": 0.98}], "p_ahu_mw": 0.02, "p_lighting_mw": 0.01},
+        "support": {"max_p_mw": 1.0, "efficiency": [{"load": 1.0, "eta": 0.98}], "p_ahu_mw": 0.02,
+                    "p_lighting_mw": 0.01},
         "cooling": {"chiller_cop": 5.0, "tower_per_heat": 0.02, "pumps_per_heat": 0.03, "crac_per_heat": 0.04},
     }  # fmt: skip
     rows, _, totals = simulate(scenario(5, datacenters=site(**facility)))

@@ -29,7 +29,7 @@ def generator(omega, zeta, c_s, d_s2, tau_s):
     """The same cascade as one linear system in (x, v, y) driven by a constant u, with u as fourth state."""
     a = np.zeros((4, 4))
     a[0, 1] = 1.0
-    a[1] = [-omega**2, -2 * zeta * omega, 0.0, omega**2]
+    a[1] = [-(omega**2), -2 * zeta * omega, 0.0, omega**2]
     p_dyn = np.array([1 - d_s2 * omega**2, c_s - 2 * zeta * omega * d_s2, 0.0, d_s2 * omega**2])
     if tau_s > 0:
         a[2] = p_dyn / tau_s

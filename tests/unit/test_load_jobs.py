@@ -70,9 +70,7 @@ def twin_utilization(duration_s, every_n, jitter, seed):
 
 @pytest.mark.parametrize("jitter", [0.0, 0.05])
 def test_training_follows_its_twin_edge_by_edge(jitter):
-    job = training(
-        iteration_jitter=jitter, evaluation={"every_iterations": 4, "duration_s": 1.5, "utilization": 0.25}
-    )
+    job = training(iteration_jitter=jitter, evaluation={"every_iterations": 4, "duration_s": 1.5, "utilization": 0.25})
     got = power(load_of(job, base_mw=0.2), 30)
     edges = twin_utilization(30, 4, jitter, 1)
     times = np.array([t for t, _ in edges])
@@ -199,7 +197,7 @@ def test_failures_come_at_their_rate_and_jobs_restart():
 
 
 def test_a_failed_job_drops_to_idle_within_milliseconds():
-    load, book = load_of(training(iteration=[{"duration_s": 1, "utilization": 1.0}], dynamics={}), step_us=1_000)
+    load, _book = load_of(training(iteration=[{"duration_s": 1, "utilization": 1.0}], dynamics={}), step_us=1_000)
     for k in range(1000):
         kernel.step_load(load, k * 1000)
     kernel.fail(load, 0, 999_000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from engine_cases import UPS, campus, kinds, scenario, simulate
@@ -50,7 +52,7 @@ def test_engages_and_releases_with_hysteresis():
     _, events, totals = simulate(scenario(40))
     found = [kind for kind in kinds(events) if kind in ("ups_engaged", "ups_released")]
     assert found[0] == "ups_engaged"
-    assert all(a != b for a, b in zip(found, found[1:], strict=False))
+    assert all(a != b for a, b in itertools.pairwise(found))
     assert totals["ups/campus/n_engaged"] == found.count("ups_engaged")
 
 
