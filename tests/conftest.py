@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -14,6 +17,50 @@ IN_CI = os.environ.get("CI", "").lower() == "true"
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=50, print_blob=True)
 settings.load_profile("ci" if IN_CI else "dev")
+
+PATIENCE_S = 10
+"""Longest a test may take without the JIT. [s]"""
+JIT_IS_OFF = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+
+
+def _as_records(value):
+    """The same memory, with `record.field` of structured arrays for plain Python, as compiled kernels have it."""
+    if isinstance(value, np.ndarray) and value.dtype.names and not isinstance(value, np.recarray):
+        return value.view(np.recarray)
+    if isinstance(value, np.void) and not isinstance(value, np.record):
+        return value.view((np.record, value.dtype))
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_as_records, value))
+    return value
+
+
+def _not_compiled(kernel):
+    """A kernel as plain Python."""
+
+    @functools.wraps(kernel)
+    def call(*args):
+        return kernel(*map(_as_records, args))
+
+    return call
+
+
+if JIT_IS_OFF:
+    import cosim.jit
+
+    cosim.jit.njit = cosim.jit.inlined = _not_compiled
+
+    @pytest.fixture(autouse=True)
+    def _patience():
+        """Give a test ten seconds without the JIT; one that draws many samples is skipped where it then stands."""
+
+        def stop(*_):
+            pytest.skip(f"takes over {PATIENCE_S} s without the JIT")
+
+        before = signal.signal(signal.SIGALRM, stop)
+        signal.alarm(PATIENCE_S)
+        yield
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")
