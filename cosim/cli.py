@@ -96,10 +96,12 @@ class _Bar:
     def _tell(self, words: str, now_s: float, end_s: float) -> None:
         if not self._enabled:
             return
-        if self._first_s is None:
-            self._first_s = now_s
+        if self._first_s is None or (words == "running" and self._words.startswith("compiling")):
+            self._first_s = now_s  # compiling does not count for the speed
+            self._started = time.perf_counter()
         if sys.stderr.isatty():
             self._draw(words, now_s, end_s)
+            self._words = words
             return
         if words != self._words and words != "running":
             print(words, file=sys.stderr, flush=True)

@@ -18,7 +18,9 @@ def run_totals(sim: Simulation) -> dict[str, float]:
     """Totals of a run so far, by path under `/metrics`; energies in MWh.
 
     The feeder balance is source + generation = loads (shunts among them) + losses + data centers, on the solved
-    injections with losses summed over the branches. The facility balance is grid + external = equipment + CRAC + standby + support
+    injections with losses summed over the branches.
+
+    The facility balance is grid + external = equipment + CRAC + standby + support
     + conversion losses + UPS. `e_between_solves_mwh` is what change-driven solving left between the two.
     """
     out: dict[str, float] = {}
