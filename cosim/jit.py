@@ -63,14 +63,19 @@ import numba  # noqa: E402
 
 numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
 
-njit = numba.njit(cache=True, error_model="numpy", _nrt=False)
+_OPTIONS = {"cache": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+
+njit = numba.njit(**_OPTIONS)
 """`numba.njit` with the on-disk cache and C semantics of division, and without reference counting.
 
 Kernels allocate nothing; their arrays belong to the caller. Counting the references of the hundred arrays that a step
 is given would cost ten times what the step does.
 """
 
-inlined = numba.njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+inner = numba.njit(**_OPTIONS, no_cpython_wrapper=True)
+"""`njit` for a function that only kernels call: no wrapper that unpacks a hundred arrays from Python is compiled."""
+
+inlined = numba.njit(**_OPTIONS, inline="always")
 """`njit` for a long function that one other calls: compiled there and not once more on its own (seconds each)."""
 
 

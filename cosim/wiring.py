@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import platform
 import signal
 import sys
@@ -129,8 +130,20 @@ def run(
 
     simulation = Simulation(config, feeder, config.folder, [*_named_controllers(config), *controllers])
     recorder = _recorder(path, text, config, simulation, resume)
-    _drive(simulation, recorder, tell, max_block_s)
+    with _rare_collection():
+        _drive(simulation, recorder, tell, max_block_s)
     return open_result(path)
+
+
+@contextlib.contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Look for garbage rarely: compiling makes millions of objects, and a run makes hardly any."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], 100_000), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _kernel_words(config: Scenario) -> tuple[str, float, float]:

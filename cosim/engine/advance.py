@@ -46,7 +46,7 @@ from cosim.feeder.arrays import (
 )
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance, change_bound, observe
-from cosim.jit import inlined, njit
+from cosim.jit import inlined, inner, njit
 from cosim.load.kernel import lose_power, regain_power, step_load
 from cosim.load.state import LoadArrays
 from cosim.ups.kernel import UpsArrays, advance_storage, carry, grid_reference, mode, recharge_power, settle, smooth
@@ -98,7 +98,7 @@ class LogArrays(NamedTuple):
     any_sag: np.ndarray  # i8 (1,)
 
 
-@njit
+@inlined
 def _watch_supply(load, dc, ups, s, t_us):
     """Transfer, return and restart of site s, by the voltage of the last solution."""
     site = dc.sites[s]
@@ -123,7 +123,7 @@ def _watch_supply(load, dc, ups, s, t_us):
         emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, load.p_const_mw[s])
 
 
-@njit
+@inlined
 def _ask(p_ai_mw, dc, ups, port_p_mw, port_q_mvar, s, t_us, k_tick):
     """What site s asks of the feeder at t_us, its UPS smoothing included."""
     site = dc.sites[s]
@@ -142,7 +142,7 @@ def _ask(p_ai_mw, dc, ups, port_p_mw, port_q_mvar, s, t_us, k_tick):
     port_p_mw[s], port_q_mvar[s] = request(dc, s, p_dc_in_mw)
 
 
-@njit
+@inlined
 def _receive(sites, ups, s, vm_pu, asked, solved, t_us, step_s):
     """Settle what the feeder gave site s: storage fills the gap, or the load goes short. Returns whether it trips."""
     site = sites[s]
@@ -217,7 +217,7 @@ def _evaluate(clock, load, dc, ups, f, log, t_us):
     return 0
 
 
-@njit
+@inlined
 def _watch_balance(run_totals, totals, port_p_solved_mw):
     """Largest power that the solved injections and the branch losses leave over."""
     gap_mw = totals[P_SOURCE] + totals[P_GEN] - totals[P_LOAD] - totals[P_LOSS]
@@ -226,7 +226,7 @@ def _watch_balance(run_totals, totals, port_p_solved_mw):
     run_totals[MAX_IMBALANCE] = max(run_totals[MAX_IMBALANCE], abs(gap_mw))
 
 
-@njit
+@inlined
 def _watch_voltages(bus_node, vm2_node, log):
     """Extremes of every bus since the last row and over the run."""
     log.any_sag[0] = 0
@@ -245,7 +245,7 @@ def _watch_voltages(bus_node, vm2_node, log):
             log.stretch_us[b] = 0
 
 
-@njit
+@inlined
 def _hold_feeder(run_totals, totals, port_p_solved_mw, dt_s):
     """Energies of the feeder while its last solution holds for dt_s."""
     run_totals[E_SOURCE] += totals[P_SOURCE] * dt_s
@@ -258,7 +258,7 @@ def _hold_feeder(run_totals, totals, port_p_solved_mw, dt_s):
         run_totals[E_PORTS] += p_mw * dt_s
 
 
-@njit
+@inlined
 def _hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
     """Energies, storage and cooling of every site while this instant holds for dt_us.
 
@@ -274,7 +274,7 @@ def _hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
             advance_storage(ups, s, port_p_mw[s], t_us, dt_us, t_us // step_us, on_tick)
 
 
-@njit
+@inlined
 def _hold_sags(log, dt_us):
     """Time in sag of every bus that is in one."""
     for b in range(log.stretch_us.size):
@@ -284,7 +284,7 @@ def _hold_sags(log, dt_us):
             log.longest_us[b] = max(log.longest_us[b], log.stretch_us[b] - 1)
 
 
-@njit
+@inner
 def _write_row(clock, dc, ups, f, log, t_us):
     """One row of the log: values at t_us, extremes and means since the last row. Never solves."""
     r = log.n_row[0]
@@ -311,7 +311,7 @@ def _write_row(clock, dc, ups, f, log, t_us):
     log.n_row[0] = r + 1
 
 
-@njit
+@inner
 def _write_site(site, unit, row, span_s):
     """Columns of one data center and its UPS, in the order of `cosim.engine.columns`."""
     row[0] = site.p_ai_mw

@@ -48,7 +48,7 @@ from cosim.feeder.arrays import (
 )
 from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, set_all, solve_factored
 from cosim.feeder.kernel_ports import solve_ports
-from cosim.jit import inlined, njit
+from cosim.jit import inlined, inner, njit
 
 RESIDUAL = 1e-10
 """Sum of current residuals that counts as solved, against the power in the feeder. [1]"""
@@ -63,7 +63,7 @@ SHORTEST_STEP = 1e-6
 """Continuation gives up on steps shorter than this fraction of the way. [1]"""
 
 
-@njit
+@inner
 def load_factors(law, k, vmin, m):
     """Factors of constant power and of constant current of load k at |U|^2 = m, each per |U|^2."""
     current = 0.0
@@ -72,7 +72,7 @@ def load_factors(law, k, vmin, m):
     return 1.0 / max(m, vmin * vmin, 1e-30), current
 
 
-@njit
+@inner
 def add_slopes(law, load_node, n_load, vmin, lam, v, block):
     """Slope of each load's current (times lam) at voltage v, kept and added to the matrix."""
     for k in range(n_load):
@@ -96,7 +96,7 @@ def add_slopes(law, load_node, n_load, vmin, lam, v, block):
         block[i, 3] += d3
 
 
-@njit
+@inner
 def load_residual(law, load_node, n_load, vmin, lam, v, h, rhs):
     """Put the load remainder at voltage v into rhs; return the 1-norm of its change from h.
 
@@ -118,7 +118,7 @@ def load_residual(law, load_node, n_load, vmin, lam, v, h, rhs):
     return residual
 
 
-@njit
+@inner
 def set_u(f):
     """Take f.rhs as the new load remainder h and solve for the voltages without port currents."""
     for i in range(f.h.size):
@@ -134,7 +134,7 @@ def set_u(f):
         f.u[i] = f.rhs[i]
 
 
-@njit
+@inner
 def linearize(f, lam):
     """Linearize the loads (times lam) at the present voltage, factorize, and get the responses.
 
@@ -164,7 +164,7 @@ def linearize(f, lam):
     return True
 
 
-@njit
+@inner
 def set_emf(emf, params, n_free, u, v):
     """Voltages of the source nodes under the present dip."""
     c = params[EMF_FACTOR] * math.cos(params[EMF_SHIFT_RAD])
@@ -176,7 +176,7 @@ def set_emf(emf, params, n_free, u, v):
         v[i], v[i + 1] = u[i], u[i + 1]
 
 
-@njit
+@inner
 def set_v(n, u, response, current, v):
     """The first n entries of v from u and the port currents."""
     if current.size == 2:
@@ -193,7 +193,7 @@ def set_v(n, u, response, current, v):
                 v[i] -= g[i] * c
 
 
-@njit
+@inner
 def newton(f, lam, tol):
     """Solve for the powers in f.port_law, with the feeder's own powers times lam.
 
@@ -233,7 +233,7 @@ def newton(f, lam, tol):
     return False
 
 
-@njit
+@inner
 def set_request(f, to, p_from, q_from):
     """Put the request into port_law: a fraction `to` of the way from p_from, q_from times the last one."""
     for k in range(f.sizes[N_DC]):
@@ -243,7 +243,7 @@ def set_request(f, to, p_from, q_from):
         f.port_law[k, PORT_V_MIN] = f.port_v_min_pu[k]
 
 
-@njit
+@inner
 def walk(f, lam_from, tol):
     """Continue from the saved solution to the request in short steps.
 
@@ -300,7 +300,7 @@ def solve_changed(f, tol):
     return walk(f, 0.0, tol)
 
 
-@njit
+@inner
 def finish(f, done):
     """Write what the solve found into the result arrays; return its status."""
     n_dead = 0

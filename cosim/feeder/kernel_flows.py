@@ -49,10 +49,10 @@ from cosim.feeder.arrays import (
 from cosim.feeder.kernel import load_factors
 from cosim.feeder.kernel_lu import set_all, solve_dense
 from cosim.feeder.kernel_ports import port_equations
-from cosim.jit import njit
+from cosim.jit import inner, njit
 
 
-@njit
+@inner
 def end_current(node, y, v, b, end):
     """Current into branch b at its from (0) or to (1) end. [pu]"""
     i, j = node[b, end], node[b, 1 - end]
@@ -69,7 +69,7 @@ def end_current(node, y, v, b, end):
     return cx, cy
 
 
-@njit
+@inner
 def end_power(node, y, v, b, end):
     """Power into branch b at one end. [MW, Mvar]"""
     i = max(node[b, end], 0)
@@ -77,7 +77,7 @@ def end_power(node, y, v, b, end):
     return v[2 * i] * cx + v[2 * i + 1] * cy, v[2 * i + 1] * cx - v[2 * i] * cy
 
 
-@njit
+@inner
 def end_loading(node, y, v, b, end):
     """Loading by the current at one end of branch b. [percent]"""
     cx, cy = end_current(node, y, v, b, end)
@@ -102,7 +102,7 @@ def add_branches(node, y, v, n_branch, n_free, t):
             t[Q_SOURCE] += qt
 
 
-@njit
+@inner
 def add_loads(law, load_node, node_y, vmin, v, n_load, n_free, t):
     """Loads, generation and shunts as they draw now, and the ideal sources' share of them."""
     for k in range(n_load):

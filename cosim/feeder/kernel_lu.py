@@ -8,24 +8,24 @@ Blocks stand as in `FeederArrays.block`: n of the diagonal, k below it, k above 
 
 from __future__ import annotations
 
-from cosim.jit import njit
+from cosim.jit import inner
 
 
-@njit
+@inner
 def copy_to(a, b):
     """Copy vector b into a."""
     for i in range(a.size):
         a[i] = b[i]
 
 
-@njit
+@inner
 def set_all(a, x):
     """Set every entry of vector a to x."""
     for i in range(a.size):
         a[i] = x
 
 
-@njit
+@inner
 def fill_matrix(y, block):
     """Copy the admittance matrix into the factors' storage."""
     for i in range(y.shape[0]):
@@ -33,7 +33,7 @@ def fill_matrix(y, block):
         block[i, 0], block[i, 1], block[i, 2], block[i, 3] = g, -b, b, g
 
 
-@njit
+@inner
 def factorize(block, ptr, row, target):
     """Factorize in place; the diagonal holds inverses afterwards.
 
@@ -72,7 +72,7 @@ def factorize(block, ptr, row, target):
     return sign
 
 
-@njit
+@inner
 def solve_factored(block, ptr, row, x):
     """Solve in place for the right-hand side in the first 2 n entries of x."""
     n, k_low = ptr.size - 1, row.size
@@ -92,7 +92,7 @@ def solve_factored(block, ptr, row, x):
         x[2 * k + 1] = block[k, 2] * x0 + block[k, 3] * x1
 
 
-@njit
+@inner
 def solve_dense(a, n, n_rhs):
     """Solve a[:, :n] x = a[:, n : n + n_rhs] by elimination with row exchanges, in place.
 

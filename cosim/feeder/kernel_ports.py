@@ -10,12 +10,12 @@ import math
 
 from cosim.feeder.arrays import PORT_GEN_P, PORT_GEN_VM, PORT_P, PORT_Q, PORT_V_MIN
 from cosim.feeder.kernel_lu import solve_dense
-from cosim.jit import njit
+from cosim.jit import inner
 
 PORT_ITERATIONS = 25
 
 
-@njit
+@inner
 def port_current(p, q, v_min, x, y):
     """Current of a data center and its slope at voltage (x, y).
 
@@ -38,7 +38,7 @@ def port_current(p, q, v_min, x, y):
     return c * ix, c * iy, c * p + sx * x, c * q + sx * y, -c * q + sy * x, c * p + sy * y
 
 
-@njit
+@inner
 def solve_one_port(i, law, u, response, current, tol):
     """Newton on the current of a single data center at node i.
 
@@ -73,7 +73,7 @@ def solve_one_port(i, law, u, response, current, tol):
     return 0.0
 
 
-@njit
+@inner
 def port_equations(port_node, law, u, response, current, jac, n_free, n_dc, lam):
     """Fill jac with the Jacobian of the port equations and their residual; return its 1-norm.
 
@@ -115,7 +115,7 @@ def port_equations(port_node, law, u, response, current, jac, n_free, n_dc, lam)
     return total
 
 
-@njit
+@inner
 def solve_ports(port_node, law, u, response, current, jac, n_free, n_dc, lam, tol):
     """Port currents for the powers in `law` on the linear network seen from the ports.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED, emit
-from cosim.jit import njit
+from cosim.jit import inlined, inner, njit
 from cosim.load.kernel_lag import advance_lag, read_power
 from cosim.load.state import (
     CHECKPOINT,
@@ -28,12 +28,12 @@ from cosim.load.state import (
 )
 
 
-@njit
+@inlined
 def _draw(load, stream, index):
     return load.draws[stream, index - load.first_draw[stream]]
 
 
-@njit
+@inner
 def _begin_segment(load, job, t_us):
     """Enter the present segment of the present cycle (cold start or stage)."""
     if job.mode == COLD:
@@ -45,7 +45,7 @@ def _begin_segment(load, job, t_us):
     job.u_frac = segment.u
 
 
-@njit
+@inner
 def _begin_cycle(load, job, t_us):
     """Start an iteration (or a high-low cycle of alpha), with its own duration."""
     job.mode = MAIN
@@ -58,7 +58,7 @@ def _begin_cycle(load, job, t_us):
     _begin_segment(load, job, t_us)
 
 
-@njit
+@inner
 def _begin_stage(load, job, stage, t_us):
     """Enter a stage, or end the job behind its last one. An evaluation that overran does not delay the next end."""
     if stage == job.n_stage:
@@ -71,7 +71,7 @@ def _begin_stage(load, job, stage, t_us):
     _begin_cycle(load, job, t_us)
 
 
-@njit
+@inner
 def _begin_main(load, job, t_us):
     job.eval_last_us = t_us
     job.ckpt_last_us = t_us
@@ -111,7 +111,7 @@ def start(load, k, t_us):
     _settle(load, job, t_us)
 
 
-@njit
+@inner
 def _end(load, job, mode, t_us):
     """Drop to idle: stopped, failed, or without power."""
     job.mode = mode
@@ -180,12 +180,12 @@ def regain_power(load, site, t_us):
             start(load, k, t_us)
 
 
-@njit
+@inlined
 def _due(every_us, every_n, last_us, n, t_us):
     return (every_us > 0 and t_us - last_us >= every_us) or (every_n > 0 and n >= every_n)
 
 
-@njit
+@inner
 def _after_cycle(load, job, t_us):
     """Behind a whole cycle: an evaluation, a checkpoint, or the next cycle."""
     job.eval_n += 1
@@ -207,7 +207,7 @@ def _after_cycle(load, job, t_us):
         _begin_cycle(load, job, t_us)
 
 
-@njit
+@inner
 def _staged_edge(load, job, t_us):
     """The edge that is due at t_us of a training or fine-tuning job."""
     if job.mode in (EVALUATION, CHECKPOINT):
@@ -232,7 +232,7 @@ def _staged_edge(load, job, t_us):
         _begin_segment(load, job, t_us)
 
 
-@njit
+@inlined
 def _query_edge(load, job, t_us):
     """Arrivals of the next cell of the query grid, and departures of those who were served (Eq. 16)."""
     job.k_query += 1
@@ -249,7 +249,7 @@ def _query_edge(load, job, t_us):
     job.edge_us = (job.k_query + 1) * job.query_step_us
 
 
-@njit
+@inner
 def _settle(load, job, t_us):
     """New command and next edge after anything changed at t_us."""
     u_mw = job.amp_mw * job.weight * job.u_frac
@@ -265,7 +265,7 @@ def _settle(load, job, t_us):
     job.next_us = next_us
 
 
-@njit
+@inner
 def _edge(load, k, t_us):
     """Work off what is due at t_us of job k."""
     job = load.jobs[k]
@@ -289,7 +289,7 @@ def _edge(load, k, t_us):
     _settle(load, job, t_us)
 
 
-@njit
+@inner
 def _advance_states(load, job, t_us):
     """Carry the lag to t_us under the held command; count time run and time lost."""
     dt_us = t_us - job.t_us
@@ -315,7 +315,7 @@ def _advance_states(load, job, t_us):
     job.t_us = t_us
 
 
-@njit
+@inlined
 def _noise(load, job, t_us):
     """Relative fluctuation at t_us: two Ornstein-Uhlenbeck processes, exact on their grid, linear in between."""
     k = t_us // job.noise_step_us
@@ -334,7 +334,7 @@ def _noise(load, job, t_us):
     return (1.0 - part) * (job.noise0 + job.node0) + part * (job.noise1 + job.node1)
 
 
-@njit
+@inlined
 def _trace_power(load, job, t_us):
     """Power of a trace job at t_us [MW], repeated where it has a period."""
     if job.mode != MAIN:

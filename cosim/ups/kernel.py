@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cosim.events import UPS_EMPTY, UPS_ENGAGED, UPS_RECOVERED, UPS_RELEASED, UPS_SATURATED, emit
-from cosim.jit import njit
+from cosim.jit import inlined
 
 IDLE, SMOOTHING, CARRYING, OUT_OF_SERVICE, EMPTY = range(5)
 MWS_PER_MWH = 3600.0
@@ -53,7 +53,7 @@ class UpsArrays(NamedTuple):
     n_event: np.ndarray  # i8 (1,)
 
 
-@njit
+@inlined
 def recharge_power(unit):
     """Power that brings it back to its target state of charge, by exponential approach. [MW]"""
     if unit.in_service == 0:
@@ -64,7 +64,7 @@ def recharge_power(unit):
     return max(p_mw * unit.eta_discharge, -unit.max_discharge_mw)
 
 
-@njit
+@inlined
 def grid_reference(ups, s, p_wish_mw, t_us, k_tick):
     """Grid-side power it holds at t_us while the facility would like p_wish_mw. [MW]
 
@@ -103,7 +103,7 @@ def grid_reference(ups, s, p_wish_mw, t_us, k_tick):
     return p_mw
 
 
-@njit
+@inlined
 def smooth(ups, s, p_wish_mw, room_up_mw, room_down_mw, t_us):
     """Power it takes (> 0) or gives while p_wish_mw is asked of it for smoothing. [MW]
 
@@ -124,7 +124,7 @@ def smooth(ups, s, p_wish_mw, room_up_mw, room_down_mw, t_us):
     return p_mw
 
 
-@njit
+@inlined
 def _watch_saturation(ups, s, excess_mw, t_us):
     unit = ups.units[s]
     unit.excess_mw = excess_mw
@@ -139,7 +139,7 @@ def _watch_saturation(ups, s, excess_mw, t_us):
         emit(ups.events, ups.n_event, t_us, UPS_RECOVERED, s, unit.e / unit.e_full)
 
 
-@njit
+@inlined
 def carry(ups, s, p_wish_mw, step_s, t_us):
     """Power in ride-through: all it has down to its end of charge. [MW]"""
     unit = ups.units[s]
@@ -155,7 +155,7 @@ def carry(ups, s, p_wish_mw, step_s, t_us):
     return p_mw
 
 
-@njit
+@inlined
 def settle(ups, s, p_mw, carrying):
     """Fix this instant's power at the DC bus, and what enters the cells. [MW]"""
     unit = ups.units[s]
@@ -166,7 +166,7 @@ def settle(ups, s, p_mw, carrying):
     unit.carrying = 1 if carrying else 0
 
 
-@njit
+@inlined
 def advance_storage(ups, s, p_grid_mw, t_us, dt_us, k_tick, on_tick):
     """Hold this instant's power for dt_us; remember the grid side for the window. [MW, us]"""
     unit = ups.units[s]
@@ -190,7 +190,7 @@ def advance_storage(ups, s, p_grid_mw, t_us, dt_us, k_tick, on_tick):
     unit.carrying_us += dt_us if unit.carrying == 1 else 0
 
 
-@njit
+@inlined
 def mode(unit):
     """What the log calls it: 0 idle, 1 smoothing, 2 carrying, 3 out of service, 4 empty."""
     if unit.in_service == 0:
