@@ -202,19 +202,36 @@ def report(
 
 @app.command()
 def catalog(
-    what: Annotated[str, typer.Argument(metavar="[feeders|scenarios]", help="What to list.")] = "feeders",
+    what: Annotated[
+        str, typer.Argument(metavar="[accelerators|models|servers|feeders|scenarios]", help="What to list.")
+    ] = "feeders",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List what ships: feeders or scenarios."""
+    """List what ships: accelerators, models and servers with their sources; names of feeders and scenarios."""
+    if what in ("feeders", "scenarios"):
+        from json import dumps
+
+        names = _shipped_names(what)
+        print(dumps(names, indent=2) if json else "\n".join(names))
+        return
+    from cosim.catalog.show import KINDS, catalog_json, render_catalog
+
+    if what not in KINDS:
+        raise InputError(f"{what}: no such catalog; known: {', '.join((*KINDS, 'feeders', 'scenarios'))}")
+    if json:
+        print(catalog_json(what))
+    else:
+        render_catalog(what, _console())
+
+
+def _shipped_names(what: str) -> list[str]:
     if what == "feeders":
         from cosim.feeder.names import list_feeders
 
-        print("\n".join(list_feeders()))
-    elif what == "scenarios":
-        from cosim.scenario import shipped_scenarios
+        return list(list_feeders())
+    from cosim.scenario import shipped_scenarios
 
-        print("\n".join(shipped_scenarios()))
-    else:
-        raise InputError(f"{what}: no such catalog; known: feeders, scenarios")
+    return list(shipped_scenarios())
 
 
 @app.command()
