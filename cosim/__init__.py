@@ -13,7 +13,8 @@ Where things are; data flows up, each part imports those below it and none above
     datacenter/ electrical and thermal chain, Eq. 1-4
     ups/        Bi-way UPS
     feeder/     network arrays from pandapower; power flow; switches, sources
-    jit, events, units, errors
+    catalog/    facts with their source: accelerators, models, servers
+    jit, events, units, errors; doctor says whether an installation works
 """
 
 from __future__ import annotations

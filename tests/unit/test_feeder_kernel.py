@@ -23,6 +23,8 @@ from cosim.feeder import (
 )
 from cosim.feeder.arrays import LS_P_MW, P_GEN, P_LOAD, P_LOSS, P_SOURCE
 
+pytestmark = pytest.mark.twin
+
 TIES = ["line:32", "line:33", "line:34", "line:35", "line:36"]
 NOSE_MW = 12.914
 """case33bw, data center at bus 5 with Q = 0.2 P, all loads constant power at any voltage."""
