@@ -16,6 +16,7 @@ from cosim.load import state as k
 from cosim.load.config import (
     DynamicsConfig,
     EdgeConfig,
+    FailureConfig,
     FineTuningConfig,
     InferenceConfig,
     InterruptConfig,
@@ -58,6 +59,7 @@ class LoadBuilder:
     def build(self) -> tuple[k.LoadArrays, DrawBook]:
         """The arrays at t = 0, and the book that feeds their random streams."""
         book = DrawBook(self.seed, self.streams)
+        self._refuse_outrun(book)
         events, n_event = new_ring()
         n_site = len(self.const_mw)
         load = k.LoadArrays(
@@ -88,6 +90,19 @@ class LoadBuilder:
                     job[b] = phi * job[a] + sigma * math.sqrt(1 - phi * phi) * book.draws[stream, 1]
         return load, book
 
+    def _refuse_outrun(self, book: DrawBook) -> None:
+        """Refuse jobs that could draw more random numbers in one step than are kept at hand."""
+        if book.max_block_us >= self.step_us:
+            return
+        fastest = min(self.streams, key=lambda stream: stream.min_interval_us)
+        raise InputError(
+            Problem(
+                f"{fastest.name} draws every {fastest.min_interval_us} us, too often for a step of "
+                f"{self.step_us / US_PER_S:g} s; lengthen its iteration or grid, or shorten the step",
+                path="time.step_s",
+            )
+        )
+
     def most_mw(self) -> dict[str, float]:
         """The most each site's AI load can draw: base, the whole fleet at its peak, and every trace's highest. [MW]"""
         out: dict[str, float] = {}
@@ -114,6 +129,7 @@ class LoadBuilder:
             job[field] = k.NEVER
         job["noise_step_us"] = job["query_step_us"] = US_PER_S
         job["scale"] = job["weight"] = 1.0
+        job["restart_us"] = to_us(FailureConfig().restart_s)
         if config.start_s is not None:
             job["start_us"] = job["next_us"] = to_us(config.start_s)
         if config.stop_s is not None:

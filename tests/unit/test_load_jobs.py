@@ -272,3 +272,27 @@ def test_measured_gpt3_trace_keeps_its_energy_and_ramp(shared):
     steps = np.diff(got[:n]) * 1000
     assert steps.max() == pytest.approx(82, abs=1)
     assert steps.min() == pytest.approx(-65, abs=1)
+
+
+def test_a_job_that_outruns_its_random_draws_is_refused():
+    """A millionth of a second an iteration, jittered, at a step of a second."""
+    hasty = training(iteration=[{"duration_s": 1e-6, "utilization": 1.0}], iteration_jitter=0.1)
+    with pytest.raises(InputError, match="too often for a step of 1 s"):
+        load_of(hasty, step_us=1_000_000)
+
+
+def test_a_failed_inference_job_comes_back_after_its_restart_time():
+    job = {
+        "kind": "inference", "p_query_w": 100.0, "dynamics": SHARP,
+        "classes": {"a": {"size": 1000, "duration_s": 1.0, "rate": [{"t_s": 0, "rate_per_s": 50}]}},
+    }  # fmt: skip
+    load, book = load_of(job, step_us=100_000)
+    power((load, book), 10, step_us=100_000)
+    kernel.fail(load, 0, 10_000_000)
+    levels = {}
+    for t_s in (20, 100, 129, 140):
+        book.turn_to(t_s * 1_000_000)
+        kernel.step_load(load, t_s * 1_000_000)
+        levels[t_s] = load.p_ai_mw[0] - IDLE_MW
+    assert levels[20] == levels[100] == levels[129] == 0.0
+    assert levels[140] > 0.0
