@@ -96,10 +96,14 @@ def build_sites(
         record["hold_up_us"] = to_us(config.hold_up_s)
         record["restart_us"] = to_us(config.restart_s)
         if config.external is not None:
-            record["ext_first"], record["ext_n"] = len(points), len(config.external.profile)
-            record["ext_period_us"] = to_us(config.external.period_s or 0.0)
+            record["ext_period_us"] = period_us = to_us(config.external.period_s or 0.0)
             record["ext_e_s"] = config.external.e_s
-            points += [(float(to_us(p.t_s)), p.p_mw) for p in config.external.profile]
+            profile = [(float(to_us(p.t_s)), p.p_mw) for p in config.external.profile]
+            if period_us:  # linear across the wrap as well
+                (t0_us, first_mw), (t1_us, last_mw) = profile[0], profile[-1]
+                profile = [(t1_us - period_us, last_mw), *profile, (t0_us + period_us, first_mw)]
+            record["ext_first"], record["ext_n"] = len(points), len(profile)
+            points += profile
         record["heat_mw"] = -1.0
         record["up"] = record["connected"] = record["in_window"] = 1
         record["v_ok_us"], record["short_us"], record["vm_pu"] = 0, -1, 1.0

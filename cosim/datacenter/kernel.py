@@ -26,7 +26,7 @@ SITE = np.dtype(
         ("ext_first", "i8"), ("ext_n", "i8"), ("ext_period_us", "i8"), ("ext_e_s", "f8"),
         # state
         ("heat_mw", "f8"), ("up", "i8"), ("connected", "i8"), ("in_window", "i8"), ("v_ok_us", "i8"),
-        ("short_us", "i8"), ("vm_pu", "f8"),
+        ("short_us", "i8"), ("overloaded", "i8"), ("vm_pu", "f8"),
         # this instant
         ("p_ai_mw", "f8"), ("p_equip_mw", "f8"), ("p_crac_mw", "f8"), ("p_dc_mw", "f8"), ("p_sup_mw", "f8"),
         ("p_sup_ac_mw", "f8"), ("p_ext_mw", "f8"), ("p_need_mw", "f8"), ("p_rect_ac_mw", "f8"), ("p_dc_in_mw", "f8"),

@@ -23,6 +23,7 @@ from cosim.datacenter.kernel import (
     request,
 )
 from cosim.events import (
+    LIMIT_EXCEEDED,
     LOAD_RESTORED,
     LOAD_SHED,
     UPS_RETURNED,
@@ -49,7 +50,17 @@ from cosim.feeder.kernel_flows import balance, change_bound, observe
 from cosim.jit import inlined, inner, njit
 from cosim.load.kernel import lose_power, regain_power, step_load
 from cosim.load.state import LoadArrays
-from cosim.ups.kernel import UpsArrays, advance_storage, carry, grid_reference, mode, recharge_power, settle, smooth
+from cosim.ups.kernel import (
+    UpsArrays,
+    advance_storage,
+    carry,
+    grid_reference,
+    mode,
+    recharge_power,
+    settle,
+    smooth,
+    watch_saturation,
+)
 
 EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION = range(4)
 T, T_STOP, T_END, STEP, LOG_STEP, NEXT_ROW, LAST_ROW, N_INSTANT, N_SOLVE = range(9)
@@ -59,6 +70,8 @@ DEEP_DIP = 0.5
 """Source voltage below which converters cease for the instant in which they find no operating point. [pu]"""
 SAG_VM2 = 0.9 * 0.9
 """IEEE 1159: a sag is below 0.9 pu. [pu^2]"""
+INTERRUPTION_VM2 = 0.1 * 0.1
+"""IEEE 1159: an interruption is below 0.1 pu, and no sag. [pu^2]"""
 
 (E_SOURCE, E_LOAD, E_GEN, E_LOSS, E_SHUNT, E_PORTS, E_ROW_SOURCE, MAX_IMBALANCE, MAX_BOUND) = range(9)
 N_TOTAL = 9
@@ -116,7 +129,7 @@ def _watch_supply(load, dc, ups, s, t_us):
         if unit.in_service == 1:
             unit.restoring = 1
             emit(ups.events, ups.n_event, t_us, UPS_RETURNED, s, unit.e / unit.e_full)
-    if site.up == 0 and site.v_ok_us >= 0 and t_us - site.v_ok_us >= site.restart_us:
+    if site.up == 0 and site.connected == 1 and site.v_ok_us >= 0 and t_us - site.v_ok_us >= site.restart_us:
         site.up = 1
         site.short_us = -1
         regain_power(load, s, t_us)
@@ -124,31 +137,45 @@ def _watch_supply(load, dc, ups, s, t_us):
 
 
 @inlined
-def _ask(p_ai_mw, dc, ups, port_p_mw, port_q_mvar, s, t_us, k_tick):
+def _ask(p_ai_mw, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot):
     """What site s asks of the feeder at t_us, its UPS smoothing included."""
     site = dc.sites[s]
     unit = ups.units[s]
     standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
     demand(dc, s, p_ai_mw[s], standby_mw, t_us)
+    smoothing = site.connected == 1 and unit.in_service == 1
+    room_mw = site.rect_max_mw - site.p_dc_mw
     p_ups_mw = 0.0
-    if site.connected == 1 and unit.in_service == 1:
-        wish_mw = grid_side(site, site.p_dc_mw + recharge_power(unit))
-        unit.p_ref_mw = grid_reference(ups, s, wish_mw, t_us, k_tick)
-        p_ups_mw = smooth(
-            ups, s, dc_side(site, unit.p_ref_mw) - site.p_dc_mw, site.rect_max_mw - site.p_dc_mw, site.p_dc_mw, t_us
-        )
+    if smoothing:
+        wish_mw = grid_side(site, site.p_dc_mw + min(recharge_power(unit), max(0.0, room_mw)))
+        unit.p_ref_mw = grid_reference(ups, s, wish_mw, t_us, slot)
+        p_ups_mw = smooth(unit, dc_side(site, unit.p_ref_mw) - site.p_dc_mw, room_mw, site.p_dc_mw)
     unit.p_mw = p_ups_mw
     p_dc_in_mw = min(site.p_dc_mw + p_ups_mw, site.rect_max_mw) if site.connected == 1 else 0.0
-    port_p_mw[s], port_q_mvar[s] = request(dc, s, p_dc_in_mw)
+    p_mw, q_mvar = request(dc, s, p_dc_in_mw)
+    watch_saturation(ups, s, abs(p_mw - unit.p_ref_mw) if smoothing else 0.0, t_us)
+    _watch_rating(ups, site, s, site.p_dc_mw + p_ups_mw - site.rect_max_mw, t_us)
+    port_p_mw[s] = p_mw
+    port_q_mvar[s] = q_mvar
 
 
 @inlined
-def _receive(sites, ups, s, vm_pu, asked, solved, t_us, step_s):
+def _watch_rating(ups, site, s, over_mw, t_us):
+    """Note when more is asked of the rectifier than its rating."""
+    if over_mw > SHORT_MW and site.overloaded == 0 and site.connected == 1:
+        site.overloaded = 1
+        emit(ups.events, ups.n_event, t_us, LIMIT_EXCEEDED, s, over_mw)
+    elif over_mw < -0.01 * site.rect_max_mw:
+        site.overloaded = 0
+
+
+@inlined
+def _receive(sites, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     """Settle what the feeder gave site s: storage fills the gap, or the load goes short. Returns whether it trips."""
     site = sites[s]
     unit = ups.units[s]
     site.vm_pu = vm_pu
-    inside = site.vm_pu >= site.v_min_pu
+    inside = site.vm_pu >= site.v_min_pu and not ceased
     if inside != (site.in_window == 1):
         site.in_window = 1 if inside else 0
         emit(ups.events, ups.n_event, t_us, WINDOW_ENTERED if inside else WINDOW_LEFT, s, site.vm_pu)
@@ -184,19 +211,22 @@ def _evaluate(clock, load, dc, ups, f, log, t_us):
     """Everything at one instant. Returns the feeder's status."""
     step_us = clock.time[STEP]
     n_site = dc.sites.size
+    slot = -(-t_us // step_us)  # off a tick, the next one: its place still holds what was one window before it
     for s in range(n_site):
         _watch_supply(load, dc, ups, s, t_us)
     step_load(load, t_us)
     must_solve = False
     for s in range(n_site):
-        _ask(load.p_ai_mw, dc, ups, f.port_p_mw, f.port_q_mvar, s, t_us, t_us // step_us)
+        _ask(load.p_ai_mw, dc, ups, f.port_p_mw, f.port_q_mvar, s, t_us, slot)
         must_solve |= dc.sites[s].in_window == 0 and dc.sites[s].vm_pu > 0.0
         must_solve |= abs(f.port_p_mw[s] - f.port_last[s, LAST_P]) > clock.limits[1] and f.flags[SOURCE_ON] == 1
     clock.time[N_INSTANT] += 1
+    ceased = False
     bound = change_bound(f)
     if must_solve or not bound <= clock.limits[0]:
         status = solve(f)
         if status == COLLAPSED and f.params[EMF_FACTOR] < DEEP_DIP:
+            ceased = True
             f.port_p_mw[:] = 0.0
             f.port_q_mvar[:] = 0.0
             status = solve(f)
@@ -212,7 +242,7 @@ def _evaluate(clock, load, dc, ups, f, log, t_us):
     for s in range(n_site):
         asked = (f.port_p_mw[s], f.port_q_mvar[s])
         solved = (f.port_p_solved_mw[s], f.port_q_solved_mvar[s])
-        if _receive(dc.sites, ups, s, f.port_vm_pu[s], asked, solved, t_us, step_s):
+        if _receive(dc.sites, ups, s, f.port_vm_pu[s], asked, solved, ceased, t_us, step_s):
             lose_power(load, s, t_us)
     return 0
 
@@ -235,8 +265,9 @@ def _watch_voltages(bus_node, vm2_node, log):
         vm2 = vm2_node[node] if node >= 0 else 0.0
         log.vm2_min[b] = min(log.vm2_min[b], vm2)
         log.vm2_max[b] = max(log.vm2_max[b], vm2)
-        log.lowest_vm2[b] = min(log.lowest_vm2[b], vm2)
-        if vm2 < SAG_VM2:
+        if vm2 > 0.0:
+            log.lowest_vm2[b] = min(log.lowest_vm2[b], vm2)
+        if INTERRUPTION_VM2 <= vm2 < SAG_VM2:
             log.any_sag[0] = 1
             if log.stretch_us[b] == 0:
                 log.n_sag[b] += 1

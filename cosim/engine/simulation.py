@@ -103,6 +103,8 @@ class Simulation:
             entry = event.model_dump()
             self.queue.push(to_us(entry.pop("at_s")), entry)
         for i, controller in enumerate(self.controllers):
+            if to_us(controller.period_s) <= 0:
+                raise InputError(Problem("must be above 0", f"controllers.{i}.period_s", controller.period_s))
             self.queue.push(to_us(controller.period_s), {"kind": "controller", "index": i})
 
     @property
@@ -167,7 +169,7 @@ class Simulation:
 
     def _block_end(self, max_block_s: float | None) -> int:
         now = self.now_us
-        longest = min(MAX_TICKS * self.step_us, self.book.max_block_us)
+        longest = min(MAX_TICKS * self.step_us, self.book.max_block_us - self.step_us)
         if max_block_s is not None:
             longest = min(longest, max(self.step_us, to_us(max_block_s)))
         on_tick = (now + max(longest, self.step_us)) // self.step_us * self.step_us
@@ -204,13 +206,14 @@ class Simulation:
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
         stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
         for i, controller in enumerate(self.controllers):
-            stored[f"controller/{i}"] = np.frombuffer(controller.state(), np.uint8)
+            if hasattr(controller, "state"):
+                stored[f"controller/{i}"] = np.frombuffer(controller.state(), np.uint8)
         return stored
 
     def restore(self, stored: Mapping[str, NDArray[Any]]) -> None:
         """Take back what `state` gave, in a simulation built from the same scenario."""
         for i, controller in enumerate(self.controllers):
-            if not hasattr(controller, "restore"):
+            if not hasattr(controller, "restore") or f"controller/{i}" not in stored:
                 raise InputError(
                     Problem("has no state() and restore(), so this run cannot be resumed", path=f"controllers.{i}")
                 )

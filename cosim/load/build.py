@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from cosim.events import new_ring
 from cosim.load import state as k
 from cosim.load.config import (
     DynamicsConfig,
-    EdgeConfig,
     FailureConfig,
     FineTuningConfig,
     InferenceConfig,
@@ -32,6 +31,8 @@ from cosim.load.kernel_lag import EDGE, read_power, set_edge, transition
 from cosim.load.trace import trace_samples
 from cosim.units import S_PER_H, US_PER_S, W_PER_MW, to_us
 
+NOISE_SIGMAS = 4.0
+"""Standard deviations of noise that ratings left open make room for."""
 _Rows = list[tuple[Any, ...]]
 
 
@@ -50,6 +51,7 @@ class LoadBuilder:
         self.streams: list[Stream] = []
         self.n_ring = 0
         self.const_mw: list[float] = []
+        self.swing_factor = [1.0] * len(sites)
         for _s, load in enumerate(sites.values()):
             fleet = load.accelerators
             self.const_mw.append(load.p_base_mw + (fleet.count * fleet.p_idle_w / W_PER_MW if fleet else 0.0))
@@ -92,7 +94,7 @@ class LoadBuilder:
 
     def _refuse_outrun(self, book: DrawBook) -> None:
         """Refuse jobs that could draw more random numbers in one step than are kept at hand."""
-        if book.max_block_us >= self.step_us:
+        if book.max_block_us >= 2 * self.step_us:
             return
         fastest = min(self.streams, key=lambda stream: stream.min_interval_us)
         raise InputError(
@@ -104,7 +106,7 @@ class LoadBuilder:
         )
 
     def most_mw(self) -> dict[str, float]:
-        """The most each site's AI load can draw: base, the whole fleet at its peak, and every trace's highest. [MW]"""
+        """Most each site draws for AI: base, the whole fleet at its peak with noise and overshoot, traces. [MW]"""
         out: dict[str, float] = {}
         for s, (site, load) in enumerate(self.sites.items()):
             fleet = load.accelerators
@@ -114,7 +116,7 @@ class LoadBuilder:
                 for job in self.jobs
                 if job["site"] == s and job["kind"] == k.TRACE
             )
-            out[site] = self.const_mw[s] + swing + traces
+            out[site] = self.const_mw[s] + swing * self.swing_factor[s] + traces
         return out
 
     def _stream(self, name: str, **kind: Any) -> int:
@@ -135,10 +137,10 @@ class LoadBuilder:
         if config.stop_s is not None:
             job["stop_us"] = to_us(config.stop_s)
         where = f"datacenters.{site_name}.load.jobs.{name}"
-        self._set_dynamics(job, config.dynamics)
         if isinstance(config, TraceConfig):
             self._add_trace(job, config)
             return
+        self._set_dynamics(job, config.dynamics)
         fleet = load.accelerators
         assert fleet is not None
         job["amp_mw"] = fleet.count * (fleet.p_peak_w - fleet.p_idle_w) / W_PER_MW
@@ -149,7 +151,10 @@ class LoadBuilder:
             self.weights += [(to_us(p.at_s), p.weight) for p in config.weight]
             heaviest = max(p.weight for p in config.weight)
             n_node = max(1.0, fleet.count * heaviest / fleet.per_node)
-        _refuse_negative_power(job, self.const_mw[site], config.dynamics.down, where)
+        overshoot = _refuse_negative_power(job, self.const_mw[site], config.dynamics, where)
+        noise = config.noise
+        spread = math.hypot(noise.std, noise.node_std / math.sqrt(n_node))
+        self.swing_factor[site] = max(self.swing_factor[site], (1 + overshoot) * (1 + NOISE_SIGMAS * spread))
         self._add_noise(job, config.noise, n_node, f"{site_name}/{name}")
         if isinstance(config, InferenceConfig):
             self._add_inference(job, config, f"{site_name}/{name}")
@@ -175,8 +180,12 @@ class LoadBuilder:
             if sigma > 0:
                 job[field] = self._stream(
                     f"{name}/{field}", kind="normal", min_interval_us=step_us,
-                    index=lambda t_us: t_us // step_us,
+                    index=self._grid_index(step_us),
                 )  # fmt: skip
+
+    def _grid_index(self, cell_us: int) -> Callable[[int], int]:
+        """First cell of a grid that the kernel may still need at a time: it stands one base step behind."""
+        return lambda t_us: max(0, t_us - self.step_us) // cell_us
 
     def _add_staged(
         self, job: Any, i: int, config: TrainingConfig | FineTuningConfig, n_node: float, name: str
@@ -233,7 +242,7 @@ class LoadBuilder:
             n_ring = max(1, round(query.duration_s * US_PER_S / step_us))
             stream = self._stream(
                 f"{name}/{class_name}", kind="poisson", min_interval_us=step_us,
-                index=lambda t_us: t_us // step_us, mean=_arrival_means(query, step_us / US_PER_S),
+                index=self._grid_index(step_us), mean=_arrival_means(query, step_us / US_PER_S),
             )  # fmt: skip
             self.classes.append((p_mw, stream, self.n_ring, n_ring, 0.0))
             self.n_ring += n_ring
@@ -271,10 +280,10 @@ def _arrival_means(query: QueryClassConfig, step_s: float) -> Any:
     return means
 
 
-def lowest_response(edge: Any) -> float:
-    """Lowest power of a unit step from 1 to 0 behind lag, Eq. 9 and supply lag; below 0 where it undershoots."""
+def response_range(edge: Any) -> tuple[float, float]:
+    """Lowest and highest power of a unit step from 1 to 0 behind lag, Eq. 9 and supply lag."""
     horizon_s = 12.0 / (edge["zeta"] * edge["omega"]) + 12.0 * edge["tau_s"]
-    lowest = 0.0
+    lowest, highest = 0.0, 1.0
     gap = 1.0 - edge["l0"]
     for t_s in np.linspace(0.0, horizon_s, 4001):
         f00, _, f10, _ = transition(edge["omega"], edge["zeta"], t_s)
@@ -282,18 +291,22 @@ def lowest_response(edge: Any) -> float:
             p = edge["l0"] * f00 + edge["l1"] * f10 + gap * math.exp(-t_s / edge["tau_s"])
         else:
             p = read_power(edge, f00, f10, 0.0, 0.0)
-        lowest = min(lowest, float(p))
-    return lowest
+        lowest, highest = min(lowest, float(p)), max(highest, float(p))
+    return lowest, highest
 
 
-def _refuse_negative_power(job: Any, floor_mw: float, edge: EdgeConfig, where: str) -> None:
-    lowest = lowest_response(job["down"])
-    if floor_mw + job["amp_mw"] * lowest < -1e-12:
-        raise InputError(
-            Problem(
-                f"these dynamics undershoot a full drop by {-lowest:.1%} of it, which takes the load to "
-                f"{floor_mw + job['amp_mw'] * lowest:.3g} MW; raise zeta or lower c_s and d_s2",
-                path=f"{where}.dynamics.down",
-                value=f"zeta={edge.zeta:g}, c_s={edge.c_s:g}, d_s2={edge.d_s2:g}",
+def _refuse_negative_power(job: Any, floor_mw: float, dynamics: DynamicsConfig, where: str) -> float:
+    """Refuse dynamics that take the load below zero; return the overshoot of a full rise over its step. [1]"""
+    fall, rise = response_range(job["down"]), response_range(job["up"])
+    for name, edge, lowest in (("down", dynamics.down, fall[0]), ("up", dynamics.up, 1.0 - rise[1])):
+        if floor_mw + job["amp_mw"] * lowest < -1e-12:
+            raise InputError(
+                Problem(
+                    f"these dynamics undershoot a full {'drop' if name == 'down' else 'rise'} by {-lowest:.1%} of it, "
+                    f"which takes the load to {floor_mw + job['amp_mw'] * lowest:.3g} MW; raise zeta, or bring c_s "
+                    "and d_s2 nearer to zero",
+                    path=f"{where}.dynamics.{name}",
+                    value=f"zeta={edge.zeta:g}, c_s={edge.c_s:g}, d_s2={edge.d_s2:g}",
+                )
             )
-        )
+    return max(-rise[0], fall[1] - 1.0)

@@ -109,7 +109,6 @@ class WeightPoint(_Strict):
 class _JobConfig(_Strict):
     start_s: Seconds | None = Field(0.0, description="Start; null waits for a job_started event [s]")
     stop_s: Seconds | None = Field(None, description="Stop; null runs to the end [s]")
-    dynamics: DynamicsConfig = Field(DynamicsConfig(), description="Eq. 7-9")
 
     @model_validator(mode="after")
     def _stops_after_it_starts(self) -> Self:
@@ -125,6 +124,7 @@ class _FleetJobConfig(_JobConfig):
     weight: list[WeightPoint] | None = Field(
         None, description="Weight w(t) of Eq. 17 as a schedule, instead of accelerators"
     )
+    dynamics: DynamicsConfig = Field(DynamicsConfig(), description="Eq. 7-9")
     noise: NoiseConfig = Field(NoiseConfig(), description="Fluctuation of the swing")
 
     @model_validator(mode="after")

@@ -129,10 +129,9 @@ def _end(load, job, mode, t_us):
 def stop(load, k, t_us):
     """Stop job k at t_us for good."""
     job = load.jobs[k]
-    if job.mode == STOPPED:
-        return
-    emit(load.events, load.n_event, t_us, JOB_STOPPED, k, job.p_mw)
-    _end(load, job, STOPPED, t_us)
+    if job.mode != STOPPED:
+        emit(load.events, load.n_event, t_us, JOB_STOPPED, k, job.p_mw)
+        _end(load, job, STOPPED, t_us)
     job.start_us = NEVER
     job.stop_us = NEVER
     _settle(load, job, t_us)

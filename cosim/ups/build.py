@@ -33,6 +33,7 @@ def build_ups(
         record["eta_charge"] = record["eta_discharge"] = 1.0
         if config is not None:
             _fill(record, config)
+            record["taper_s"] = max(config.taper_s, step_us / US_PER_S)
             record["hist_n"] = max(1, round(config.window_s * US_PER_S / step_us))
             record["window_s"] = record["hist_n"] * step_us / US_PER_S
             limit = max(config.max_ramp_mw_per_s, config.max_decline_mw_per_s)

@@ -65,7 +65,7 @@ def recharge_power(unit):
 
 
 @inlined
-def grid_reference(ups, s, p_wish_mw, t_us, k_tick):
+def grid_reference(ups, s, p_wish_mw, t_us, slot):
     """Grid-side power it holds at t_us while the facility would like p_wish_mw. [MW]
 
     Not engaged it lets the wish pass as long as the change over the window stays within limit x window. Engaged it
@@ -78,11 +78,12 @@ def grid_reference(ups, s, p_wish_mw, t_us, k_tick):
         unit.t_prev_us = t_us
         for i in range(unit.hist_n):
             ups.history_mw[unit.hist_first + i] = p_wish_mw
-    before_mw = ups.history_mw[unit.hist_first + k_tick % unit.hist_n]
+    before_mw = ups.history_mw[unit.hist_first + slot % unit.hist_n]
     high_mw = before_mw + unit.ramp * unit.window_s
     low_mw = before_mw - unit.decline * unit.window_s
     if unit.engaged == 0:
         if low_mw <= p_wish_mw <= high_mw:
+            unit.restoring = 0
             return p_wish_mw
         unit.engaged = 1
         unit.n_engaged += 1
@@ -104,28 +105,24 @@ def grid_reference(ups, s, p_wish_mw, t_us, k_tick):
 
 
 @inlined
-def smooth(ups, s, p_wish_mw, room_up_mw, room_down_mw, t_us):
+def smooth(unit, p_wish_mw, room_up_mw, room_down_mw):
     """Power it takes (> 0) or gives while p_wish_mw is asked of it for smoothing. [MW]
 
     Within its ratings, the rectifier's room, and the energy between reserve and full, which it approaches in a taper
     instead of a step. The walk-in after a ride-through is part of it and may use the reserve. What it cannot do is
-    an event with its size.
+    left to `watch_saturation`.
     """
-    unit = ups.units[s]
-    if unit.in_service == 0:
-        return 0.0
     most = min(unit.max_charge_mw, max(0.0, unit.e_max - unit.e) / unit.eta_charge / unit.taper_s)
     floor = unit.e_min if unit.restoring == 1 else unit.e_reserve
     least = min(unit.max_discharge_mw, max(0.0, unit.e - floor) * unit.eta_discharge / unit.taper_s)
     most = min(most, max(0.0, room_up_mw))
     least = min(least, max(0.0, room_down_mw))
-    p_mw = max(-least, min(most, p_wish_mw))
-    _watch_saturation(ups, s, abs(p_wish_mw - p_mw), t_us)
-    return p_mw
+    return max(-least, min(most, p_wish_mw))
 
 
 @inlined
-def _watch_saturation(ups, s, excess_mw, t_us):
+def watch_saturation(ups, s, excess_mw, t_us):
+    """What the grid side misses its reference by, whatever limit is the cause, is an event with its size. [MW]"""
     unit = ups.units[s]
     unit.excess_mw = excess_mw
     if excess_mw > EXCESS_MW:

@@ -155,3 +155,69 @@ def test_a_feeder_without_data_centers_runs_too():
     rows, _, totals = simulate(scenario(5, **EMPTY))
     assert np.abs(rows["bus/vm_pu"][0] - np.array(load_feeder("case33bw").solve().bus_vm_pu)).max() < 1e-6
     assert totals["solver/n_solve"] == 1
+
+
+def test_a_job_stopped_behind_its_last_stage_ends():
+    tuning = {"kind": "fine_tuning", "stop_s": 8.0, "stages": [{"name": "x", "duration_s": 5, "utilization": 0.5}]}
+    load = {"accelerators": {"count": 100, "p_peak_w": 700, "p_idle_w": 90}, "jobs": {"tune": tuning}}
+    rows, events, _ = simulate(scenario(12, datacenters={"campus": {"bus": "5", "load": load}}))
+    assert rows["t_us"][-1] == 12_000_000
+    assert kinds(events).count("job_stopped") == 1
+
+
+@pytest.mark.parametrize("max_block_s", [None, 60.0, 7.0])
+def test_noise_finer_than_the_step_does_not_depend_on_blocks(max_block_s):
+    """Draws are turned to by chunks of 4,096; a step of 1 s spans ten of them."""
+    plain = scenario(900, time={"duration_s": 900, "step_s": 1.0}, log={"step_s": 1.0})
+    whole, _, _ = simulate(plain)
+    rows, _, _ = simulate(plain, max_block_s=max_block_s)
+    assert np.array_equal(rows[P + "p_ai_mw"], whole[P + "p_ai_mw"])
+    fine, _, _ = simulate(scenario(900, time={"duration_s": 900, "step_s": 0.1}, log={"step_s": 1.0}))
+    assert np.abs(fine[P + "p_ai_mw"] - whole[P + "p_ai_mw"]).max() < 1e-9
+
+
+def test_a_dip_that_stops_converters_gives_no_energy_away():
+    weak = campus("17", ups=False, facility={"v_min_pu": 0.1, "v_trip_pu": 0.1, "v_return_pu": 0.9})
+    events = [{"at_s": 3.0, "kind": "dip_started", "vm_pu": 0.4, "duration_s": 0.5}]
+    rows, _, totals = simulate(scenario(8, events=events, datacenters={"campus": weak}))
+    assert abs(totals["energy/balance_relative"]) < 1e-9
+    assert abs(totals["datacenter/campus/balance_relative"]) < 1e-9
+
+
+def test_servers_wait_for_the_rectifier_to_return():
+    quick = campus(ups=False, facility={"restart_s": 0.1, "return_delay_s": 2.0})
+    events = [{"at_s": 3.0, "kind": "source_lost", "duration_s": 1.0}]
+    _, found, _ = simulate(scenario(12, events=events, datacenters={"campus": quick}))
+    assert kinds(found).count("load_shed") == 1
+    assert kinds(found).count("load_restored") == 1
+
+
+def test_a_controller_without_state_runs_but_cannot_resume():
+    class Blind:
+        period_s = 1.0
+
+        def on_tick(self, view, t_s):
+            return ()
+
+    config, feeder = prepare(scenario(3))
+    simulation = Simulation(config, feeder, config.folder, [Blind()])
+    list(simulation.blocks())
+    stored = simulation.state()
+    with pytest.raises(InputError, match="cannot be resumed"):
+        Simulation(config, feeder, config.folder, [Blind()]).restore(stored)
+
+
+def test_more_than_the_rectifier_can_give_is_an_event():
+    small = campus(ups=False, facility={"rectifier": {"max_p_mw": 1.0}})
+    _, found, _ = simulate(scenario(8, datacenters={"campus": small}))
+    assert "limit_exceeded" in kinds(found)
+
+
+def test_kernels_have_one_signature_whatever_the_scenario():
+    from cosim.engine.advance import advance
+    from cosim.feeder.kernel import solve
+
+    simulate(scenario(1))
+    simulate(scenario(1, feeder={"model": "cigre_mv"}, datacenters={"a": campus("Bus 3"), "b": campus("Bus 9")}))
+    for kernel in (advance, solve):
+        assert len(kernel.signatures) == 1

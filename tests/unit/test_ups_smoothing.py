@@ -131,3 +131,38 @@ def test_out_of_service_ups_does_nothing():
     assert np.abs(rows["ups/campus/p_mw"][during]).max() == 0.0
     assert (rows["ups/campus/mode"][during] == 3).all()
     assert "ups_in_service" in kinds(events)
+
+
+def test_a_taper_shorter_than_the_step_keeps_the_levels():
+    ups = {"taper_s": 0.01, "max_e_mwh": 0.002, "soc_init": 0.5, "soc_target": 0.5, "max_ramp_mw_per_s": 0.02}
+    plain = scenario(60, time={"duration_s": 60, "step_s": 1.0}, log={"step_s": 1.0}, datacenters=with_ups(**ups))
+    rows, _, _ = simulate(plain)
+    assert rows["ups/campus/soc"].min() >= 0.4 - 1e-9
+    assert rows["ups/campus/soc"].max() <= 0.95 + 1e-9
+
+
+def test_what_the_rectifier_cannot_lower_is_reported_as_excess():
+    """External power falls away faster than the limit while the DC bus is too small to make up for it."""
+    external = {"profile": [{"t_s": 5, "p_mw": 1.2}, {"t_s": 5.5, "p_mw": 0.0}]}
+    site = with_ups(max_ramp_mw_per_s=0.2)["campus"]
+    site["facility"] = {"external": external, "support": {"p_ahu_mw": 1.5}}
+    site["load"] = site["load"] | {"accelerators": {"count": 64, "p_peak_w": 700, "p_idle_w": 90}, "p_base_mw": 0.0}
+    rows, events, totals = simulate(scenario(12, datacenters={"campus": site}, **FINE))
+    assert np.abs(rows[GRID][100:] - rows[GRID][:-100]).max() > 0.5
+    assert "ups_saturated" in kinds(events)
+    assert totals["ups/campus/max_excess_mw"] > 0.5
+
+
+def test_excess_ends_with_service():
+    out = [{"at_s": 10.0, "kind": "ups_out_of_service", "datacenter": "campus"}]
+    rows, _, _ = simulate(scenario(20, events=out, datacenters=with_ups(max_p_charge_mw=0.01, max_p_discharge_mw=0.01)))
+    assert rows["ups/campus/p_excess_mw"][rows["t_us"] >= 10_000_000].max() == 0.0
+
+
+def test_steps_off_the_tick_keep_the_window():
+    """A source event between two ticks makes an instant there; the limit over the window holds at it too."""
+    dips = [{"at_s": 5.0 + 0.5 * k + 0.0043, "kind": "dip_started", "vm_pu": 0.99, "duration_s": 0.1} for k in range(40)]
+    rows, _, totals = simulate(scenario(30, events=dips, **FINE))
+    change = rows[GRID][100:] - rows[GRID][:-100]
+    assert np.abs(change).max() <= 0.2 + 1e-9
+    assert totals["ups/campus/max_excess_mw"] < 1e-6
