@@ -6,6 +6,7 @@ Equation numbers are those of "The Unseen AI Disruptions for Power Grids: LLM-In
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -290,9 +291,8 @@ class LoadConfig(_Strict):
                 raise ValueError(
                     f"accelerators={job.accelerators} of job {name} is above count={self.accelerators.count}"
                 )
-        at_s, weight = _heaviest(self, fleet)
-        if weight > 1 + 1e-9:
-            raise ValueError(f"jobs: their weights sum to {weight:.3g} at t = {at_s:g} s, above 1")
+        if problem := weights_problem(self):
+            raise ValueError(problem)
         return self
 
 
@@ -304,21 +304,42 @@ def job_weight(load: LoadConfig, job: _FleetJobConfig, t_s: float) -> float:
     return 1.0 if job.accelerators is None else job.accelerators / load.accelerators.count
 
 
-def _heaviest(
-    load: LoadConfig, jobs: dict[str, TrainingConfig | FineTuningConfig | InferenceConfig]
-) -> tuple[float, float]:
-    """Time and size of the largest sum of weights of jobs that are scheduled to run together."""
-    times = {0.0}
-    for job in jobs.values():
-        times.add(job.start_s or 0.0)
-        times.update(p.at_s for p in job.weight or ())
+def heaviest(load: LoadConfig, switched: Iterable[tuple[float, str, bool]] = ()) -> tuple[float, float]:
+    """Time and size of the largest sum of weights of jobs that run together.
+
+    Parameters
+    ----------
+    load : LoadConfig
+    switched : iterable of (float, str, bool)
+        Times [s] at which events start (True) or stop a job, beside its own start_s and stop_s.
+
+    Returns
+    -------
+    at_s, weight : float
+        First time of the largest sum [s], and that sum [1].
+    """
+    jobs = {name: job for name, job in load.jobs.items() if not isinstance(job, TraceConfig)}
+    changes = [change for change in switched if change[1] in jobs]
+    for name, job in jobs.items():
+        if job.start_s is not None:
+            changes.append((job.start_s, name, True))
+        if job.stop_s is not None:
+            changes.append((job.stop_s, name, False))
+    times = {at_s for at_s, _, _ in changes} | {p.at_s for job in jobs.values() for p in job.weight or ()}
+    running: set[str] = set()
+    waiting = sorted(changes, key=lambda change: (change[0], change[2]))
     best = (0.0, 0.0)
     for t_s in sorted(times):
-        total = sum(
-            job_weight(load, job, t_s)
-            for job in jobs.values()
-            if job.start_s is not None and job.start_s <= t_s and (job.stop_s is None or t_s < job.stop_s)
-        )
+        while waiting and waiting[0][0] <= t_s:
+            _, name, starts = waiting.pop(0)
+            (running.add if starts else running.discard)(name)
+        total = sum(job_weight(load, jobs[name], t_s) for name in running)
         if total > best[1]:
             best = (t_s, total)
     return best
+
+
+def weights_problem(load: LoadConfig, switched: Iterable[tuple[float, str, bool]] = ()) -> str | None:
+    """What is wrong where jobs together ask for more than the fleet, else None."""
+    at_s, weight = heaviest(load, switched)
+    return f"jobs: their weights sum to {weight:.3g} at t = {at_s:g} s, above 1" if weight > 1 + 1e-9 else None

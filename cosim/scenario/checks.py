@@ -10,6 +10,7 @@ from typing import Any
 
 from cosim.errors import Problem
 from cosim.feeder.config import FeederConfig
+from cosim.load.config import weights_problem
 from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
 from cosim.scenario.problems import problem_at
@@ -73,6 +74,7 @@ def check_internal(scenario: Scenario | Parts) -> list[Problem]:
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_names(parts)]
     problems += [*_check_files(parts), *_check_event_targets(parts), *_check_controllers(parts)]
+    problems += _check_weights(parts)
     if parts.time is not None:
         problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
     return problems
@@ -156,6 +158,20 @@ def _check_names(parts: Parts) -> list[Problem]:
         for job in config.load.jobs
         if not re.fullmatch(NAME_PATTERN, job)
     ]
+
+
+def _check_weights(parts: Parts) -> list[Problem]:
+    """Jobs that events start may not ask for more than the fleet together with those that run."""
+    found = []
+    for name, site in parts.datacenters.items():
+        switched = [
+            (event.at_s, event.job, isinstance(event, ev.JobStarted))
+            for _, event in parts.events
+            if isinstance(event, ev.JobStarted | ev.JobStopped) and event.datacenter == name
+        ]
+        if site.load.accelerators is not None and (problem := weights_problem(site.load, switched)):
+            found.append(parts.problem(("datacenters", name, "load", "jobs"), problem.removeprefix("jobs: ")))
+    return found
 
 
 def _check_files(parts: Parts) -> list[Problem]:

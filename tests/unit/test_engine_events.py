@@ -179,7 +179,7 @@ def test_noise_finer_than_the_step_does_not_depend_on_blocks(max_block_s):
 def test_a_dip_that_stops_converters_gives_no_energy_away():
     weak = campus("17", ups=False, facility={"v_min_pu": 0.1, "v_trip_pu": 0.1, "v_return_pu": 0.9})
     events = [{"at_s": 3.0, "kind": "dip_started", "vm_pu": 0.4, "duration_s": 0.5}]
-    rows, _, totals = simulate(scenario(8, events=events, datacenters={"campus": weak}))
+    _, _, totals = simulate(scenario(8, events=events, datacenters={"campus": weak}))
     assert abs(totals["energy/balance_relative"]) < 1e-9
     assert abs(totals["datacenter/campus/balance_relative"]) < 1e-9
 
@@ -221,3 +221,13 @@ def test_kernels_have_one_signature_whatever_the_scenario():
     simulate(scenario(1, feeder={"model": "cigre_mv"}, datacenters={"a": campus("Bus 3"), "b": campus("Bus 9")}))
     for kernel in (advance, solve):
         assert len(kernel.signatures) == 1
+
+
+def test_jobs_that_events_start_may_not_outweigh_the_fleet():
+    load = campus()["load"]
+    load = load | {"jobs": {"pretrain": load["jobs"]["pretrain"], "late": load["jobs"]["pretrain"] | {"start_s": None}}}
+    late = {"at_s": 2.0, "kind": "job_started", "datacenter": "campus", "job": "late"}
+    stop = {"at_s": 1.0, "kind": "job_stopped", "datacenter": "campus", "job": "pretrain"}
+    with pytest.raises(InputError, match="weights sum to 2 at t = 2 s"):
+        prepare(scenario(5, events=[late], datacenters={"campus": campus(load=load)}))
+    prepare(scenario(5, events=[stop, late], datacenters={"campus": campus(load=load)}))

@@ -161,7 +161,8 @@ def test_excess_ends_with_service():
 
 def test_steps_off_the_tick_keep_the_window():
     """A source event between two ticks makes an instant there; the limit over the window holds at it too."""
-    dips = [{"at_s": 5.0 + 0.5 * k + 0.0043, "kind": "dip_started", "vm_pu": 0.99, "duration_s": 0.1} for k in range(40)]
+    dip = {"kind": "dip_started", "vm_pu": 0.99, "duration_s": 0.1}
+    dips = [dip | {"at_s": 5.0 + 0.5 * k + 0.0043} for k in range(40)]
     rows, _, totals = simulate(scenario(30, events=dips, **FINE))
     change = rows[GRID][100:] - rows[GRID][:-100]
     assert np.abs(change).max() <= 0.2 + 1e-9
