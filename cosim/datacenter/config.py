@@ -156,12 +156,12 @@ class FacilityConfig(_Strict):
     cooling: CoolingConfig = Field(default_factory=CoolingConfig, description="Cooling and its lag")
     external: ExternalConfig | None = Field(None, description="P_External of Eq. 1")
     v_min_pu: float = Field(
-        0.9, gt=0, le=1, description="Below it the facility draws constant current instead of power [pu]"
+        0.85, gt=0, le=1, description="Below it the facility draws constant current instead of power [pu]"
     )
     v_trip_pu: float = Field(
         0.5, gt=0, le=1, description="Below it the rectifier stops and storage, if any, carries IT [pu]"
     )
-    v_return_pu: float = Field(0.9, gt=0, le=1, description="Voltage at which the rectifier starts again [pu]")
+    v_return_pu: float = Field(0.88, gt=0, le=1, description="Voltage at which the rectifier starts again [pu]")
     return_delay_s: float = Field(0.5, ge=0, description="Time the voltage must have been back before that [s]")
     hold_up_s: float = Field(0.02, ge=0, description="Time servers outlast an unserved supply [s]")
     restart_s: float = Field(120.0, ge=0, description="From voltage back to the jobs' cold start, after a trip [s]")

@@ -68,6 +68,8 @@ SHORT_MW = 1e-9
 """Unserved power below this is rounding. [MW]"""
 DEEP_DIP = 0.5
 """Source voltage below which converters cease for the instant in which they find no operating point. [pu]"""
+WINDOW_HYSTERESIS = 0.01
+"""By so much the voltage must be above the window's floor before that counts as entering it again. [pu]"""
 SAG_VM2 = 0.9 * 0.9
 """IEEE 1159: a sag is below 0.9 pu. [pu^2]"""
 INTERRUPTION_VM2 = 0.1 * 0.1
@@ -176,9 +178,12 @@ def _receive(sites, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     unit = ups.units[s]
     site.vm_pu = vm_pu
     inside = site.vm_pu >= site.v_min_pu and not ceased
-    if inside != (site.in_window == 1):
-        site.in_window = 1 if inside else 0
-        emit(ups.events, ups.n_event, t_us, WINDOW_ENTERED if inside else WINDOW_LEFT, s, site.vm_pu)
+    if site.in_window == 1 and not inside:
+        site.in_window = 0
+        emit(ups.events, ups.n_event, t_us, WINDOW_LEFT, s, site.vm_pu)
+    elif site.in_window == 0 and inside and site.vm_pu >= min(site.v_min_pu + WINDOW_HYSTERESIS, 1.0):
+        site.in_window = 1
+        emit(ups.events, ups.n_event, t_us, WINDOW_ENTERED, s, site.vm_pu)
     if inside:
         site.p_grid_mw, site.q_mvar = asked
     else:

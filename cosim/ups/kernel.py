@@ -124,7 +124,7 @@ def smooth(unit, p_wish_mw, room_up_mw, room_down_mw):
 def watch_saturation(ups, s, excess_mw, t_us):
     """What the grid side misses its reference by, whatever limit is the cause, is an event with its size. [MW]"""
     unit = ups.units[s]
-    unit.excess_mw = excess_mw
+    unit.excess_mw = excess_mw if excess_mw > EXCESS_MW else 0.0
     if excess_mw > EXCESS_MW:
         unit.max_excess_mw = max(unit.max_excess_mw, excess_mw)
         unit.held_us = t_us
