@@ -6,21 +6,35 @@ integrals follow that rule, so nothing depends on how the run is cut into blocks
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
-import numpy as np
-
 from cosim.datacenter.kernel import (
-    SiteArrays,
     account,
     close_instant,
-    converter_input,
     dc_side,
     demand,
     grid_side,
     receive,
     request,
+)
+from cosim.engine.kernel_log import (
+    E_GEN,
+    E_LOAD,
+    E_LOSS,
+    E_PORTS,
+    E_ROW_SOURCE,
+    E_SHUNT,
+    E_SOURCE,
+    MAX_BOUND,
+    MAX_IMBALANCE,
+    N_INSTANT,
+    N_SOLVE,
+    NEXT_ROW,
+    STEP,
+    T_END,
+    T_STOP,
+    T,
+    hold_sags,
+    watch_voltages,
+    write_row,
 )
 from cosim.events import (
     LIMIT_EXCEEDED,
@@ -41,21 +55,16 @@ from cosim.feeder.arrays import (
     P_LOSS,
     P_SHUNT,
     P_SOURCE,
-    Q_SOURCE,
     SOURCE_ON,
-    FeederArrays,
 )
 from cosim.feeder.kernel import solve
-from cosim.feeder.kernel_flows import balance, change_bound, observe
-from cosim.jit import inlined, inner, njit
+from cosim.feeder.kernel_flows import balance, change_bound
+from cosim.jit import inlined, njit
 from cosim.load.kernel import lose_power, regain_power, step_load
-from cosim.load.state import LoadArrays
 from cosim.ups.kernel import (
-    UpsArrays,
     advance_storage,
     carry,
     grid_reference,
-    mode,
     recharge_power,
     settle,
     smooth,
@@ -63,55 +72,12 @@ from cosim.ups.kernel import (
 )
 
 EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION = range(4)
-T, T_STOP, T_END, STEP, LOG_STEP, NEXT_ROW, LAST_ROW, N_INSTANT, N_SOLVE = range(9)
 SHORT_MW = 1e-9
 """Unserved power below this is rounding. [MW]"""
 DEEP_DIP = 0.5
 """Source voltage below which converters cease for the instant in which they find no operating point. [pu]"""
 WINDOW_HYSTERESIS = 0.01
 """By so much the voltage must be above the window's floor before that counts as entering it again. [pu]"""
-SAG_VM2 = 0.9 * 0.9
-"""IEEE 1159: a sag is below 0.9 pu. [pu^2]"""
-INTERRUPTION_VM2 = 0.1 * 0.1
-"""IEEE 1159: an interruption is below 0.1 pu, and no sag. [pu^2]"""
-
-(E_SOURCE, E_LOAD, E_GEN, E_LOSS, E_SHUNT, E_PORTS, E_ROW_SOURCE, MAX_IMBALANCE, MAX_BOUND) = range(9)
-N_TOTAL = 9
-
-FEEDER_COLUMNS = 4
-SITE_COLUMNS = 18
-
-
-class ClockArrays(NamedTuple):
-    """Time and totals of the run."""
-
-    time: np.ndarray  # i8: T .. N_SOLVE [us]
-    limits: np.ndarray  # f8 (2,): max_dvm_pu, max_dp_mw
-    totals: np.ndarray  # f8 (N_TOTAL,): energies [MWs], largest imbalance [MW], largest bound used [pu]
-
-
-class LogArrays(NamedTuple):
-    """One block of log rows, and what runs between two rows."""
-
-    t_us: np.ndarray  # i8 (row,)
-    n_row: np.ndarray  # i8 (1,)
-    scalars: np.ndarray  # f8 (row, FEEDER_COLUMNS + site * SITE_COLUMNS)
-    bus_vm: np.ndarray  # f4 (row, bus)
-    bus_va: np.ndarray
-    bus_min: np.ndarray
-    bus_max: np.ndarray
-    line_p: np.ndarray  # f4 (row, line)
-    line_loading: np.ndarray
-    trafo_loading: np.ndarray
-    vm2_min: np.ndarray  # f8 (bus,): since the last row
-    vm2_max: np.ndarray
-    lowest_vm2: np.ndarray  # f8 (bus,): over the run, energized
-    sag_us: np.ndarray  # i8 (bus,): time below 0.9 pu
-    longest_us: np.ndarray  # i8 (bus,): longest such stretch
-    stretch_us: np.ndarray  # i8 (bus,): the present one
-    n_sag: np.ndarray  # i8 (bus,)
-    any_sag: np.ndarray  # i8 (1,)
-
 
 @inlined
 def _watch_supply(load, dc, ups, s, t_us):
@@ -240,7 +206,7 @@ def _evaluate(clock, load, dc, ups, f, log, t_us):
         balance(f)
         clock.time[N_SOLVE] += 1
         _watch_balance(clock.totals, f.totals, f.port_p_solved_mw)
-        _watch_voltages(f.bus_node, f.vm2, log)
+        watch_voltages(f.bus_node, f.vm2, log)
     else:
         clock.totals[MAX_BOUND] = max(clock.totals[MAX_BOUND], bound)
     step_s = step_us * 1e-6
@@ -259,26 +225,6 @@ def _watch_balance(run_totals, totals, port_p_solved_mw):
     for p_mw in port_p_solved_mw:
         gap_mw -= p_mw
     run_totals[MAX_IMBALANCE] = max(run_totals[MAX_IMBALANCE], abs(gap_mw))
-
-
-@inlined
-def _watch_voltages(bus_node, vm2_node, log):
-    """Extremes of every bus since the last row and over the run."""
-    log.any_sag[0] = 0
-    for b in range(log.vm2_min.size):
-        node = bus_node[b]
-        vm2 = vm2_node[node] if node >= 0 else 0.0
-        log.vm2_min[b] = min(log.vm2_min[b], vm2)
-        log.vm2_max[b] = max(log.vm2_max[b], vm2)
-        if vm2 > 0.0:
-            log.lowest_vm2[b] = min(log.lowest_vm2[b], vm2)
-        if INTERRUPTION_VM2 <= vm2 < SAG_VM2:
-            log.any_sag[0] = 1
-            if log.stretch_us[b] == 0:
-                log.n_sag[b] += 1
-                log.stretch_us[b] = 1
-        elif log.stretch_us[b] > 0:
-            log.stretch_us[b] = 0
 
 
 @inlined
@@ -310,69 +256,6 @@ def _hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
             advance_storage(ups, s, port_p_mw[s], t_us, dt_us, t_us // step_us, on_tick)
 
 
-@inlined
-def _hold_sags(log, dt_us):
-    """Time in sag of every bus that is in one."""
-    for b in range(log.stretch_us.size):
-        if log.stretch_us[b] > 0:
-            log.stretch_us[b] += dt_us
-            log.sag_us[b] += dt_us
-            log.longest_us[b] = max(log.longest_us[b], log.stretch_us[b] - 1)
-
-
-@inner
-def _write_row(clock, dc, ups, f, log, t_us):
-    """One row of the log: values at t_us, extremes and means since the last row. Never solves."""
-    r = log.n_row[0]
-    log.t_us[r] = t_us
-    observe(f, log.bus_vm[r], log.bus_va[r], log.line_p[r], log.line_loading[r], log.trafo_loading[r])
-    for b in range(log.vm2_min.size):
-        node = f.bus_node[b]
-        vm2 = f.vm2[node] if node >= 0 else 0.0
-        log.bus_min[r, b] = math.sqrt(min(log.vm2_min[b], vm2))
-        log.bus_max[r, b] = math.sqrt(max(log.vm2_max[b], vm2))
-        log.vm2_min[b] = vm2
-        log.vm2_max[b] = vm2
-    span_s = (t_us - clock.time[LAST_ROW]) * 1e-6
-    row = log.scalars[r]
-    row[0] = f.totals[P_SOURCE]
-    row[1] = f.totals[Q_SOURCE]
-    row[2] = clock.totals[E_ROW_SOURCE] / span_s if span_s > 0.0 else row[0]
-    row[3] = f.totals[P_LOSS]
-    for s in range(dc.sites.size):
-        _write_site(dc.sites[s], ups.units[s], row[FEEDER_COLUMNS + s * SITE_COLUMNS :], span_s)
-    clock.totals[E_ROW_SOURCE] = 0.0
-    clock.time[LAST_ROW] = t_us
-    clock.time[NEXT_ROW] = t_us + clock.time[LOG_STEP]
-    log.n_row[0] = r + 1
-
-
-@inner
-def _write_site(site, unit, row, span_s):
-    """Columns of one data center and its UPS, in the order of `cosim.engine.columns`."""
-    row[0] = site.p_ai_mw
-    row[1] = site.p_equip_mw
-    row[2] = site.p_sup_ac_mw
-    row[3] = site.p_total_mw
-    row[4] = site.p_grid_mw
-    row[5] = site.p_need_mw
-    row[6] = site.q_mvar
-    row[7] = site.p_ext_mw
-    row[8] = site.p_unserved_mw
-    row[9] = site.pue
-    row[10] = site.row_total / span_s if span_s > 0.0 else site.p_total_mw
-    row[11] = site.row_grid / span_s if span_s > 0.0 else site.p_grid_mw
-    row[12] = site.row_ai / span_s if span_s > 0.0 else site.p_ai_mw
-    row[13] = site.vm_pu
-    row[14] = unit.p_mw
-    row[15] = unit.e / unit.e_full if unit.e_full > 0.0 else 0.0
-    row[16] = mode(unit)
-    row[17] = unit.excess_mw
-    site.row_total = 0.0
-    site.row_grid = 0.0
-    site.row_ai = 0.0
-
-
 @njit
 def advance(clock, load, dc, ups, f, log):
     """Step from clock T until T_STOP, a full block, the end, or no solution.
@@ -398,7 +281,7 @@ def advance(clock, load, dc, ups, f, log):
         if _evaluate(clock, load, dc, ups, f, log, t_us) == COLLAPSED:
             return NO_SOLUTION
         if t_us >= time[NEXT_ROW]:
-            _write_row(clock, dc, ups, f, log, t_us)
+            write_row(clock, dc, ups, f, log, t_us)
         if t_us >= time[T_END]:
             return DONE
         next_us = min((t_us // time[STEP] + 1) * time[STEP], time[T_STOP])
@@ -406,15 +289,10 @@ def advance(clock, load, dc, ups, f, log):
         _hold_feeder(clock.totals, f.totals, f.port_p_solved_mw, dt_us * 1e-6)
         _hold_sites(dc.sites, ups, f.port_p_mw, f.port_p_solved_mw, t_us, dt_us, time[STEP])
         if log.any_sag[0] == 1:
-            _hold_sags(log, dt_us)
+            hold_sags(log, dt_us)
         time[T] = next_us
         if next_us >= time[T_STOP]:
             return EVENT_DUE
         if log.n_row[0] == log.t_us.size or load.n_event[0] > load.events.size // 2:
             return BLOCK_FULL
 
-
-__all__ = [
-    "BLOCK_FULL", "DONE", "EVENT_DUE", "NO_SOLUTION", "ClockArrays", "FeederArrays", "LoadArrays", "LogArrays",
-    "SiteArrays", "UpsArrays", "advance", "converter_input",
-]  # fmt: skip

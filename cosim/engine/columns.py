@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.engine.advance import FEEDER_COLUMNS, SITE_COLUMNS, LogArrays
+from cosim.engine.kernel_log import FEEDER_COLUMNS, SITE_COLUMNS, LogArrays
 
 _FEEDER = (
     ("source/p_mw", "MW", "Power of the source, into the feeder"),

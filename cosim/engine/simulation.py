@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cosim.datacenter.build import build_sites
 from cosim.engine import advance as adv
+from cosim.engine import kernel_log as kl
 from cosim.engine.checkpoint import restore_arrays, store_arrays
 from cosim.engine.columns import Column, log_columns
 from cosim.engine.controller import Controller, View
@@ -126,7 +127,7 @@ class Simulation:
     @property
     def now_us(self) -> int:
         """Simulated time. [us]"""
-        return int(self.clock.time[adv.T])
+        return int(self.clock.time[kl.T])
 
     @property
     def view(self) -> View:
@@ -154,7 +155,7 @@ class Simulation:
         while True:
             self._work_off_events()
             self.book.turn_to(self.now_us)
-            self.clock.time[adv.T_STOP] = self._block_end(max_block_s)
+            self.clock.time[kl.T_STOP] = self._block_end(max_block_s)
             reason = adv.advance(self.clock, self.load, self.dc, self.ups, self.compiled.arrays, self.log)
             self._drain_ring()
             if reason == adv.NO_SOLUTION:
@@ -224,23 +225,23 @@ class Simulation:
         self.queue.restore(stored["queue"].tobytes().decode())
 
 
-def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> adv.ClockArrays:
+def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> kl.ClockArrays:
     time = np.zeros(9, np.int64)
-    time[adv.STEP], time[adv.LOG_STEP], time[adv.T_END] = step_us, log_step_us, end_us
-    return adv.ClockArrays(time=time, limits=limits, totals=np.zeros(adv.N_TOTAL))
+    time[kl.STEP], time[kl.LOG_STEP], time[kl.T_END] = step_us, log_step_us, end_us
+    return kl.ClockArrays(time=time, limits=limits, totals=np.zeros(kl.N_TOTAL))
 
 
-def _new_log(compiled: CompiledFeeder, n_site: int) -> adv.LogArrays:
+def _new_log(compiled: CompiledFeeder, n_site: int) -> kl.LogArrays:
     n_bus, n_line, n_trafo = len(compiled.bus_names), len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS
 
     def block(width: int) -> NDArray[np.float32]:
         return np.zeros((rows, width), np.float32)
 
-    return adv.LogArrays(
+    return kl.LogArrays(
         t_us=np.zeros(rows, np.int64),
         n_row=np.zeros(1, np.int64),
-        scalars=np.zeros((rows, adv.FEEDER_COLUMNS + n_site * adv.SITE_COLUMNS)),
+        scalars=np.zeros((rows, kl.FEEDER_COLUMNS + n_site * kl.SITE_COLUMNS)),
         bus_vm=block(n_bus),
         bus_va=block(n_bus),
         bus_min=block(n_bus),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from cosim.engine import advance as adv
+from cosim.engine import kernel_log as kl
 from cosim.units import US_PER_S
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ def run_totals(sim: Simulation) -> dict[str, float]:
     out: dict[str, float] = {}
     t = sim.clock.totals
     energy = {
-        "e_source_mwh": t[adv.E_SOURCE],
-        "e_generation_mwh": t[adv.E_GEN],
-        "e_load_mwh": t[adv.E_LOAD],
-        "e_shunt_mwh": t[adv.E_SHUNT],
-        "e_loss_mwh": t[adv.E_LOSS],
-        "e_datacenters_mwh": t[adv.E_PORTS],
+        "e_source_mwh": t[kl.E_SOURCE],
+        "e_generation_mwh": t[kl.E_GEN],
+        "e_load_mwh": t[kl.E_LOAD],
+        "e_shunt_mwh": t[kl.E_SHUNT],
+        "e_loss_mwh": t[kl.E_LOSS],
+        "e_datacenters_mwh": t[kl.E_PORTS],
     }
     out |= {f"energy/{name}": float(value) / _MWS_PER_MWH for name, value in energy.items()}
-    given = t[adv.E_SOURCE] + t[adv.E_GEN]
-    taken = t[adv.E_LOAD] + t[adv.E_LOSS] + t[adv.E_PORTS]
-    out["energy/feeder_balance_relative"] = _relative(given - taken, abs(t[adv.E_SOURCE]) + abs(t[adv.E_GEN]))
+    given = t[kl.E_SOURCE] + t[kl.E_GEN]
+    taken = t[kl.E_LOAD] + t[kl.E_LOSS] + t[kl.E_PORTS]
+    out["energy/feeder_balance_relative"] = _relative(given - taken, abs(t[kl.E_SOURCE]) + abs(t[kl.E_GEN]))
     whole_gap, stored_all, ext_all = given - taken, 0.0, 0.0
     for name, site, unit in zip(sim.sites, sim.dc.sites, sim.ups.units, strict=True):
         totals, gap, stored = _site_totals(site, unit)
@@ -48,11 +48,11 @@ def run_totals(sim: Simulation) -> dict[str, float]:
         ext_all += float(site["e_ext"])
     out["energy/e_stored_mwh"] = stored_all / _MWS_PER_MWH
     out["energy/balance_relative"] = _relative(whole_gap, abs(given) + abs(ext_all))
-    out["solver/n_instant"] = float(sim.clock.time[adv.N_INSTANT])
-    out["solver/n_solve"] = float(sim.clock.time[adv.N_SOLVE])
-    out["solver/max_imbalance_mw"] = float(t[adv.MAX_IMBALANCE])
+    out["solver/n_instant"] = float(sim.clock.time[kl.N_INSTANT])
+    out["solver/n_solve"] = float(sim.clock.time[kl.N_SOLVE])
+    out["solver/max_imbalance_mw"] = float(t[kl.MAX_IMBALANCE])
     out["solver/max_dvm_pu"] = float(sim.clock.limits[0])
-    out["solver/largest_bound_pu"] = float(t[adv.MAX_BOUND])
+    out["solver/largest_bound_pu"] = float(t[kl.MAX_BOUND])
     out |= _bus_totals(sim)
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
         out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S

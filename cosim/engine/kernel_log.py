@@ -1,0 +1,139 @@
+"""The clock and the log as the advance loop sees them: totals, one block of rows, extremes between two rows."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from cosim.feeder.arrays import P_LOSS, P_SOURCE, Q_SOURCE
+from cosim.feeder.kernel_flows import observe
+from cosim.jit import inlined, inner
+from cosim.ups.kernel import mode
+
+T, T_STOP, T_END, STEP, LOG_STEP, NEXT_ROW, LAST_ROW, N_INSTANT, N_SOLVE = range(9)
+SAG_VM2 = 0.9 * 0.9
+"""IEEE 1159: a sag is below 0.9 pu. [pu^2]"""
+INTERRUPTION_VM2 = 0.1 * 0.1
+"""IEEE 1159: an interruption is below 0.1 pu, and no sag. [pu^2]"""
+
+(E_SOURCE, E_LOAD, E_GEN, E_LOSS, E_SHUNT, E_PORTS, E_ROW_SOURCE, MAX_IMBALANCE, MAX_BOUND) = range(9)
+N_TOTAL = 9
+
+FEEDER_COLUMNS = 4
+SITE_COLUMNS = 18
+
+
+class ClockArrays(NamedTuple):
+    """Time and totals of the run."""
+
+    time: np.ndarray  # i8: T .. N_SOLVE [us]
+    limits: np.ndarray  # f8 (2,): max_dvm_pu, max_dp_mw
+    totals: np.ndarray  # f8 (N_TOTAL,): energies [MWs], largest imbalance [MW], largest bound used [pu]
+
+
+class LogArrays(NamedTuple):
+    """One block of log rows, and what runs between two rows."""
+
+    t_us: np.ndarray  # i8 (row,)
+    n_row: np.ndarray  # i8 (1,)
+    scalars: np.ndarray  # f8 (row, FEEDER_COLUMNS + site * SITE_COLUMNS)
+    bus_vm: np.ndarray  # f4 (row, bus)
+    bus_va: np.ndarray
+    bus_min: np.ndarray
+    bus_max: np.ndarray
+    line_p: np.ndarray  # f4 (row, line)
+    line_loading: np.ndarray
+    trafo_loading: np.ndarray
+    vm2_min: np.ndarray  # f8 (bus,): since the last row
+    vm2_max: np.ndarray
+    lowest_vm2: np.ndarray  # f8 (bus,): over the run, energized
+    sag_us: np.ndarray  # i8 (bus,): time below 0.9 pu
+    longest_us: np.ndarray  # i8 (bus,): longest such stretch
+    stretch_us: np.ndarray  # i8 (bus,): the present one
+    n_sag: np.ndarray  # i8 (bus,)
+    any_sag: np.ndarray  # i8 (1,)
+
+
+@inlined
+def watch_voltages(bus_node, vm2_node, log):
+    """Extremes of every bus since the last row and over the run."""
+    log.any_sag[0] = 0
+    for b in range(log.vm2_min.size):
+        node = bus_node[b]
+        vm2 = vm2_node[node] if node >= 0 else 0.0
+        log.vm2_min[b] = min(log.vm2_min[b], vm2)
+        log.vm2_max[b] = max(log.vm2_max[b], vm2)
+        if vm2 > 0.0:
+            log.lowest_vm2[b] = min(log.lowest_vm2[b], vm2)
+        if INTERRUPTION_VM2 <= vm2 < SAG_VM2:
+            log.any_sag[0] = 1
+            if log.stretch_us[b] == 0:
+                log.n_sag[b] += 1
+                log.stretch_us[b] = 1
+        elif log.stretch_us[b] > 0:
+            log.stretch_us[b] = 0
+
+
+@inlined
+def hold_sags(log, dt_us):
+    """Time in sag of every bus that is in one."""
+    for b in range(log.stretch_us.size):
+        if log.stretch_us[b] > 0:
+            log.stretch_us[b] += dt_us
+            log.sag_us[b] += dt_us
+            log.longest_us[b] = max(log.longest_us[b], log.stretch_us[b] - 1)
+
+
+@inner
+def write_row(clock, dc, ups, f, log, t_us):
+    """One row of the log: values at t_us, extremes and means since the last row. Never solves."""
+    r = log.n_row[0]
+    log.t_us[r] = t_us
+    observe(f, log.bus_vm[r], log.bus_va[r], log.line_p[r], log.line_loading[r], log.trafo_loading[r])
+    for b in range(log.vm2_min.size):
+        node = f.bus_node[b]
+        vm2 = f.vm2[node] if node >= 0 else 0.0
+        log.bus_min[r, b] = math.sqrt(min(log.vm2_min[b], vm2))
+        log.bus_max[r, b] = math.sqrt(max(log.vm2_max[b], vm2))
+        log.vm2_min[b] = vm2
+        log.vm2_max[b] = vm2
+    span_s = (t_us - clock.time[LAST_ROW]) * 1e-6
+    row = log.scalars[r]
+    row[0] = f.totals[P_SOURCE]
+    row[1] = f.totals[Q_SOURCE]
+    row[2] = clock.totals[E_ROW_SOURCE] / span_s if span_s > 0.0 else row[0]
+    row[3] = f.totals[P_LOSS]
+    for s in range(dc.sites.size):
+        _write_site(dc.sites[s], ups.units[s], row[FEEDER_COLUMNS + s * SITE_COLUMNS :], span_s)
+    clock.totals[E_ROW_SOURCE] = 0.0
+    clock.time[LAST_ROW] = t_us
+    clock.time[NEXT_ROW] = t_us + clock.time[LOG_STEP]
+    log.n_row[0] = r + 1
+
+
+@inner
+def _write_site(site, unit, row, span_s):
+    """Columns of one data center and its UPS, in the order of `cosim.engine.columns`."""
+    row[0] = site.p_ai_mw
+    row[1] = site.p_equip_mw
+    row[2] = site.p_sup_ac_mw
+    row[3] = site.p_total_mw
+    row[4] = site.p_grid_mw
+    row[5] = site.p_need_mw
+    row[6] = site.q_mvar
+    row[7] = site.p_ext_mw
+    row[8] = site.p_unserved_mw
+    row[9] = site.pue
+    row[10] = site.row_total / span_s if span_s > 0.0 else site.p_total_mw
+    row[11] = site.row_grid / span_s if span_s > 0.0 else site.p_grid_mw
+    row[12] = site.row_ai / span_s if span_s > 0.0 else site.p_ai_mw
+    row[13] = site.vm_pu
+    row[14] = unit.p_mw
+    row[15] = unit.e / unit.e_full if unit.e_full > 0.0 else 0.0
+    row[16] = mode(unit)
+    row[17] = unit.excess_mw
+    site.row_total = 0.0
+    site.row_grid = 0.0
+    site.row_ai = 0.0
