@@ -130,7 +130,7 @@ def run(
 
     simulation = Simulation(config, feeder, config.folder, [*_named_controllers(config), *controllers])
     recorder = _recorder(path, text, config, simulation, resume)
-    with _rare_collection():
+    with _rare_collection(), _whole_log(recorder):
         _drive(simulation, recorder, tell, max_block_s)
     return open_result(path)
 
@@ -144,6 +144,19 @@ def _rare_collection() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+@contextlib.contextmanager
+def _whole_log(recorder: Recorder) -> Iterator[None]:
+    """Bring what was logged to disk where a run breaks off, e.g. because a controller raises."""
+    try:
+        yield
+    except (PhysicsError, Interrupted):
+        raise  # finished already
+    except BaseException:
+        with contextlib.suppress(Exception):
+            recorder.finish("failed")
+        raise
 
 
 def _kernel_words(config: Scenario) -> tuple[str, float, float]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from engine_cases import campus, kinds, scenario, simulate
 
+import cosim
 from cosim.engine.simulation import Simulation
 from cosim.errors import InputError
 from cosim.feeder import load_feeder
@@ -231,3 +232,18 @@ def test_jobs_that_events_start_may_not_outweigh_the_fleet():
     with pytest.raises(InputError, match="weights sum to 2 at t = 2 s"):
         prepare(scenario(5, events=[late], datacenters={"campus": campus(load=load)}))
     prepare(scenario(5, events=[stop, late], datacenters={"campus": campus(load=load)}))
+
+
+def test_a_controller_that_raises_leaves_a_whole_log(tmp_path):
+    class Broken:
+        period_s = 10.0
+
+        def on_tick(self, view, t_s):
+            if t_s > 25:
+                raise RuntimeError("out of order")
+
+    with pytest.raises(RuntimeError, match="out of order"):
+        cosim.run(scenario(60), out=tmp_path / "a.h5", controllers=[Broken()])
+    with cosim.open_result(tmp_path / "a.h5") as result:
+        assert result.status == "failed"
+        assert result.t_s[-1] == pytest.approx(29.9, abs=0.11)
