@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,6 @@ settings.register_profile("dev", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=50, print_blob=True)
 settings.load_profile("ci" if IN_CI else "dev")
 
-PATIENCE_S = 10
-"""Longest a test may take without the JIT. [s]"""
 JIT_IS_OFF = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 
 
@@ -48,19 +45,6 @@ if JIT_IS_OFF:
     import cosim.jit
 
     cosim.jit.njit = cosim.jit.inlined = _not_compiled
-
-    @pytest.fixture(autouse=True)
-    def _patience():
-        """Give a test ten seconds without the JIT; one that draws many samples is skipped where it then stands."""
-
-        def stop(*_):
-            pytest.skip(f"takes over {PATIENCE_S} s without the JIT")
-
-        before = signal.signal(signal.SIGALRM, stop)
-        signal.alarm(PATIENCE_S)
-        yield
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from cosim.load.config import LoadConfig
 from cosim.load.draws import CHUNK, Stream, draw_chunk
 
 pytestmark = pytest.mark.twin
+MANY_STEPS = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="hundreds of thousands of steps: minutes without the JIT"
+)
 
 FLEET = {"count": 800, "p_peak_w": 700.0, "p_idle_w": 100.0}
 SWING_MW = 800 * 600e-6
@@ -138,6 +142,7 @@ def test_fine_tuning_alternates_between_one_and_beta():
     assert got[450] == pytest.approx(0.4, abs=1e-9)
 
 
+@MANY_STEPS
 def test_queries_in_service_are_poisson():
     """Eq. 16 for queries held for their duration: M/G/infinity, mean and variance lambda d."""
     rate, duration = 30.0, 4.0
@@ -154,6 +159,7 @@ def test_queries_in_service_are_poisson():
     assert spaced.var() == pytest.approx(mean, rel=4 * math.sqrt(2 / n))
 
 
+@MANY_STEPS
 def test_arrivals_follow_lambda_of_t():
     job = {
         "kind": "inference", "p_query_w": 1.0, "step_s": 0.1, "dynamics": SHARP,
@@ -167,6 +173,7 @@ def test_arrivals_follow_lambda_of_t():
     assert profile[5] < 5
 
 
+@MANY_STEPS
 def test_noise_has_its_spread_and_correlation():
     job = training(iteration=[{"duration_s": 1, "utilization": 1.0}], noise={"std": 0.05, "correlation_s": 2.0})
     got = power(load_of(job, step_us=100_000), 40_000, step_us=100_000)[100:]
@@ -185,6 +192,7 @@ def test_node_noise_falls_with_the_root_of_the_nodes():
     assert large == pytest.approx(0.02)
 
 
+@MANY_STEPS
 def test_failures_come_at_their_rate_and_jobs_restart():
     """Poisson per node-hour: 100 nodes at 0.36 1/h fail every 100 s of running on average."""
     job = training(failure={"rate_per_node_hour": 0.36, "restart_s": 5})
