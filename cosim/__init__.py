@@ -45,6 +45,10 @@ __all__ = sorted(_WHERE)
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for (PEP 562)."""
+    if name == "__version__":
+        from cosim.wiring import distribution_version
+
+        return distribution_version()
     if name not in _WHERE:
         raise AttributeError(f"module 'cosim' has no attribute {name!r}; it has {', '.join(__all__)}")
     value = getattr(importlib.import_module(_WHERE[name]), name)

@@ -14,3 +14,5 @@ from cosim.scenario import load_scenario as load_scenario
 from cosim.scenario import resolve as resolve
 from cosim.wiring import prepare as prepare
 from cosim.wiring import run as run
+
+__version__: str

@@ -167,6 +167,14 @@ def receive(site, p_grid_mw):
 
 
 @inlined
+def curtail(site, p_dc_in_mw):
+    """External sources give less where the DC bus and its storage take no more than p_dc_in_mw. [MW]"""
+    site.p_dc_in_mw = p_dc_in_mw
+    site.p_rect_ac_mw = converter_input(p_dc_in_mw, site.rect_a0, site.rect_a1, site.rect_a2)
+    site.p_ext_mw = site.p_sup_ac_mw + site.p_rect_ac_mw - site.p_grid_mw
+
+
+@inlined
 def close_instant(site, p_cell_mw):
     """Totals and PUE of this instant: what is consumed without what is stored, over the equipment served. [MW, 1]"""
     site.p_total_mw = site.p_grid_mw + site.p_ext_mw

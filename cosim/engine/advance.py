@@ -9,6 +9,7 @@ from __future__ import annotations
 from cosim.datacenter.kernel import (
     account,
     close_instant,
+    curtail,
     dc_side,
     demand,
     grid_side,
@@ -154,12 +155,16 @@ def _receive(sites, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
         site.p_grid_mw, site.q_mvar = asked
     else:
         site.p_grid_mw, site.q_mvar = solved
+        if site.vm_pu < site.v_trip_pu:
+            site.p_ext_mw = 0.0
         receive(site, site.p_grid_mw)
     p_ups_mw = unit.p_mw
     site.p_unserved_mw = 0.0
     carrying = not inside or site.connected == 0
     if carrying or site.p_dc_in_mw < site.p_dc_mw + p_ups_mw:
         p_ups_mw = carry(ups, s, site.p_dc_in_mw - site.p_dc_mw, step_s, t_us)
+        if site.p_dc_in_mw > site.p_dc_mw + p_ups_mw:
+            curtail(site, site.p_dc_mw + p_ups_mw)
         short_mw = site.p_dc_mw + p_ups_mw - site.p_dc_in_mw
         site.p_unserved_mw = short_mw if short_mw > SHORT_MW else 0.0
     settle(ups, s, p_ups_mw, carrying and p_ups_mw < 0.0)

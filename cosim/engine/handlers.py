@@ -94,7 +94,7 @@ def _ups_service(kind: str) -> _Handler:
         if not unit["present"]:
             raise ValueError(f"{event['datacenter']} has no UPS")
         unit["in_service"] = kind == "ups_in_service"
-        unit["engaged"] = unit["restoring"] = 0
+        unit["engaged"] = unit["restoring"] = unit["saturated"] = 0
         sim.emit(kind, event["datacenter"], float(unit["e"] / unit["e_full"]))
         if kind == "ups_out_of_service":
             _later(sim, event, "ups_in_service")

@@ -247,3 +247,17 @@ def test_a_controller_that_raises_leaves_a_whole_log(tmp_path):
     with cosim.open_result(tmp_path / "a.h5") as result:
         assert result.status == "failed"
         assert result.t_s[-1] == pytest.approx(29.9, abs=0.11)
+
+
+@pytest.mark.parametrize("ups", [True, False])
+@pytest.mark.parametrize("kind", ["dip_started", "source_lost"])
+def test_a_net_exporter_balances_through_a_dip_and_a_blackout(ups, kind):
+    """On-site generation above the need: what nobody takes is curtailed, never lost or stored from a dead bus."""
+    exporter = campus(ups=ups, facility={"external": {"profile": [{"t_s": 0, "p_mw": 6.0}]}})
+    event = {"at_s": 5.0, "kind": kind, "duration_s": 4.0} | ({"vm_pu": 0.6} if kind == "dip_started" else {})
+    rows, _, totals = simulate(scenario(20, events=[event], datacenters={"campus": exporter}))
+    assert abs(totals["energy/balance_relative"]) < 1e-9
+    assert abs(totals["datacenter/campus/balance_relative"]) < 1e-9
+    if kind == "source_lost":
+        dark = rows[P + "vm_pu"] == 0
+        assert rows[P + "p_external_mw"][dark].max() == 0.0
