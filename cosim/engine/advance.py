@@ -85,10 +85,6 @@ def _watch_supply(load, dc, ups, s, t_us):
     """Transfer, return and restart of site s, by the voltage of the last solution."""
     site = dc.sites[s]
     unit = ups.units[s]
-    if site.vm_pu < site.v_return_pu:
-        site.v_ok_us = -1
-    elif site.v_ok_us < 0:
-        site.v_ok_us = t_us
     if site.connected == 1 and site.vm_pu < site.v_trip_pu:
         site.connected = 0
         if unit.in_service == 1:
@@ -144,6 +140,10 @@ def _receive(sites, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     site = sites[s]
     unit = ups.units[s]
     site.vm_pu = vm_pu
+    if vm_pu < site.v_return_pu:
+        site.v_ok_us = -1
+    elif site.v_ok_us < 0:
+        site.v_ok_us = t_us
     inside = site.vm_pu >= site.v_min_pu and not ceased
     if site.in_window == 1 and not inside:
         site.in_window = 0
