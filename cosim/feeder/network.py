@@ -1,7 +1,15 @@
-"""One balanced network as plain arrays: what is left of a feeder once its file was read.
+"""One network as plain arrays: what is left of a feeder once its file was read.
 
-Per unit on 1 MVA and the nominal voltage of each bus, so an admittance is in pu and a power
-in pu is one in MW. Consumption is positive for injections; generation positive for gens.
+A network is nodes, elements between them, and injections. Balanced feeders have one node a bus;
+unbalanced ones one node a bus and phase (`671.2`), neutral points included. An **element** (line,
+transformer, capacitor, reactor, source impedance) is a primitive admittance matrix over its
+conductors, each of which ends at a node or at ground; so every winding connection there is enters
+alike, and losses, flows and faults need nothing else. An **injection** (load, generator) draws its
+power in legs: between two nodes, or one node and ground, under a law of the voltage across.
+
+Per unit on 1 MVA and the nominal voltage of each node, so an admittance is in pu and a power in pu
+is one in MW. The nominal voltage is line to line where a node is a whole bus, line to ground where
+it is a phase. Consumption is positive for injections; generation positive for gens.
 """
 
 from __future__ import annotations
@@ -18,83 +26,155 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Names = NDArray[np.str_]
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Counts up whenever the meaning of a stored network changes."""
 
-LINE, TRAFO, TRAFO3W_HV, TRAFO3W_MV, TRAFO3W_LV, IMPEDANCE, XWARD = range(7)
-"""Kinds of branch, in the order in which they stand in the branch arrays."""
+LINE, TRAFO, TRAFO3W_HV, TRAFO3W_MV, TRAFO3W_LV, IMPEDANCE, XWARD, CAPACITOR, REACTOR, SOURCE = range(10)
+"""Kinds of element."""
 
-SWITCH_BUS, SWITCH_LINE, SWITCH_TRAFO, SWITCH_TRAFO3W = range(4)
-"""Kinds of switch: between two buses, or at one end of a branch."""
+SWITCH_BUS, SWITCH_ELEMENT = range(2)
+"""Kinds of switch: between two nodes, or at one terminal of an element."""
 
 LOAD, SGEN, STORAGE, MOTOR, WARD, XWARD_PQ = range(6)
-"""Kinds of injection; loads come first, so load k is injection k."""
+"""Kinds of injection; loads come first, so load k is injection k. SGEN is every generator of given power."""
+
+# Columns of leg_shape. With m = |U| in pu of the leg's node, an injection of p + jq draws in its leg, times its share,
+#   inside [V_MIN, V_MAX]:  p (P_0 + P_1 m + P_2 m^2 + P_E m^P_EXP)  +  j q (Q_0 + Q_1 m + Q_2 m^2 + Q_E m^Q_EXP)
+#   below V_LOW:            p P_LOW m^2  +  j q Q_LOW m^2
+#   from V_LOW to V_MIN:    the same, with a factor of m^2 that goes in a straight line in m to P_MIN, Q_MIN at V_MIN
+#   above V_MAX:            p P_MAX m^2  +  j q Q_MAX m^2
+# V_LOW = V_MIN where there is no line between; V_MIN = 0 and V_MAX = inf where the law holds at any voltage.
+(P_0, P_1, P_2, P_E, P_EXP, Q_0, Q_1, Q_2, Q_E, Q_EXP, V_LOW, V_MIN, V_MAX,
+ P_LOW, P_MIN, P_MAX, Q_LOW, Q_MIN, Q_MAX) = range(19)  # fmt: skip
+N_SHAPE: Final = 19
+
+TAP, STEP = range(2)
+"""Kinds of device: a transformer winding with taps, a capacitor bank with steps."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """Arrays of one balanced network; rows of equal prefix belong together.
+    """Arrays of one network; fields of equal prefix belong together.
 
-    Buses beyond `bus_name.size` are internal: star points of three-winding transformers and the
-    voltage sources inside extended wards.
+    Nodes beyond `node_name.size` are internal: star points of three-winding transformers, voltage
+    sources inside extended wards, and the emf of sources behind an impedance.
     """
 
+    is_balanced: bool
+    """One node a bus; else one a phase, and `bus_name` is not `node_name`."""
     bus_name: Names
-    """Unique ids of the named buses: the name where it is unique, else the index."""
-    bus_vn_kv: Floats
-    bus_in_service: Bools
-    bus_y_shunt: Complexes
-    """Shunts, wards and extended wards at the bus. [pu]"""
-    bus_v: Complexes
+    bus_xy: Floats
+    """[n_bus, 2]: coordinates for a picture, NaN where there are none."""
+
+    node_name: Names
+    """Unique ids of the named nodes: a bus where balanced, else `bus.phase`."""
+    node_bus: Ints
+    """Bus of each named node."""
+    node_phase: Ints
+    """0 for a whole bus, else 1, 2, 3, and 4 upwards for neutrals."""
+    node_vn_kv: Floats
+    """Of every node, internal ones included: line to line where balanced, else line to ground."""
+    node_in_service: Bools
+    node_y_shunt: Complexes
+    """Shunts that count as load: pandapower's shunts and wards; elements otherwise. [pu]"""
+    node_v: Complexes
     """Solved voltage of the network as it stands, zero where de-energized. [pu]"""
 
-    branch_kind: Ints
-    branch_from: Ints
-    branch_to: Ints
-    branch_in_service: Bools
-    branch_y: Complexes
-    """[n, 4]: yff, yft, ytf, ytt of the two-port. [pu]"""
-    branch_loading: Floats
-    """[n, 2]: loading per current at the from and the to end. [percent/pu]"""
-    line_name: Names
-    trafo_name: Names
-    """Two-winding transformers, then three-winding ones."""
+    el_kind: Ints
+    el_name: Names
+    """Unique within its kind; the three legs of a three-winding transformer share one."""
+    el_in_service: Bools
+    el_ptr: Ints
+    """[E + 1]: conductors of element e are `el_ptr[e]:el_ptr[e + 1]`, those of its first terminal first."""
+    el_node: Ints
+    """[K] node of each conductor, -1 at ground."""
+    el_terminal: Ints
+    """[K] terminal of each conductor, from 0."""
+    el_y: Complexes
+    """Primitive admittances, row by row, one element behind the other (k * k entries each). [pu]"""
+    el_loading: Floats
+    """[K] loading per current of each conductor, 0 without a rating. [percent/pu]"""
 
     switch_name: Names
     switch_kind: Ints
-    switch_bus: Ints
-    switch_element: Ints
-    """The other bus, or the row of the branch."""
-    switch_at_to: Bools
-    """Whether the switch sits at the to end of its branch."""
+    switch_from: Ints
+    """SWITCH_BUS: a node. SWITCH_ELEMENT: the element."""
+    switch_to: Ints
+    """SWITCH_BUS: the other node. SWITCH_ELEMENT: the terminal."""
     switch_closed: Bools
     switch_y: Complexes
-    """Admittance of a closed bus-bus switch, zero where it is ideal. [pu]"""
+    """Admittance of a closed SWITCH_BUS, zero where it is ideal. [pu]"""
 
-    load_name: Names
+    inj_name: Names
+    """Unique within its kind."""
     inj_kind: Ints
-    inj_bus: Ints
     inj_s_mva: Complexes
-    """Power at 1 pu, consumption positive, zero where out of service. [MVA]"""
-    inj_share: Floats
-    """[n, 4]: const-I share of P, const-Z share of P, const-I share of Q, const-Z share of Q."""
+    """Power at rated voltage, consumption positive, zero where out of service. [MVA]"""
+    inj_profile: Ints
+    """[n_inj, 3]: row of `profile_name` for daily, yearly and duty time, -1 without one."""
+    leg_inj: Ints
+    """[L] injection of each leg, ascending."""
+    leg_node: Ints
+    """[L, 2] nodes, the second -1 at ground; both of one nominal voltage."""
+    leg_share: Floats
+    """[L] part of the injection's power. [1]"""
+    leg_shape: Floats
+    """[L, N_SHAPE] law of the voltage across."""
 
-    source_bus: Ints
+    profile_name: Names
+    profile_step_s: Floats
+    profile_ptr: Ints
+    profile_p: Floats
+    """Factors on active power (or powers in MW where `profile_is_power`), step after step."""
+    profile_q: Floats
+    """The same for reactive power."""
+    profile_is_power: Bools
+
+    source_name: Names
+    source_node: Ints
+    """Nodes of given voltage: named ones of ideal sources, internal ones behind a SOURCE element."""
+    source_terminal: Ints
+    """Node at which each is metered: its own, or the outer one of its SOURCE element."""
     source_v: Complexes
     """Set-point. [pu]"""
-    gen_bus: Ints
+    gen_node: Ints
+    """Voltage-controlled generators, balanced ones only."""
     gen_p_mw: Floats
     gen_vm_pu: Floats
 
+    dev_name: Names
+    dev_kind: Ints
+    dev_el: Ints
+    """Element whose admittance a state of the device is."""
+    dev_state: Ints
+    """State in which the network stands, counted from 0."""
+    dev_low: Ints
+    """TAP: number of the tap of state 0 (taps count from neutral); STEP: 0, and a state is the number of steps on."""
+    dev_value: Floats
+    """TAP: ratio of every state [pu]; STEP: rated power of every state [Mvar]; one device behind the other."""
+    dev_ptr: Ints
+    """[D + 1] into `dev_value`."""
+    dev_y: Complexes
+    """Primitive admittance of the element in every state, states and devices one behind the other. [pu]"""
+
+    controls: str
+    """What moves the devices, as JSON of `cosim.feeder.controls`; empty without any."""
+
     @property
-    def n_bus(self) -> int:
-        """Number of named buses."""
-        return int(self.bus_name.size)
+    def n_node(self) -> int:
+        """Number of named nodes."""
+        return int(self.node_name.size)
+
+    def nodes_of_bus(self, bus: int) -> Ints:
+        """Named nodes of a bus, in the order of their phases."""
+        rows = np.flatnonzero(self.node_bus == bus)
+        ordered: Ints = rows[np.argsort(self.node_phase[rows], kind="stable")]
+        return ordered
 
     def save(self, file: IO[bytes]) -> None:
         """Write all arrays as one .npz."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self)}
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)
 
     @classmethod
     def load(cls, file: IO[bytes]) -> Network:
@@ -106,4 +186,6 @@ class Network:
             If the file is not whole.
         """
         with np.load(file, allow_pickle=False) as stored:
-            return cls(**{f.name: stored[f.name] for f in fields(cls)})
+            read = {f.name: stored[f.name] for f in fields(cls)}
+        read["is_balanced"], read["controls"] = bool(read["is_balanced"]), str(read["controls"])
+        return cls(**read)
