@@ -43,7 +43,8 @@ LOAD, SGEN, STORAGE, MOTOR, WARD, XWARD_PQ = range(6)
 #   below V_LOW:            p P_LOW m^2  +  j q Q_LOW m^2
 #   from V_LOW to V_MIN:    the same, with a factor of m^2 that goes in a straight line in m to P_MIN, Q_MIN at V_MIN
 #   above V_MAX:            p P_MAX m^2  +  j q Q_MAX m^2
-# V_LOW = V_MIN where there is no line between; V_MIN = 0 and V_MAX = inf where the law holds at any voltage.
+# V_LOW = V_MIN where there is no line between; V_MIN = 0 and V_MAX = inf where the law holds at any voltage. V_MIN = NaN
+# leaves it to the scenario (`feeder.vmin_pu`), with the admittance at V_MIN below.
 (P_0, P_1, P_2, P_E, P_EXP, Q_0, Q_1, Q_2, Q_E, Q_EXP, V_LOW, V_MIN, V_MAX,
  P_LOW, P_MIN, P_MAX, Q_LOW, Q_MIN, Q_MAX) = range(19)  # fmt: skip
 N_SHAPE: Final = 19

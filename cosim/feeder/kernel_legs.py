@@ -1,0 +1,182 @@
+"""Legs of loads and generators: their current at a voltage, and what linearizing it leaves; numbers and arrays only."""
+
+from __future__ import annotations
+
+import math
+
+from cosim.feeder.arrays import LEG_HAS_LAW, LEG_SLOPE
+from cosim.feeder.network import (
+    P_0,
+    P_1,
+    P_2,
+    P_E,
+    P_EXP,
+    P_LOW,
+    P_MAX,
+    P_MIN,
+    Q_0,
+    Q_1,
+    Q_2,
+    Q_E,
+    Q_EXP,
+    Q_LOW,
+    Q_MAX,
+    Q_MIN,
+    V_LOW,
+    V_MAX,
+    V_MIN,
+)
+from cosim.jit import inner
+
+TINY = 1e-30
+"""Floor of |U|^2, against division by zero. [pu^2]"""
+
+
+@inner
+def leg_factors(law, k, m):
+    """Power of leg k per |U|^2, at |U|^2 = m.
+
+    Returns
+    -------
+    tuple of float
+        Active and reactive. [MW, Mvar]
+    """
+    if m < law[k, V_MIN]:
+        vm, low = math.sqrt(m), law[k, V_LOW]
+        if vm <= low:
+            return law[k, P_LOW], law[k, Q_LOW]
+        t = (vm - low) / (math.sqrt(law[k, V_MIN]) - low)
+        return law[k, P_LOW] + t * (law[k, P_MIN] - law[k, P_LOW]), law[k, Q_LOW] + t * (law[k, Q_MIN] - law[k, Q_LOW])
+    if m > law[k, V_MAX]:
+        return law[k, P_MAX], law[k, Q_MAX]
+    m = max(m, TINY)
+    inv = 1.0 / m
+    cp, cq = law[k, P_0] * inv, law[k, Q_0] * inv
+    if law[k, LEG_HAS_LAW] != 0.0:
+        r = math.sqrt(inv)
+        cp += law[k, P_1] * r + law[k, P_2]
+        cq += law[k, Q_1] * r + law[k, Q_2]
+        if law[k, P_E] != 0.0:
+            cp += law[k, P_E] * m ** (0.5 * law[k, P_EXP] - 1.0)
+        if law[k, Q_E] != 0.0:
+            cq += law[k, Q_E] * m ** (0.5 * law[k, Q_EXP] - 1.0)
+    return cp, cq
+
+
+@inner
+def leg_factor_slopes(law, k, m):
+    """Derivative of `leg_factors` by |U|^2."""
+    if m < law[k, V_MIN]:
+        vm, low = math.sqrt(max(m, TINY)), law[k, V_LOW]
+        if vm <= low:
+            return 0.0, 0.0
+        t = 0.5 / (vm * (math.sqrt(law[k, V_MIN]) - low))
+        return t * (law[k, P_MIN] - law[k, P_LOW]), t * (law[k, Q_MIN] - law[k, Q_LOW])
+    if m > law[k, V_MAX]:
+        return 0.0, 0.0
+    m = max(m, TINY)
+    inv = 1.0 / m
+    r = 0.5 * math.sqrt(inv) * inv
+    dp = -law[k, P_0] * inv * inv - law[k, P_1] * r
+    dq = -law[k, Q_0] * inv * inv - law[k, Q_1] * r
+    if law[k, P_E] != 0.0:
+        e = 0.5 * law[k, P_EXP] - 1.0
+        dp += law[k, P_E] * e * m ** (e - 1.0)
+    if law[k, Q_E] != 0.0:
+        e = 0.5 * law[k, Q_EXP] - 1.0
+        dq += law[k, Q_E] * e * m ** (e - 1.0)
+    return dp, dq
+
+
+@inner
+def voltage_across(leg_row, v, k):
+    """Voltage across leg k. [pu]"""
+    a, b = 2 * leg_row[k, 0], 2 * leg_row[k, 1]
+    x, y = v[a], v[a + 1]
+    if b >= 0:
+        x -= v[b]
+        y -= v[b + 1]
+    return x, y
+
+
+@inner
+def add_block(block, at, sign, d0, d1, d2, d3):
+    """Add a 2x2 block where there is a place for it."""
+    if at >= 0:
+        block[at, 0] += sign * d0
+        block[at, 1] += sign * d1
+        block[at, 2] += sign * d2
+        block[at, 3] += sign * d3
+
+
+@inner
+def set_slopes(law, leg_row, n_leg, lam, v):
+    """Slope of each leg's current (times lam) at voltage v, kept in its law."""
+    s = LEG_SLOPE
+    for k in range(n_leg):
+        x, y = voltage_across(leg_row, v, k)
+        m = x * x + y * y
+        p, q = leg_factors(law, k, m)
+        sp, sq = leg_factor_slopes(law, k, m)
+        p, q, sp, sq = lam * p, lam * q, 2.0 * lam * sp, 2.0 * lam * sq
+        ax, ay = sp * x + sq * y, sp * y - sq * x
+        law[k, s], law[k, s + 1] = p + ax * x, q + ax * y
+        law[k, s + 2], law[k, s + 3] = -q + ay * x, p + ay * y
+
+
+@inner
+def add_slopes(law, leg_block, n_leg, block):
+    """Add the kept slopes to the matrix."""
+    s = LEG_SLOPE
+    for k in range(n_leg):
+        d0, d1, d2, d3 = law[k, s], law[k, s + 1], law[k, s + 2], law[k, s + 3]
+        add_block(block, leg_block[k, 0], 1.0, d0, d1, d2, d3)
+        add_block(block, leg_block[k, 1], -1.0, d0, d1, d2, d3)
+        add_block(block, leg_block[k, 2], -1.0, d0, d1, d2, d3)
+        add_block(block, leg_block[k, 3], 1.0, d0, d1, d2, d3)
+
+
+@inner
+def subtract_slopes(law, leg_row, leg_block, n_leg, x, out):
+    """out -= (slopes of the legs) x, over the free rows."""
+    s = LEG_SLOPE
+    for k in range(n_leg):
+        a, b = 2 * leg_row[k, 0], 2 * leg_row[k, 1]
+        x0, x1 = x[a], x[a + 1]
+        if leg_block[k, 1] >= 0:
+            x0 -= x[b]
+            x1 -= x[b + 1]
+        i0, i1 = law[k, s] * x0 + law[k, s + 1] * x1, law[k, s + 2] * x0 + law[k, s + 3] * x1
+        out[a] -= i0
+        out[a + 1] -= i1
+        if leg_block[k, 3] >= 0:
+            out[b] += i0
+            out[b + 1] += i1
+
+
+@inner
+def leg_remainders(law, leg_row, leg_block, n_ground, n_leg, lam, v, out):
+    """What the kept slopes leave of the legs' currents (times lam) at voltage v, summed over each row."""
+    for i in range(out.size):
+        out[i] = 0.0
+    s = LEG_SLOPE
+    for k in range(n_ground):
+        a = 2 * leg_row[k, 0]
+        x, y = v[a], v[a + 1]
+        p, q = leg_factors(law, k, x * x + y * y)
+        out[a] += (lam * p - law[k, s]) * x + (lam * q - law[k, s + 1]) * y
+        out[a + 1] += (lam * p - law[k, s + 3]) * y - (lam * q + law[k, s + 2]) * x
+    for k in range(n_ground, n_leg):
+        a, b = 2 * leg_row[k, 0], 2 * leg_row[k, 1]
+        x, y = v[a] - v[b], v[a + 1] - v[b + 1]
+        p, q = leg_factors(law, k, x * x + y * y)
+        ix, iy = lam * (p * x + q * y), lam * (p * y - q * x)
+        if leg_block[k, 1] < 0:  # its other end is given: only its own part of the slope is in the matrix
+            x, y = v[a], v[a + 1]
+        ix -= law[k, s] * x + law[k, s + 1] * y
+        iy -= law[k, s + 2] * x + law[k, s + 3] * y
+        out[a] += ix
+        out[a + 1] += iy
+        if leg_block[k, 3] >= 0:
+            out[b] -= ix
+            out[b + 1] -= iy
