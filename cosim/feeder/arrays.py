@@ -14,8 +14,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.feeder.network import N_SHAPE
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -41,11 +39,10 @@ LS_FRACTION, LS_P_MW = range(2)
 PORT_P, PORT_Q, PORT_V_MIN, PORT_GEN_P, PORT_GEN_VM = range(5)
 # columns of site_last: request at the last solve, voltage per power [pu/MW], curvature of that [1/MW]
 LAST_P, LAST_Q, SENSITIVITY, CURVATURE = range(4)
-# columns of leg_law behind those of Network.leg_shape, which here hold powers and limits of |U| squared where they can
-LEG_SLOPE: Final = N_SHAPE
-LEG_IS_GEN: Final = N_SHAPE + 4
-LEG_HAS_LAW: Final = N_SHAPE + 5
-N_LAW: Final = N_SHAPE + 6
+# columns of leg_fast: what most legs need at most instants, in one cache line; V_MIN and V_MAX squared. Legs that are more
+# than a constant power have an empty window here, so that leg_law is asked.
+F_P, F_Q, F_MIN, F_MAX, F_SLOPE = range(5)
+N_FAST: Final = 8
 
 
 class FeederArrays(NamedTuple):
@@ -105,8 +102,13 @@ class FeederArrays(NamedTuple):
     """[l, 2] rows; legs to ground first (second row -1), then those between two rows; -1 also at dead rows."""
     leg_block: Ints
     """[l, 4] places of (a, a), (a, b), (b, a), (b, b) in `block`, -1 where there is none."""
+    leg_fast: Floats
+    """[l, 8] constant power, window, slope of its current at the base point. [MW, Mvar, pu^2, pu]"""
     leg_law: Floats
-    """[l, N_LAW] law of each leg, slope of its current at the base point. [MW, Mvar, pu]"""
+    """[l, 19] law of each leg as in `Network.leg_shape`, times its power; V_MIN and V_MAX squared. [MW, Mvar, pu]"""
+    gen_row: Ints
+    """[g, 2] rows of the legs of given generation, which leg_law holds among the others."""
+    gen_law: Floats
     row_shunt: Floats
     """[N, 2] shunts that count as load: power at 1 pu. [MW, Mvar]"""
     el_ptr: Ints
@@ -159,7 +161,9 @@ STATE: Final = [
     "block",
     "tie",
     "emf",
+    "leg_fast",
     "leg_law",
+    "gen_law",
     "el_y",
     "v",
     "u",

@@ -17,8 +17,8 @@ from cosim.feeder.arrays import FeederArrays, empty_state
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.kernel import linearize_at, solve
 from cosim.feeder.kernel_flows import balance
-from cosim.feeder.legs import build_legs, leg_powers, shapes
-from cosim.feeder.network import LINE, LOAD, MOTOR, SOURCE, STEP, TAP, TRAFO, TRAFO3W_HV, TRAFO3W_LV
+from cosim.feeder.legs import build_legs, fast_columns, leg_powers, shapes
+from cosim.feeder.network import LINE, LOAD, MOTOR, N_SHAPE, SGEN, SOURCE, TRAFO, TRAFO3W_HV, TRAFO3W_LV
 from cosim.feeder.network import Bools, Complexes, Floats, Ints, Network
 from cosim.feeder.sources import is_behind_impedance, phase_impedance, put_behind_impedance, set_points
 from cosim.feeder.topology import Elements, Topology, apply_switches, build_topology
@@ -188,7 +188,9 @@ class CompiledFeeder:
         if top.source_row.size == 0:
             raise InputError("the feeder has no source in service (ext_grid or slack generator)")
         self._top = top
-        self._legs = build_legs(net, top, self._shape)
+        is_gen = (net.inj_kind == SGEN)[net.leg_inj]
+        self._legs = build_legs(net, top, self._shape, np.ones(is_gen.size, bool))
+        self._gens = build_legs(net, top, self._shape, is_gen)
         gens = self._generators(top)
         n_dc, el = len(self._port_nodes), top.elements
         port_row = np.concatenate([*(top.node[n] for n in self._port_nodes), [g[0] for g in gens]]).astype(np.int64)
@@ -213,7 +215,10 @@ class CompiledFeeder:
             emf=np.zeros((top.source_row.size, 2)),
             leg_row=self._legs.row,
             leg_block=self._legs.block,
-            leg_law=np.zeros((self._legs.row.shape[0], ix.N_LAW)),
+            leg_fast=np.zeros((self._legs.row.shape[0], ix.N_FAST)),
+            leg_law=np.zeros((self._legs.row.shape[0], N_SHAPE)),
+            gen_row=self._gens.row,
+            gen_law=np.zeros((self._gens.row.shape[0], N_SHAPE)),
             row_shunt=_as_pairs(np.conj(top.shunt)),
             el_ptr=el.ptr,
             el_row=el.node,
@@ -282,9 +287,9 @@ class CompiledFeeder:
 
     def _put_laws(self, f: FeederArrays) -> None:
         """Laws of the legs for the present powers; their slopes stay."""
-        law = self._legs.law(self.network, self._shape, self._inj_s)
-        power = [k for k in range(ix.N_LAW) if not ix.LEG_SLOPE <= k < ix.LEG_SLOPE + 4]
-        f.leg_law[:, power] = law[:, power]
+        f.leg_law[:] = self._legs.law(self.network, self._shape, self._inj_s)
+        f.leg_fast[:, : ix.F_SLOPE] = fast_columns(f.leg_law)
+        f.gen_law[:] = self._gens.law(self.network, self._shape, self._inj_s)
         scale = float(np.abs(self._inj_s.real).sum() + np.abs(self._inj_s.imag).sum())
         f.params[ix.SCALE_MW] = max(scale + float(np.abs(self.network.gen_p_mw).sum()), 1e-6)
         f.flags[ix.DIRTY] = 1
@@ -301,7 +306,7 @@ class CompiledFeeder:
         kept = self._factors[key]
         f.y[:], f.el_y[:], f.block[:] = kept.y, kept.el_y, kept.block
         f.response[:], f.port_z[:] = kept.response, kept.port_z
-        f.leg_law[:, ix.LEG_SLOPE : ix.LEG_SLOPE + 4] = kept.slopes
+        f.leg_fast[:, ix.F_SLOPE :] = kept.slopes
         f.v_base[:] = _as_pairs(self._rows_from(self.network.node_v)[0]).ravel()
         f.flags[ix.SIGN] = kept.sign
         f.flags[ix.DIRTY] = 1
@@ -315,7 +320,7 @@ class CompiledFeeder:
         law = f.leg_law.copy()
         f.leg_law[:] = self._legs.law(self.network, self._shape, self._inj_s_start)
         linearize_at(f, _as_pairs(self._rows_from(self.network.node_v)[0]).ravel())
-        slopes = f.leg_law[:, ix.LEG_SLOPE : ix.LEG_SLOPE + 4].copy()
+        slopes = f.leg_fast[:, ix.F_SLOPE :].copy()
         f.leg_law[:] = law
         return Factors(
             y=f.y.copy(),

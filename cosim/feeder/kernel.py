@@ -64,7 +64,7 @@ SHORTEST_STEP = 1e-6
 def subtract_linear(f, x, out):
     """out -= (Y + slopes of the legs) x over the free rows."""
     subtract_product(f.y, f.lu_ptr, f.lu_row, x, out)
-    subtract_slopes(f.leg_law, f.leg_row, f.leg_block, f.sizes[N_LEG], x, out)
+    subtract_slopes(f.leg_fast, f.leg_row, f.leg_block, f.sizes[N_LEG], x, out)
 
 
 @inner
@@ -85,7 +85,7 @@ def improve_u(f):
 def restart_u(f, lam):
     """Remainder of the legs at the present voltage, and u for it."""
     leg_remainders(
-        f.leg_law, f.leg_row, f.leg_block, f.sizes[N_GROUND_LEG], f.sizes[N_LEG], lam, f.v, f.h
+        f.leg_fast, f.leg_law, f.leg_row, f.leg_block, f.sizes[N_GROUND_LEG], f.sizes[N_LEG], lam, f.v, f.h
     )
     improve_u(f)
     improve_u(f)
@@ -133,7 +133,7 @@ def respond(f):
 def factorize_slopes(f):
     """Factorize the matrix with the kept slopes, and get the responses; whether it is regular."""
     fill_matrix(f.y, f.block)
-    add_slopes(f.leg_law, f.leg_block, f.sizes[N_LEG], f.block)
+    add_slopes(f.leg_fast, f.leg_block, f.sizes[N_LEG], f.block)
     f.flags[SIGN] = factorize(f.block, f.lu_ptr, f.lu_row, f.lu_target)
     f.flags[N_FACTORED] += 1
     f.flags[N_SPENT] = 0
@@ -146,7 +146,7 @@ def factorize_slopes(f):
 @njit
 def linearize_at(f, v):
     """Linearize the legs at the voltages v and factorize, for `solve` to start from; whether it is regular."""
-    set_slopes(f.leg_law, f.leg_row, f.sizes[N_LEG], 1.0, v)
+    set_slopes(f.leg_fast, f.leg_law, f.leg_row, f.sizes[N_LEG], 1.0, v)
     copy_to(f.v_base, v)
     return factorize_slopes(f)
 
@@ -154,7 +154,7 @@ def linearize_at(f, v):
 @inner
 def linearize(f, lam):
     """Linearize the legs (times lam) at the present voltage; whether the matrix is regular."""
-    set_slopes(f.leg_law, f.leg_row, f.sizes[N_LEG], lam, f.v)
+    set_slopes(f.leg_fast, f.leg_law, f.leg_row, f.sizes[N_LEG], lam, f.v)
     copy_to(f.v_base, f.v)
     if not factorize_slopes(f):
         return False
@@ -209,7 +209,7 @@ def newton(f, lam, tol):
         anew = det == 0.0
         if not anew:
             set_v(2 * n_free, f.u, f.response, f.current, f.v)
-            leg_remainders(f.leg_law, f.leg_row, f.leg_block, n_ground, n_leg, lam, f.v, f.rhs)
+            leg_remainders(f.leg_fast, f.leg_law, f.leg_row, f.leg_block, n_ground, n_leg, lam, f.v, f.rhs)
             residual = 0.0
             for i in range(2 * n_free):
                 residual += abs(f.rhs[i] - f.h[i])
@@ -288,7 +288,7 @@ def start_from_no_load(f):
     set_all(f.v, 1.0)
     set_all(f.current, 0.0)
     set_given(f)
-    set_slopes(f.leg_law, f.leg_row, f.sizes[N_LEG], 0.0, f.v)
+    set_slopes(f.leg_fast, f.leg_law, f.leg_row, f.sizes[N_LEG], 0.0, f.v)
     copy_to(f.v_base, f.v)
     if not factorize_slopes(f):
         return False

@@ -12,7 +12,6 @@ from cosim.feeder.arrays import (
     DIRTY,
     LAST_P,
     LAST_Q,
-    LEG_IS_GEN,
     N_DC,
     N_ELEMENT,
     N_FREE,
@@ -77,24 +76,32 @@ def add_elements(f, t):
                 t[Q_SOURCE] -= q
 
 
+@inner
+def leg_power(law, row, v, k):
+    """What leg k draws. [MW, Mvar]"""
+    x, y = voltage_across(row, v, k)
+    m = x * x + y * y
+    p, q = leg_factors(law, k, m)
+    return p * m, q * m
+
+
 @njit
 def add_legs(f, t):
     """Loads and generation as they draw now, shunts, and the ideal sources' share of them."""
     n_free = f.sizes[N_FREE]
     for k in range(f.leg_row.shape[0]):
-        x, y = voltage_across(f.leg_row, f.v, k)
-        m = x * x + y * y
-        p, q = leg_factors(f.leg_law, k, m)
-        p, q = p * m, q * m
-        if f.leg_law[k, LEG_IS_GEN] != 0.0:
-            t[P_GEN] -= p
-            t[Q_GEN] -= q
-        else:
-            t[P_LOAD] += p
-            t[Q_LOAD] += q
+        p, q = leg_power(f.leg_law, f.leg_row, f.v, k)
+        t[P_LOAD] += p
+        t[Q_LOAD] += q
         if f.leg_row[k, 0] >= n_free:
             t[P_SOURCE] += p
             t[Q_SOURCE] += q
+    for k in range(f.gen_row.shape[0]):
+        p, q = leg_power(f.gen_law, f.gen_row, f.v, k)
+        t[P_LOAD] -= p
+        t[Q_LOAD] -= q
+        t[P_GEN] -= p
+        t[Q_GEN] -= q
     for i in range(f.row_shunt.shape[0]):
         if f.row_shunt[i, 0] == 0.0 and f.row_shunt[i, 1] == 0.0:
             continue

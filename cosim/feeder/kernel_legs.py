@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from cosim.feeder.arrays import LEG_HAS_LAW, LEG_SLOPE
+from cosim.feeder.arrays import F_MAX, F_MIN, F_P, F_Q, F_SLOPE
 from cosim.feeder.network import (
     P_0,
     P_1,
@@ -51,16 +51,23 @@ def leg_factors(law, k, m):
         return law[k, P_MAX], law[k, Q_MAX]
     m = max(m, TINY)
     inv = 1.0 / m
-    cp, cq = law[k, P_0] * inv, law[k, Q_0] * inv
-    if law[k, LEG_HAS_LAW] != 0.0:
-        r = math.sqrt(inv)
-        cp += law[k, P_1] * r + law[k, P_2]
-        cq += law[k, Q_1] * r + law[k, Q_2]
-        if law[k, P_E] != 0.0:
-            cp += law[k, P_E] * m ** (0.5 * law[k, P_EXP] - 1.0)
-        if law[k, Q_E] != 0.0:
-            cq += law[k, Q_E] * m ** (0.5 * law[k, Q_EXP] - 1.0)
+    r = math.sqrt(inv)
+    cp = law[k, P_0] * inv + law[k, P_1] * r + law[k, P_2]
+    cq = law[k, Q_0] * inv + law[k, Q_1] * r + law[k, Q_2]
+    if law[k, P_E] != 0.0:
+        cp += law[k, P_E] * m ** (0.5 * law[k, P_EXP] - 1.0)
+    if law[k, Q_E] != 0.0:
+        cq += law[k, Q_E] * m ** (0.5 * law[k, Q_EXP] - 1.0)
     return cp, cq
+
+
+@inner
+def fast_factors(fast, law, k, m):
+    """The same, from one cache line where the leg is a constant power inside its window."""
+    if fast[k, F_MIN] <= m <= fast[k, F_MAX]:
+        inv = 1.0 / m
+        return fast[k, F_P] * inv, fast[k, F_Q] * inv
+    return leg_factors(law, k, m)
 
 
 @inner
@@ -110,9 +117,9 @@ def add_block(block, at, sign, d0, d1, d2, d3):
 
 
 @inner
-def set_slopes(law, leg_row, n_leg, lam, v):
-    """Slope of each leg's current (times lam) at voltage v, kept in its law."""
-    s = LEG_SLOPE
+def set_slopes(fast, law, leg_row, n_leg, lam, v):
+    """Slope of each leg's current (times lam) at voltage v, kept."""
+    s = F_SLOPE
     for k in range(n_leg):
         x, y = voltage_across(leg_row, v, k)
         m = x * x + y * y
@@ -120,16 +127,16 @@ def set_slopes(law, leg_row, n_leg, lam, v):
         sp, sq = leg_factor_slopes(law, k, m)
         p, q, sp, sq = lam * p, lam * q, 2.0 * lam * sp, 2.0 * lam * sq
         ax, ay = sp * x + sq * y, sp * y - sq * x
-        law[k, s], law[k, s + 1] = p + ax * x, q + ax * y
-        law[k, s + 2], law[k, s + 3] = -q + ay * x, p + ay * y
+        fast[k, s], fast[k, s + 1] = p + ax * x, q + ax * y
+        fast[k, s + 2], fast[k, s + 3] = -q + ay * x, p + ay * y
 
 
 @inner
-def add_slopes(law, leg_block, n_leg, block):
+def add_slopes(fast, leg_block, n_leg, block):
     """Add the kept slopes to the matrix."""
-    s = LEG_SLOPE
+    s = F_SLOPE
     for k in range(n_leg):
-        d0, d1, d2, d3 = law[k, s], law[k, s + 1], law[k, s + 2], law[k, s + 3]
+        d0, d1, d2, d3 = fast[k, s], fast[k, s + 1], fast[k, s + 2], fast[k, s + 3]
         add_block(block, leg_block[k, 0], 1.0, d0, d1, d2, d3)
         add_block(block, leg_block[k, 1], -1.0, d0, d1, d2, d3)
         add_block(block, leg_block[k, 2], -1.0, d0, d1, d2, d3)
@@ -137,16 +144,16 @@ def add_slopes(law, leg_block, n_leg, block):
 
 
 @inner
-def subtract_slopes(law, leg_row, leg_block, n_leg, x, out):
+def subtract_slopes(fast, leg_row, leg_block, n_leg, x, out):
     """out -= (slopes of the legs) x, over the free rows."""
-    s = LEG_SLOPE
+    s = F_SLOPE
     for k in range(n_leg):
         a, b = 2 * leg_row[k, 0], 2 * leg_row[k, 1]
         x0, x1 = x[a], x[a + 1]
         if leg_block[k, 1] >= 0:
             x0 -= x[b]
             x1 -= x[b + 1]
-        i0, i1 = law[k, s] * x0 + law[k, s + 1] * x1, law[k, s + 2] * x0 + law[k, s + 3] * x1
+        i0, i1 = fast[k, s] * x0 + fast[k, s + 1] * x1, fast[k, s + 2] * x0 + fast[k, s + 3] * x1
         out[a] -= i0
         out[a + 1] -= i1
         if leg_block[k, 3] >= 0:
@@ -155,26 +162,26 @@ def subtract_slopes(law, leg_row, leg_block, n_leg, x, out):
 
 
 @inner
-def leg_remainders(law, leg_row, leg_block, n_ground, n_leg, lam, v, out):
+def leg_remainders(fast, law, leg_row, leg_block, n_ground, n_leg, lam, v, out):
     """What the kept slopes leave of the legs' currents (times lam) at voltage v, summed over each row."""
     for i in range(out.size):
         out[i] = 0.0
-    s = LEG_SLOPE
+    s = F_SLOPE
     for k in range(n_ground):
         a = 2 * leg_row[k, 0]
         x, y = v[a], v[a + 1]
-        p, q = leg_factors(law, k, x * x + y * y)
-        out[a] += (lam * p - law[k, s]) * x + (lam * q - law[k, s + 1]) * y
-        out[a + 1] += (lam * p - law[k, s + 3]) * y - (lam * q + law[k, s + 2]) * x
+        p, q = fast_factors(fast, law, k, x * x + y * y)
+        out[a] += (lam * p - fast[k, s]) * x + (lam * q - fast[k, s + 1]) * y
+        out[a + 1] += (lam * p - fast[k, s + 3]) * y - (lam * q + fast[k, s + 2]) * x
     for k in range(n_ground, n_leg):
         a, b = 2 * leg_row[k, 0], 2 * leg_row[k, 1]
         x, y = v[a] - v[b], v[a + 1] - v[b + 1]
-        p, q = leg_factors(law, k, x * x + y * y)
+        p, q = fast_factors(fast, law, k, x * x + y * y)
         ix, iy = lam * (p * x + q * y), lam * (p * y - q * x)
         if leg_block[k, 1] < 0:  # its other end is given: only its own part of the slope is in the matrix
             x, y = v[a], v[a + 1]
-        ix -= law[k, s] * x + law[k, s + 1] * y
-        iy -= law[k, s + 2] * x + law[k, s + 3] * y
+        ix -= fast[k, s] * x + fast[k, s + 1] * y
+        iy -= fast[k, s + 2] * x + fast[k, s + 3] * y
         out[a] += ix
         out[a + 1] += iy
         if leg_block[k, 3] >= 0:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cosim.feeder import arrays as ix
 from cosim.feeder import network as nw
-from cosim.feeder.network import Complexes, Floats, Ints, Network
+from cosim.feeder.network import Bools, Complexes, Floats, Ints, Network
 from cosim.feeder.topology import Topology
 
 _P_COLUMNS = [nw.P_0, nw.P_1, nw.P_2, nw.P_E, nw.P_LOW, nw.P_MIN, nw.P_MAX]
@@ -29,11 +29,10 @@ class Legs:
     """[legs of the network] its leg here, -1 where it is dead."""
     limits: Floats
     """[l, 5] columns `_LIMITS`, voltages not yet squared."""
-    is_gen: Floats
 
     def law(self, net: Network, shape: Floats, inj_s_mva: Complexes) -> Floats:
-        """Law of every leg for the given powers of the injections, without slopes. [MW, Mvar, pu]"""
-        law = np.zeros((self.row.shape[0], ix.N_LAW))
+        """Law of every leg for the given powers of the injections. [MW, Mvar, pu]"""
+        law = np.zeros((self.row.shape[0], nw.N_SHAPE))
         live = self.group >= 0
         power = (inj_s_mva[net.leg_inj] * net.leg_share)[live]
         for part, columns in ((power.real, _P_COLUMNS), (power.imag, _Q_COLUMNS)):
@@ -41,10 +40,16 @@ class Legs:
                 np.add.at(law[:, column], self.group[live], part * shape[live, column])
         law[:, _LIMITS] = self.limits
         law[:, [nw.V_MIN, nw.V_MAX]] **= 2
-        law[:, ix.LEG_IS_GEN] = self.is_gen
-        special = [nw.P_1, nw.P_2, nw.P_E, nw.Q_1, nw.Q_2, nw.Q_E]
-        law[:, ix.LEG_HAS_LAW] = np.any(law[:, special] != 0, axis=1)
         return law
+
+
+def fast_columns(law: Floats) -> Floats:
+    """First four columns of `FeederArrays.leg_fast`."""
+    special = np.any(law[:, [nw.P_1, nw.P_2, nw.P_E, nw.Q_1, nw.Q_2, nw.Q_E]] != 0, axis=1)
+    fast = law[:, [nw.P_0, nw.Q_0, nw.V_MIN, nw.V_MAX]].copy()
+    fast[:, ix.F_MIN] = np.maximum(fast[:, ix.F_MIN], 1e-30)
+    fast[special, ix.F_MIN] = np.inf
+    return fast
 
 
 def shapes(net: Network, vmin_pu: float) -> Floats:
@@ -60,17 +65,16 @@ def shapes(net: Network, vmin_pu: float) -> Floats:
     return shape
 
 
-def build_legs(net: Network, top: Topology, shape: Floats) -> Legs:
-    """Place the network's legs on the rows of a topology."""
+def build_legs(net: Network, top: Topology, shape: Floats, wanted: Bools) -> Legs:
+    """Place the wanted ones of the network's legs on the rows of a topology."""
     row = np.where(net.leg_node >= 0, top.node[net.leg_node], -1)
-    dead = ((net.leg_node >= 0) & (row < 0)).any(axis=1) | (row[:, 0] == row[:, 1])
+    dead = ~wanted | ((net.leg_node >= 0) & (row < 0)).any(axis=1) | (row[:, 0] == row[:, 1])
     given = row >= top.n_free
     flipped = given[:, 0] & ~given[:, 1] & (row[:, 1] >= 0)
     row[flipped] = row[flipped][:, ::-1]
-    is_gen = (net.inj_kind == nw.SGEN)[net.leg_inj]
     place = np.where(row[:, 0] >= top.n_free, 2, np.where(row[:, 1] >= 0, 1, 0))
     own = np.where(shape[:, [nw.P_E, nw.Q_E]].any(axis=1), np.arange(row.shape[0]), -1)
-    key = np.column_stack([place, row, is_gen, own, shape[:, _LIMITS]])[~dead]
+    key = np.column_stack([place, row, own, shape[:, _LIMITS]])[~dead]
     unique, inverse = np.unique(key, axis=0, return_inverse=True)
     group = np.full(row.shape[0], -1, np.int64)
     group[~dead] = inverse.ravel()
@@ -81,8 +85,7 @@ def build_legs(net: Network, top: Topology, shape: Floats) -> Legs:
         n_ground=int(np.sum(unique[:, 0] == 0)),
         n_free=int(np.sum(unique[:, 0] < 2)),
         group=group,
-        limits=np.ascontiguousarray(unique[:, 5:]),
-        is_gen=np.ascontiguousarray(unique[:, 3]),
+        limits=np.ascontiguousarray(unique[:, 4:]),
     )
 
 
