@@ -123,6 +123,12 @@ class FeederArrays(NamedTuple):
     """[K] [percent/pu]"""
     trafo_el: Ints
     """[.., 2] row of the transformer in the log, element."""
+    sensor_ptr: Ints
+    sensor_row: Ints
+    sensor_coef: Floats
+    """[.., 2] what each row's voltage counts in a sensor, in its own unit per pu."""
+    sensor: Floats
+    """[.., 2] values of the sensors of controls, real and imaginary."""
     v: Floats
     """[2 N] voltages. [pu]"""
     u: Floats
@@ -165,6 +171,8 @@ STATE: Final = [
     "leg_law",
     "gen_law",
     "el_y",
+    "sensor_coef",
+    "sensor",
     "v",
     "u",
     "h",

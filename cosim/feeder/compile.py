@@ -227,6 +227,7 @@ class CompiledFeeder:
             el_y=np.zeros((el.y.size, 2)),
             el_loading=el.loading,
             trafo_el=self._trafo_elements(el),
+            **self._sensor_arrays(),
             **state,
         )
         self._start_from(arrays, v_node)
@@ -235,6 +236,14 @@ class CompiledFeeder:
         self._put_emf(arrays)
         self._start_generators(arrays)
         return arrays
+
+    def _sensor_arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "sensor_ptr": np.zeros(1, np.int64),
+            "sensor_row": np.zeros(0, np.int64),
+            "sensor_coef": np.zeros((0, 2)),
+            "sensor": np.zeros((0, 2)),
+        }
 
     def _sizes(self, top: Topology, n_port: int) -> Ints:
         kind = top.elements.kind
@@ -332,6 +341,18 @@ class CompiledFeeder:
             slopes=slopes,
             sign=int(f.flags[ix.SIGN]),
         )
+
+    def lab(self) -> FeederArrays:
+        """Arrays of their own in the present state, on its factors, for sampling what does not touch the run."""
+        f = self.arrays
+        own = [*ix.STATE, "rhs", "work", "jac", "v_save", "current_save"]
+        lab = f._replace(**{k: getattr(f, k).copy() for k in own})
+        self._put_factors(lab)
+        lab.v[:] = lab.u[:] = _as_pairs(self._rows_from(self.network.node_v)[0]).ravel()
+        lab.current[:] = 0.0
+        self._start_generators(lab)
+        lab.flags[[ix.COLD, ix.STALE]] = 0
+        return lab
 
     def _put_emf(self, f: FeederArrays) -> None:
         emf = self._set_points[self._top.source_row] * self._dip

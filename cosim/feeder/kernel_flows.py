@@ -133,9 +133,22 @@ def add_ports(f, t):
             t[Q_SOURCE] += q
 
 
+@inner
+def read_sensors(f):
+    """Values of the sensors: sums over the voltages of rows, zero without a source."""
+    for s in range(f.sensor.shape[0]):
+        x, y = 0.0, 0.0
+        for k in range(f.sensor_ptr[s], f.sensor_ptr[s + 1]):
+            i, a, b = 2 * f.sensor_row[k], f.sensor_coef[k, 0], f.sensor_coef[k, 1]
+            x += a * f.v[i] - b * f.v[i + 1]
+            y += a * f.v[i + 1] + b * f.v[i]
+        on = f.flags[SOURCE_ON]
+        f.sensor[s, 0], f.sensor[s, 1] = on * x, on * y
+
+
 @njit
 def balance(f):
-    """Totals of the solved feeder into `totals`.
+    """Totals of the solved feeder into `totals`, values of the sensors into `sensor`.
 
     Losses are the sum of the power into all conductors of all elements, source power is what leaves its
     terminals; neither is a difference, so source + generation = load + losses + data centers is a check.
@@ -143,6 +156,7 @@ def balance(f):
     A source behind an impedance is metered at its terminals: the loss inside is not the feeder's.
     """
     set_all(f.totals, 0.0)
+    read_sensors(f)
     if f.flags[SOURCE_ON] == 0:
         return
     add_elements(f, f.totals)
