@@ -79,8 +79,8 @@ def _linecode(row: Row) -> str:
     nf_per_us = 1e3 / (2 * math.pi * 60)
     r, x, b = (upper_triangle(row[f"{key}_per_mile"], n) for key in ("r_ohm", "x_ohm", "b_us"))
     return (
-        f"new linecode.{row['config']} nphases={n} units=mi normamps={row['rating_a']} emergamps={row['rating_a']}\n"
-        f"~ rmatrix={_matrix(r)}\n~ xmatrix={_matrix(x)}\n~ cmatrix={_matrix(b, nf_per_us)}"
+        f"new linecode.{row['config']} nphases={n} units=mi normamps={row['rating_a']} emergamps={row['rating_a']} "
+        f"rmatrix={_matrix(r)} xmatrix={_matrix(x)} cmatrix={_matrix(b, nf_per_us)}"
     )
 
 
@@ -89,8 +89,8 @@ def _transformer(row: Row) -> str:
     rating = row.get("rating_kva") or row["kva"]
     extra = f" %noloadloss={row['no_load_percent']}" if row.get("no_load_percent") else ""
     return (
-        f"new transformer.{row['name']} phases=3 windings=2 buses=[{row['from']} {row['to']}] conns=[{conns}]\n"
-        f"~ kvs=[{row['kv_from']} {row['kv_to']}] kvas=[{row['kva']} {row['kva']}] "
+        f"new transformer.{row['name']} phases=3 windings=2 buses=[{row['from']} {row['to']}] conns=[{conns}] "
+        f"kvs=[{row['kv_from']} {row['kv_to']}] kvas=[{row['kva']} {row['kva']}] "
         f"%loadloss={row['r_percent']} xhl={row['x_percent']}{extra} normhkva={rating} emerghkva={rating}"
     )
 
@@ -130,8 +130,8 @@ def _regulator(row: Row, vn_kv: float) -> str:
     r_v, x_v = compensator(row)
     return (
         f"new transformer.{row['name']} phases={n} windings=2 "
-        f"buses=[{_nodes(row['from'], phases)} {_nodes(row['to'], phases)}] conns=[{conn} {conn}]\n"
-        f"~ kvs=[{kv:.7g} {kv:.7g}] kvas=[{kva:.5g} {kva:.5g}] xhl={X_REGULATOR_PERCENT} %loadloss=0 "
+        f"buses=[{_nodes(row['from'], phases)} {_nodes(row['to'], phases)}] conns=[{conn} {conn}] "
+        f"kvs=[{kv:.7g} {kv:.7g}] kvas=[{kva:.5g} {kva:.5g}] xhl={X_REGULATOR_PERCENT} %loadloss=0 "
         f"normhkva={kva:.5g} emerghkva={kva:.5g} wdg=2 tap={tap:.5f}\n" + _control(row["name"], row["name"], row, r_v, x_v)
     )
 
