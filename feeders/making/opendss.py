@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,3 +121,13 @@ def _loadings(dss: Any) -> tuple[dict[str, float], dict[str, float]]:
         dss.Text.Command(f"? transformer.{name}.normhkva")
         loading[f"transformer.{name}"] = 1e3 * s_mva[name] / float(dss.Text.Result())
     return loading, s_mva
+
+
+def unit(degree: float) -> complex:
+    """Phasor of length 1."""
+    return cmath.exp(1j * math.radians(degree))
+
+
+def phasor(row: dict[str, str]) -> complex:
+    """Phasor of a row of `published.csv`. [pu]"""
+    return float(row["vm_pu"]) * unit(float(row["va_degree"]))
