@@ -25,9 +25,7 @@ Row = dict[str, str]
 Point = tuple[float, float]
 
 
-def series_impedance(
-    at_ft: list[Point], gmr_ft: list[float], r_ohm_per_mile: list[float], n_phase: int
-) -> np.ndarray:
+def series_impedance(at_ft: list[Point], gmr_ft: list[float], r_ohm_per_mile: list[float], n_phase: int) -> np.ndarray:
     """Phase impedance matrix of conductors at (x, height), phases first, neutrals after them. [ohm/mile]"""
     n = len(at_ft)
     z = np.empty((n, n), complex)

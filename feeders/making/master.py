@@ -105,9 +105,8 @@ def _control(name: str, transformer: str, row: Row, r_v: float, x_v: float) -> s
 
 def _tap_changer(row: Row) -> str:
     tap = 1 + TAP_STEP * int(row["start_tap"])
-    return (
-        f"edit transformer.{row['transformer']} wdg=2 numtaps=32 mintap=0.9 maxtap=1.1 tap={tap:.5f}\n"
-        + _control(row["name"], row["transformer"], row, float(row["r_v"]), float(row["x_v"]))
+    return f"edit transformer.{row['transformer']} wdg=2 numtaps=32 mintap=0.9 maxtap=1.1 tap={tap:.5f}\n" + _control(
+        row["name"], row["transformer"], row, float(row["r_v"]), float(row["x_v"])
     )
 
 
@@ -132,8 +131,8 @@ def _regulator(row: Row, vn_kv: float) -> str:
         f"new transformer.{row['name']} phases={n} windings=2 "
         f"buses=[{_nodes(row['from'], phases)} {_nodes(row['to'], phases)}] conns=[{conn} {conn}] "
         f"kvs=[{kv:.7g} {kv:.7g}] kvas=[{kva:.5g} {kva:.5g}] xhl={X_REGULATOR_PERCENT} %loadloss=0 "
-        f"normhkva={kva:.5g} emerghkva={kva:.5g} wdg=2 tap={tap:.5f}\n" + _control(row["name"], row["name"], row, r_v, x_v)
-    )
+        f"normhkva={kva:.5g} emerghkva={kva:.5g} wdg=2 tap={tap:.5f}\n"
+    ) + _control(row["name"], row["name"], row, r_v, x_v)
 
 
 def compensator(row: Row) -> tuple[float, float]:

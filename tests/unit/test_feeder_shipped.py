@@ -1,4 +1,4 @@
-"""Feeders that ship: names, files that are made from tables, what a master file may hold, impedances from conductors."""
+"""Feeders that ship: names, files made from tables, what a master file may hold, impedances from conductors."""
 
 from __future__ import annotations
 

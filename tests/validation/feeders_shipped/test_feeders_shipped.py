@@ -65,9 +65,7 @@ EXPLAINED = {
         ["edit line.l81 length=0.475"],  # line 80-81, in thousands of feet
     ),
 }
-FILES = {
-    name: f"{name}_published_voltages{'_LL' if name == 'ieee37' else ''}.csv" for name in IEEE
-}
+FILES = {name: f"{name}_published_voltages{'_LL' if name == 'ieee37' else ''}.csv" for name in IEEE}
 
 # Where the controls come to rest when they start at the published taps: those, but for two whose relay
 # voltage at the published tap lies below the band of the published settings (the READMEs give it).
