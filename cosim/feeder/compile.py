@@ -21,6 +21,8 @@ from cosim.feeder.legs import build_legs, fast_columns, leg_powers, shapes
 from cosim.feeder.network import LINE, LOAD, MOTOR, N_SHAPE, SGEN, SOURCE, TRAFO, TRAFO3W_HV, TRAFO3W_LV
 from cosim.feeder.network import Bools, Complexes, Floats, Ints, Network
 from cosim.feeder.sources import is_behind_impedance, phase_impedance, put_behind_impedance, set_points
+from cosim.feeder.surface_store import SurfaceStore
+from cosim.feeder.surfaces import Surfaces
 from cosim.feeder.topology import Elements, Topology, apply_switches, build_topology
 
 _LINE_SWITCH = "line:"
@@ -154,7 +156,10 @@ class CompiledFeeder:
         self._set_points, self._dip = emf, 1.0 + 0j
         self._seen: dict[bytes, Topology] = {}
         self._factors: OrderedDict[bytes, Factors] = OrderedDict()
+        self._watched = np.arange(net.n_node)
         self.arrays = self._build(net.node_v)
+        self._store = SurfaceStore(self.lab, self.config.surfaces and self.config.max_dvm_pu > 0)
+        self._entered: tuple[bytes, Surfaces] | None = None
 
     # -- building
 
@@ -342,6 +347,38 @@ class CompiledFeeder:
             sign=int(f.flags[ix.SIGN]),
         )
 
+    # -- surfaces
+
+    def watch(self, nodes: Ints) -> None:
+        """Choose the nodes whose magnitudes surfaces give at every step; all of them at first."""
+        self._watched = nodes
+        self._store = SurfaceStore(self.lab, self.config.surfaces and self.config.max_dvm_pu > 0)
+        self._entered = None
+
+    @property
+    def watch_row(self) -> Ints:
+        """Row of every watched node in the present topology, -1 where de-energized."""
+        rows: Ints = self.arrays.node_row[self._watched]
+        return rows
+
+    @property
+    def surfaces(self) -> Surfaces:
+        """Response surfaces of the present state of switches, devices, loads and source."""
+        key = b"".join(
+            [self._switch_key(), self._dev_state.tobytes(), self._inj_s.tobytes(), np.complex128(self._dip).tobytes()]
+        )
+        if self._entered is None or self._entered[0] != key:
+            self._entered = key, self._store.enter(key, self.arrays, self.watch_row)
+        return self._entered[1]
+
+    def build_surface(self) -> None:
+        """Build the surface that the loop asked for."""
+        self._store.build_wanted(self.surfaces)
+
+    def surface_counts(self) -> dict[str, float]:
+        """How often surfaces answered, were checked and were given up; the largest deviation seen [pu]."""
+        return self._store.counts()
+
     def lab(self) -> FeederArrays:
         """Arrays of their own in the present state, on its factors, for sampling what does not touch the run."""
         f = self.arrays
@@ -527,6 +564,7 @@ class CompiledFeeder:
             "dev_state": self._dev_state.copy(),
             "inj_s": self._inj_s.copy(),
             "source": np.array([self._lost, self._dark, self._dip]),
+            **{f"surfaces.{k}": v for k, v in self._store.state().items()},
             **kept,
         }
 
@@ -549,6 +587,10 @@ class CompiledFeeder:
                 if own.shape != kept.shape:
                     raise ValueError(k)
                 own[...] = kept
+            prefix = "surfaces."
+            stored = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+            self._store.restore(stored, self.arrays, self.watch_row)
+            self._entered = None
         except (KeyError, ValueError) as wrong:
             raise InputError(f"the stored state belongs to another feeder: {wrong}") from wrong
 

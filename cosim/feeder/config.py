@@ -27,6 +27,10 @@ class FeederConfig(BaseModel):
         ge=0,
         description="Change of a data center's power that change-driven solving may leave out of the flows [MW]",
     )
+    surfaces: bool = Field(
+        True,
+        description="Answer instants at which only data centers moved from polynomials that are held to full solves",
+    )
     vmin_pu: float = Field(
         0.7,
         ge=0,

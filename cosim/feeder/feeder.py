@@ -143,9 +143,11 @@ class Feeder:
 def solution_of(compiled: CompiledFeeder) -> Solution:
     """Solve a compiled feeder as it stands."""
     status, totals = solve_totals(compiled)
-    vm, va = np.zeros((2, len(compiled.node_names)))
-    line_p, line_loading = np.zeros((2, len(compiled.line_names)))
-    observe(compiled.arrays, vm, va, line_p, line_loading, np.zeros(len(compiled.trafo_names)))
+    f = compiled.arrays
+    vm = np.where(f.node_row >= 0, np.sqrt(f.vm2[np.maximum(f.node_row, 0)]), 0.0)
+    va = np.zeros(vm.size)
+    nothing = np.zeros(0)
+    observe(f, f.v, f.node_row, va, nothing, nothing, nothing)
     return Solution(
         status=_STATUS[status],
         node_names=compiled.node_names,

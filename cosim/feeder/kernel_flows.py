@@ -15,7 +15,6 @@ from cosim.feeder.arrays import (
     N_DC,
     N_ELEMENT,
     N_FREE,
-    N_LINE,
     N_PASSIVE,
     P_GEN,
     P_LOAD,
@@ -39,7 +38,7 @@ from cosim.jit import inner, njit
 
 
 @inner
-def conductor_current(f, e, a):
+def conductor_current(f, v, e, a):
     """Current into element e at its conductor a. [pu]"""
     first, k = f.el_ptr[e], f.el_ptr[e + 1] - f.el_ptr[e]
     at = f.el_y_ptr[e] + a * k
@@ -47,7 +46,7 @@ def conductor_current(f, e, a):
     for b in range(k):
         j = f.el_row[first + b]
         if j >= 0:
-            g, s, x, y = f.el_y[at + b, 0], f.el_y[at + b, 1], f.v[2 * j], f.v[2 * j + 1]
+            g, s, x, y = f.el_y[at + b, 0], f.el_y[at + b, 1], v[2 * j], v[2 * j + 1]
             cx += g * x - s * y
             cy += g * y + s * x
     return cx, cy
@@ -63,7 +62,7 @@ def add_elements(f, t):
             i = f.el_row[first + a]
             if i < 0:
                 continue
-            cx, cy = conductor_current(f, e, a)
+            cx, cy = conductor_current(f, f.v, e, a)
             p, q = f.v[2 * i] * cx + f.v[2 * i + 1] * cy, f.v[2 * i + 1] * cx - f.v[2 * i] * cy
             if passive:
                 t[P_LOSS] += p
@@ -165,47 +164,52 @@ def balance(f):
 
 
 @inner
-def element_flow(f, e):
+def element_flow(f, v, e):
     """Power into element e at its first terminal, loading of its hottest conductor. [MW, percent]"""
     first, flow, hottest = f.el_ptr[e], 0.0, 0.0
     for a in range(f.el_ptr[e + 1] - first):
         i = f.el_row[first + a]
-        if i < 0:
+        if i < 0 or (a >= f.el_first[e] and f.el_loading[first + a] == 0.0):
             continue
-        cx, cy = conductor_current(f, e, a)
+        cx, cy = conductor_current(f, v, e, a)
         if a < f.el_first[e]:
-            flow += f.v[2 * i] * cx + f.v[2 * i + 1] * cy
+            flow += v[2 * i] * cx + v[2 * i + 1] * cy
         hottest = max(hottest, math.sqrt(cx * cx + cy * cy) * f.el_loading[first + a])
     return flow, hottest
 
 
 @njit
-def observe(f, node_vm, node_va, line_p, line_loading, trafo_loading):
-    """One row for the log, into arrays of the caller; zero where de-energized.
+def observe(f, v, watch_row, node_va, line_p, line_loading, trafo_loading):
+    """Angles, flows and loadings at the voltages v, into arrays of the caller; zero where de-energized.
 
     Parameters
     ----------
-    node_vm, node_va : array [n_node]
-        Voltage magnitude and angle. [pu, degree]
+    v : array [2 N]
+        Voltages of all rows. [pu]
+    watch_row : array [w]
+        Rows of the nodes whose angle is wanted, -1 where de-energized.
+    node_va : array [w]
+        [degree]
     line_p, line_loading : array [n_line]
         Power into the line at its first terminal, loading of its hottest conductor. [MW, percent]
     trafo_loading : array [n_trafo]
         Hottest winding, by current. [percent]
     """
-    for a in (node_vm, node_va, line_p, line_loading, trafo_loading):
+    for a in (node_va, line_p, line_loading, trafo_loading):
         set_all(a, 0.0)
     if f.flags[SOURCE_ON] == 0:
         return
-    for k in range(f.node_row.size):
-        i = f.node_row[k]
+    for k in range(watch_row.size):
+        i = watch_row[k]
         if i >= 0:
-            node_vm[k] = math.sqrt(f.v[2 * i] ** 2 + f.v[2 * i + 1] ** 2)
-            node_va[k] = math.degrees(math.atan2(f.v[2 * i + 1], f.v[2 * i]))
-    for k in range(f.sizes[N_LINE]):
-        line_p[k], line_loading[k] = element_flow(f, k)
+            node_va[k] = math.degrees(math.atan2(v[2 * i + 1], v[2 * i]))
+    for k in range(line_p.size):
+        line_p[k], line_loading[k] = element_flow(f, v, k)
+    if trafo_loading.size == 0:
+        return
     for k in range(f.trafo_el.shape[0]):
         row = f.trafo_el[k, 0]
-        trafo_loading[row] = max(trafo_loading[row], element_flow(f, f.trafo_el[k, 1])[1])
+        trafo_loading[row] = max(trafo_loading[row], element_flow(f, v, f.trafo_el[k, 1])[1])
 
 
 @njit

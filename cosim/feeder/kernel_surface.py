@@ -376,20 +376,31 @@ def voltages(s):
 
 
 @njit
-def cell_of_block(s, p, q):
-    """Cell of the first request of a block [d, n] that has a surface, else -1."""
-    for c in range(s.info[N_CELL]):
-        if s.cell[c, SLOT] >= 0 and count_inside(s.box[c], p[:, :1], q[:, :1]) == 1:
-            return c
-    return -1
+def cells_of_block(s, p, q, cells):
+    """Cell with a surface of each request of a block [d, n], -1 where there is none.
 
-
-@njit
-def count_inside(box, p, q):
-    """How many requests of a block [d, n] lie in a cell before the first that does not."""
+    Returns
+    -------
+    tuple of int and bool
+        Cell of the first one, and whether they all share it.
+    """
     d, n = p.shape
+    c, same = -1, True
     for t in range(n):
-        for k in range(d):
-            if not (box[2 * k, 0] <= p[k, t] <= box[2 * k, 1] and box[2 * k + 1, 0] <= q[k, t] <= box[2 * k + 1, 1]):
-                return t
-    return n
+        if c < 0 or not _is_inside_at(s.box[c], p, q, t):
+            c = -1
+            for k in range(s.info[N_CELL]):
+                if s.cell[k, SLOT] >= 0 and _is_inside_at(s.box[k], p, q, t):
+                    c = k
+                    break
+        cells[t] = c
+        same &= c == cells[0]
+    return cells[0], same
+
+
+@inner
+def _is_inside_at(box, p, q, t):
+    for k in range(p.shape[0]):
+        if not (box[2 * k, 0] <= p[k, t] <= box[2 * k, 1] and box[2 * k + 1, 0] <= q[k, t] <= box[2 * k + 1, 1]):
+            return False
+    return True

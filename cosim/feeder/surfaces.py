@@ -7,6 +7,7 @@ from the factors of that state, so a run that goes on after an interruption find
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +23,12 @@ from cosim.feeder.kernel_surface import SurfaceArrays, terms_block, warp_block
 from cosim.feeder.network import Complexes, Floats, Ints
 from cosim.jit import njit
 
-TOLERANCE = 2e-10
+TOLERANCE = 4e-10
 """Deviation at points that were not fitted, up to which a fit is taken; of voltages [pu], of totals in parts of the
 feeder's power [1]."""
 ALLOWED = 1e-9
 """Deviation from a full solve at which a surface is given up during the run. [pu]"""
-DROPPED = 2e-11
+DROPPED = 4e-11
 """Part of the coefficients that compression may leave out, over the whole cell; in the same units."""
 DEGREES = {1: (4, 5, 6, 7, 8), 2: (3, 4, 5, 6), 3: (3, 4)}
 """Degrees tried, by number of data centers."""
@@ -37,6 +38,9 @@ MAX_HALVINGS = 5
 MARGIN = 0.2
 """By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
 N_CHECKS = 40
+
+
+_KEPT = ("info", "error", "cell", "box", "stray")
 
 
 @dataclass(frozen=True)
@@ -264,17 +268,17 @@ class Surfaces:
         Rows of the nodes whose magnitudes are wanted at every step, -1 where de-energized.
     """
 
-    def __init__(self, f: FeederArrays, watch_row: Ints) -> None:
+    def __init__(self, f: FeederArrays, watch_row: Ints, enabled: bool = True) -> None:
         d = int(f.sizes[ix.N_DC])
         self.watch_row = watch_row
-        self.fits: list[Fit] = []
+        self.fits: list[Fit | None] = []
         self._scratch: tuple[Floats, Floats] | None = None
         self._directs: dict[int, Floats] = {}
         self.n_out = ix.N_TOTALS + d + 2 * f.sensor.shape[0]
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
         info[[ks.IN_CELL, ks.WANTED]] = -1
-        info[ks.ENABLED] = int(0 < d <= MAX_DATACENTERS and bool(np.all(f.port_row[: f.site_ptr[d]] >= 0)))
+        info[ks.ENABLED] = int(enabled and 0 < d <= MAX_DATACENTERS and bool(np.all(f.port_row[: f.site_ptr[d]] >= 0)))
         info[ks.WAIT] = 2 * term_table(2 * d, DEGREES[d][-1])[0].size if info[ks.ENABLED] else 1
         self._fixed = {
             "info": info,
@@ -289,43 +293,73 @@ class Surfaces:
         self.arrays = self._packed()
 
     @property
-    def n_bytes(self) -> int:
-        """Memory that the surfaces take. [byte]"""
-        return sum(a.nbytes for a in self.arrays)
+    def is_wanted(self) -> bool:
+        """Whether the loop asks for a surface to be built."""
+        return int(self._fixed["info"][ks.WANTED]) >= 0
+
+    @property
+    def n_used(self) -> int:
+        """Instants answered by a surface."""
+        return int(self._fixed["info"][ks.N_USED])
+
+    @property
+    def n_checked(self) -> int:
+        """Instants at which a surface was held to a full solve."""
+        return int(self._fixed["info"][ks.N_CHECKED])
+
+    @property
+    def n_refused(self) -> int:
+        """Surfaces given up since one of those showed too large a deviation."""
+        return int(self._fixed["info"][ks.N_REFUSED])
+
+    @property
+    def worst_check_pu(self) -> float:
+        """Largest deviation that those showed. [pu]"""
+        return float(self._fixed["error"][ks.WORST_CHECK])
 
     def follow(self, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> int:
-        """Magnitudes of the watched nodes for a block of requests that lie in one cell.
+        """Magnitudes of the watched nodes for a block of requests, where they all have a surface.
 
         Parameters
         ----------
         p_mw, q_mvar : array [d, n]
         vm_pu : array [n, w]
-            Written, as far as there is a surface. [pu]
+            Written. [pu]
 
         Returns
         -------
         int
-            Requests answered, from the first one on; 0 where that needs a full solve.
+            Requests answered; the others' rows are left alone, since they need a full solve.
         """
         a = self.arrays
-        c = int(ks.cell_of_block(a, p_mw, q_mvar))
-        if c < 0:
-            return 0
-        n = int(ks.count_inside(a.box[c], p_mw, q_mvar))
+        cells = np.empty(p_mw.shape[1], np.int64)
+        first, same = ks.cells_of_block(a, p_mw, q_mvar, cells)
+        if same:
+            return p_mw.shape[1] if first >= 0 and self._follow_cell(first, p_mw, q_mvar, vm_pu) else 0
+        answered = 0
+        for c in np.unique(cells[cells >= 0]).tolist():
+            at = np.flatnonzero(cells == c)
+            part = np.empty((at.size, vm_pu.shape[1]))
+            if self._follow_cell(c, p_mw[:, at], q_mvar[:, at], part):
+                vm_pu[at] = part
+                answered += at.size
+        return answered
+
+    def _follow_cell(self, c: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> bool:
+        a, n = self.arrays, p_mw.shape[1]
         slot = int(a.cell[c, ks.SLOT])
         n_term, n_mode = a.shape[slot]
-        work = self._work(n)
-        x, terms = work[0][:, :n], work[1][:n_term, :n]
-        if not warp_block(p_mw[:, :n], q_mvar[:, :n], a.emf[slot], a.z[slot], x):
-            return 0
+        x, terms = self._work(n)
+        x, terms = x[:, :n], terms[:n_term, :n]
+        if not warp_block(p_mw, q_mvar, a.emf[slot], a.z[slot], x):
+            return False
         terms_block(x, a.middle[slot], a.scale[slot], a.parent[slot], a.factor[slot], terms)
         w = vm_pu.shape[1]
         if n_term * w <= n_mode * (n_term + w):
-            np.dot(terms.T, self._direct(slot), out=vm_pu[:n])
+            np.dot(terms.T, self._direct(slot), out=vm_pu)
         else:
-            modes = terms.T @ a.weight[slot, :n_term, :n_mode]
-            np.dot(modes, a.watch[slot, :n_mode], out=vm_pu[:n])
-        return n
+            np.dot(terms.T @ a.weight[slot, :n_term, :n_mode], a.watch[slot, :n_mode], out=vm_pu)
+        return True
 
     def _work(self, n: int) -> tuple[Floats, Floats]:
         """Scratch for blocks of up to n requests."""
@@ -345,8 +379,9 @@ class Surfaces:
         """All fits in arrays of one shape."""
         d, w, n2 = self._fixed["x"].size // 2, self.watch_row.size, self._fixed["v"].size
         s = len(self.fits)
-        t = max((fit.parent.size for fit in self.fits), default=1)
-        r = max((fit.modes.shape[0] for fit in self.fits), default=1)
+        fits = [(k, fit) for k, fit in enumerate(self.fits) if fit is not None]
+        t = max((fit.parent.size for _, fit in fits), default=1)
+        r = max((fit.modes.shape[0] for _, fit in fits), default=1)
         a = SurfaceArrays(
             emf=np.zeros((s, d, 4)),
             z=np.zeros((s, d, 2 * d)),
@@ -363,7 +398,7 @@ class Surfaces:
             mode=np.zeros(r),
             **self._fixed,
         )
-        for k, fit in enumerate(self.fits):
+        for k, fit in fits:
             n_term, n_mode = fit.weight.shape
             a.emf[k], a.z[k], a.middle[k], a.scale[k] = fit.emf, fit.z, fit.middle, fit.scale
             a.shape[k] = n_term, n_mode
@@ -373,6 +408,23 @@ class Surfaces:
             a.watch[k, :n_mode] = fit.modes[:, self.n_out : self.n_out + w]
             a.rows[k, :n_mode] = fit.modes[:, self.n_out + w :]
         return a
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint keeps: cells and counters; the polynomials follow from them."""
+        return {k: self._fixed[k].copy() for k in _KEPT}
+
+    def restore(self, state: Mapping[str, np.ndarray], lab: Callable[[], FeederArrays]) -> None:
+        """Go back to what `state` kept, in the same state of the feeder."""
+        for k in _KEPT:
+            self._fixed[k][...] = state[k]
+        slots = {int(slot): c for c, slot in enumerate(self._fixed["cell"][:, ks.SLOT]) if slot >= 0}
+        n_cell = int(self._fixed["info"][ks.N_CELL])
+        slots = {slot: c for slot, c in slots.items() if c < n_cell}
+        self.fits = [None] * (max(slots, default=-1) + 1)
+        for slot, c in slots.items():
+            self.fits[slot] = fit_cell(lab(), self._fixed["box"][c].copy(), self.watch_row)
+        self._directs = {}
+        self.arrays = self._packed()
 
     def build_wanted(self, lab: FeederArrays) -> None:
         """Build what the kernel asked for: a new cell around stray requests, or the surface of a cell."""
