@@ -8,6 +8,7 @@ needs is the vector of its sensors' values; `ControlSet.sensors` gives their ord
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -196,7 +197,7 @@ class VoltVarSpec(_Model):
     @model_validator(mode="after")
     def _curve_ascends(self) -> Self:
         v = [point[0] for point in self.curve]
-        if any(b <= a for a, b in zip(v, v[1:], strict=False)):
+        if any(b <= a for a, b in pairwise(v)):
             raise ValueError("the curve's voltages must ascend")
         return self
 

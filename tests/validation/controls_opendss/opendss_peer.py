@@ -104,6 +104,72 @@ class OpenDss:
 
     def settle(self, states: dict[str, int]) -> dict[str, int]:
         """OpenDSS's own control loop from the same start."""
+        self.run("set controlmode=static", "set mode=snapshot")
         self.set_states(states)
-        self.run("set controlmode=static", "set mode=snapshot", "solve")
+        self.run("solve")
         return self.states()
+
+
+Moves = list[tuple[int, str, int]]
+"""(time [us], device, new tap or number of steps on)"""
+
+
+def moves_of_opendss(peer: OpenDss, states: dict[str, int], loadmults: np.ndarray, step_us: int, mode="duty") -> Moves:
+    """OpenDSS's own controls in its mode TIME, one step after another; the load of step n is loadmults[n]."""
+    peer.run("new loadshape.flat npts=1 interval=1 mult=(1)", "batchedit load..* duty=flat")
+    peer.run("set controlmode=time", f"set mode={mode} stepsize={step_us / 1e6}s number=1", "set hour=0 sec=0")
+    peer.set_states(states)  # behind `set mode`, which resets capacitors
+    moves, before = [], dict(states)
+    for n, loadmult in enumerate(loadmults, start=1):
+        peer.run(f"set loadmult={loadmult}", "solve")
+        assert peer.dss.Solution.Converged()
+        after = peer.states()
+        moves += [(n * step_us, device, after[device]) for device in after if after[device] != before[device]]
+        before = after
+    return moves
+
+
+def moves_of_kernel(peer: OpenDss, states: dict[str, int], loadmults: np.ndarray, step_us: int) -> Moves:
+    """cosim's kernel with OpenDSS as a mere power flow behind it."""
+    from cosim.feeder.controls import kernel
+    from cosim.feeder.controls.arrays import build_records
+
+    controls = peer.controls
+    now = dict(states)
+    ctl = build_records(controls, now)
+    values = np.zeros((len(controls.sensors), 2))
+    moves = []
+    for n, loadmult in enumerate(loadmults, start=1):
+        peer.run(f"set loadmult={loadmult}")
+        before, t_us = dict(now), n * step_us
+        for _ in range(100):
+            z = peer.measure(now)
+            values[:, 0], values[:, 1] = z.real, z.imag
+            if not kernel.watch(ctl, values, t_us):
+                break
+            for k, spec in enumerate(controls.all):
+                if ctl[k]["due"]:
+                    kernel.acted(ctl, k, t_us)
+                    now[spec.device] = int(ctl[k]["position"])
+                if ctl[k]["turns"]:
+                    kernel.turned(ctl, k)
+        else:
+            raise AssertionError("controls hunt within one instant")
+        assert kernel.next_due_us(ctl) > t_us
+        moves += [(t_us, device, now[device]) for device in now if now[device] != before[device]]
+    return moves
+
+
+def moves_of_twin(peer: OpenDss, twin, loadmults: np.ndarray, step_us: int) -> Moves:
+    """The readable twin with OpenDSS as a mere power flow behind it."""
+    moves = []
+    for n, loadmult in enumerate(loadmults, start=1):
+        peer.run(f"set loadmult={loadmult}")
+        before, t_us = {spec.device: mine.position for spec, mine in zip(twin.specs, twin.memory)}, n * step_us
+        while True:
+            now = {spec.device: mine.position for spec, mine in zip(twin.specs, twin.memory)}
+            twin.at(peer.measure(now), t_us)
+            if not twin.acted:
+                break
+        moves += [(t_us, device, now[device]) for device in now if now[device] != before[device]]
+    return moves

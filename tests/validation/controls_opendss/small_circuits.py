@@ -16,10 +16,10 @@ SOURCE = (
     "new load.lb bus1=busd.{load2} phases=1 kw={kw2} kvar={kvar2} model=2 vminpu=0.5 vmaxpu=2",
     "new load.lc bus1=busd.{load3} phases=1 kw={kw3} kvar={kvar3} model=1 vminpu=0.5 vmaxpu=2",
 )
-BANK = (
-    "new transformer.ra phases=1 windings=2 buses=(busb.1,busc.1) conns=(wye,wye) kvs=(7.2,7.2) kvas=(5000,5000) xhl=0.1",
-    "new transformer.rb phases=1 windings=2 buses=(busb.2,busc.2) conns=(wye,wye) kvs=(7.2,7.2) kvas=(5000,5000) xhl=0.1",
-    "new transformer.rc phases=1 windings=2 buses=(busb.3,busc.3) conns=(wye,wye) kvs=(7.2,7.2) kvas=(5000,5000) xhl=0.1",
+BANK = tuple(
+    f"new transformer.r{name} phases=1 windings=2 buses=(busb.{phase},busc.{phase}) conns=(wye,wye) kvs=(7.2,7.2) "
+    "kvas=(5000,5000) xhl=0.1"
+    for name, phase in (("a", 1), ("b", 2), ("c", 3))
 )
 
 
@@ -77,7 +77,9 @@ def _regulators(rng, has_bank: bool, connection: str) -> list[str]:
         common += f" cogen=yes revvreg={rng.uniform(117, 126):.2f} revband=3"
     lines = []
     for number, name in enumerate(names):
-        line = f"new regcontrol.c{name} transformer={name} winding={rng.choice([2, 2, 2, 1]) if has_bank else 2} {common}"
+        line = (
+            f"new regcontrol.c{name} transformer={name} winding={rng.choice([2, 2, 2, 1]) if has_bank else 2} {common}"
+        )
         line += f" delay={rng.choice([15, 30, 45])}"
         if rng.random() < 0.2:
             line += " tapwinding=1"
@@ -90,8 +92,9 @@ def _regulators(rng, has_bank: bool, connection: str) -> list[str]:
 
 
 def _capacitor(rng, values) -> str:
-    line = f"new capcontrol.cbank capacitor=bank element=line.b1 terminal={rng.choice([1, 2])} deadtime={rng.choice([0, 300])}"
-    line += f" delay={rng.choice([10, 15, 40])} delayoff={rng.choice([10, 25, 50])} ptratio=60 ctratio=10"
+    line = f"new capcontrol.cbank capacitor=bank element=line.b1 terminal={rng.choice([1, 2])}"
+    line += f" deadtime={rng.choice([0, 300])} delay={rng.choice([10, 15, 40])} delayoff={rng.choice([10, 25, 50])}"
+    line += " ptratio=60 ctratio=10"
     kind = rng.choice(["voltage", "current", "kvar", "pf", "time"])
     low = rng.uniform(115, 121)
     setting = {
