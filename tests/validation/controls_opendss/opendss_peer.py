@@ -8,18 +8,37 @@ from pathlib import Path
 import numpy as np
 import opendssdirect
 
+from cosim.feeder.controls import kernel
+from cosim.feeder.controls.arrays import build_records
 from cosim.feeder.controls.from_dss import KIND_OF_CLASS, read_controls
 from cosim.feeder.controls.specs import ControlSet
 
 CLASS_OF_KIND = {kind: name for name, kind in KIND_OF_CLASS.items()}
 
 
-def unzip_feeder(shared: Path, name: str, folder: Path) -> Path:
-    """Unpack a feeder and the line codes that it redirects to."""
-    archives = shared / "data" / "feeders" / "dss"
-    with zipfile.ZipFile(next(archives.glob(f"{name}*.zip"))) as archive:
-        archive.extractall(folder)
-    return folder
+MASTERS = {
+    "ieee13": ("ieee13", "13Bus/IEEE13Nodeckt.dss"),
+    "ieee34": ("ieee34", "34Bus/ieee34Mod1.dss"),
+    "ieee34_mod2": ("ieee34", "34Bus/ieee34Mod2.dss"),
+    "ieee37": ("ieee37", "37Bus/ieee37.dss"),
+    "ieee123": ("ieee123", "123Bus/IEEE123Master.dss"),
+    "ieee8500": ("ieee8500", "8500-Node/Master-unbal.dss"),
+}
+"""Archive and master file of each feeder."""
+
+
+def unzip_all(shared: Path, folder: Path) -> None:
+    """Unpack the IEEE feeders, each into a folder of its name."""
+    for name, _ in MASTERS.values():
+        with zipfile.ZipFile(shared / "data" / "feeders" / "dss" / f"{name}.zip") as archive:
+            archive.extractall(folder / name)
+
+
+def open_feeder(folder: Path, name: str) -> OpenDss:
+    """A feeder out of `unzip_all`, ready to solve."""
+    archive, master = MASTERS[name]
+    meter = ["new energymeter.m1 line.ln5815900-1 1"] if name == "ieee8500" else []
+    return OpenDss(f'compile "{folder / archive / master}"', *meter)
 
 
 class OpenDss:
@@ -28,6 +47,7 @@ class OpenDss:
     def __init__(self, *commands: str):
         self.dss = opendssdirect.dss.NewContext()
         self.dss.Basic.AllowForms(False)
+        self.dss.Basic.AllowChangeDir(False)
         self.run(*commands)
         self.run("set tolerance=1e-9 maxiterations=200 maxcontroliter=100", "set controlmode=off", "solve")
         self.controls = read_controls(self.dss)
@@ -102,9 +122,9 @@ class OpenDss:
         assert self.dss.Solution.Converged()
         return self.read()
 
-    def settle(self, states: dict[str, int]) -> dict[str, int]:
+    def settle(self, states: dict[str, int], hour: int = 0) -> dict[str, int]:
         """OpenDSS's own control loop from the same start."""
-        self.run("set controlmode=static", "set mode=snapshot")
+        self.run("set controlmode=static", "set mode=snapshot", f"set hour={hour}")
         self.set_states(states)
         self.run("solve")
         return self.states()
@@ -131,9 +151,6 @@ def moves_of_opendss(peer: OpenDss, states: dict[str, int], loadmults: np.ndarra
 
 def moves_of_kernel(peer: OpenDss, states: dict[str, int], loadmults: np.ndarray, step_us: int) -> Moves:
     """cosim's kernel with OpenDSS as a mere power flow behind it."""
-    from cosim.feeder.controls import kernel
-    from cosim.feeder.controls.arrays import build_records
-
     controls = peer.controls
     now = dict(states)
     ctl = build_records(controls, now)
@@ -165,9 +182,9 @@ def moves_of_twin(peer: OpenDss, twin, loadmults: np.ndarray, step_us: int) -> M
     moves = []
     for n, loadmult in enumerate(loadmults, start=1):
         peer.run(f"set loadmult={loadmult}")
-        before, t_us = {spec.device: mine.position for spec, mine in zip(twin.specs, twin.memory)}, n * step_us
+        before, t_us = {spec.device: mine.position for spec, mine in zip(twin.specs, twin.memory, strict=True)}, n * step_us
         while True:
-            now = {spec.device: mine.position for spec, mine in zip(twin.specs, twin.memory)}
+            now = {spec.device: mine.position for spec, mine in zip(twin.specs, twin.memory, strict=True)}
             twin.at(peer.measure(now), t_us)
             if not twin.acted:
                 break

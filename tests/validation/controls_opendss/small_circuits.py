@@ -23,6 +23,16 @@ BANK = tuple(
 )
 
 
+def drawn_kind(rng) -> dict[str, bool]:
+    """What a circuit has, for `draw`."""
+    return {
+        "has_bank": bool(rng.random() < 0.6),
+        "regulator": bool(rng.random() < 0.7),
+        "capacitor": bool(rng.random() < 0.6),
+        "generating": bool(rng.random() < 0.35),
+    }
+
+
 def draw(seed: int, *, has_bank: bool, regulator: bool, capacitor: bool, generating: bool = False) -> list[str]:
     """Commands of one circuit: a substation, a bank of line regulators or none, loads and a capacitor."""
     rng = np.random.default_rng(seed)
