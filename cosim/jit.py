@@ -31,7 +31,7 @@ def _kernel_hash() -> str:
     here = Path(__file__).parent
     sources = [Path(__file__), here / "events.py"]
     for room in _ROOMS:
-        sources += sorted((here / room).glob("*.py"))
+        sources += sorted((here / room).rglob("*.py"))
     for source in sources:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
