@@ -60,6 +60,7 @@ from cosim.feeder.arrays import (
     P_SOURCE,
     SOURCE_ON,
 )
+from cosim.feeder.controls.kernel import watch
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance, change_bound
 from cosim.feeder.kernel_surface import (

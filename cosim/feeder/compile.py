@@ -20,6 +20,8 @@ from cosim.feeder.kernel_flows import balance
 from cosim.feeder.legs import build_legs, fast_columns, leg_powers, shapes
 from cosim.feeder.network import LINE, LOAD, MOTOR, N_SHAPE, SGEN, SOURCE, TRAFO, TRAFO3W_HV, TRAFO3W_LV
 from cosim.feeder.network import Bools, Complexes, Floats, Ints, Network
+from cosim.feeder.controls.arrays import SensorRows
+from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
 from cosim.feeder.sources import is_behind_impedance, phase_impedance, put_behind_impedance, set_points
 from cosim.feeder.surface_store import SurfaceStore
 from cosim.feeder.surfaces import Surfaces
@@ -82,6 +84,7 @@ class Factors:
     response: Floats
     port_z: Floats
     slopes: Floats
+    sensor_coef: Floats
     sign: int
 
     @property
@@ -156,7 +159,8 @@ class CompiledFeeder:
         self._set_points, self._dip = emf, 1.0 + 0j
         self._seen: dict[bytes, Topology] = {}
         self._factors: OrderedDict[bytes, Factors] = OrderedDict()
-        self._watched = np.arange(net.n_node)
+        self.watched = np.arange(net.n_node)
+        self._sensors = None
         self.arrays = self._build(net.node_v)
         self._store = SurfaceStore(self.lab, self.config.surfaces and self.config.max_dvm_pu > 0)
         self._entered: tuple[bytes, Surfaces] | None = None
@@ -232,7 +236,7 @@ class CompiledFeeder:
             el_y=np.zeros((el.y.size, 2)),
             el_loading=el.loading,
             trafo_el=self._trafo_elements(el),
-            **self._sensor_arrays(),
+            **sensor_pattern(self._sensors, self._switched(), top.node),
             **state,
         )
         self._start_from(arrays, v_node)
@@ -242,13 +246,12 @@ class CompiledFeeder:
         self._start_generators(arrays)
         return arrays
 
-    def _sensor_arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "sensor_ptr": np.zeros(1, np.int64),
-            "sensor_row": np.zeros(0, np.int64),
-            "sensor_coef": np.zeros((0, 2)),
-            "sensor": np.zeros((0, 2)),
-        }
+    def set_sensors(self, rows: SensorRows) -> None:
+        """Have these sensors of controls evaluated with every solution, in `arrays.sensor`."""
+        self._sensors: SensorRows | None = rows
+        self._factors.clear()
+        self._rebuild()
+        self._entered = None
 
     def _sizes(self, top: Topology, n_port: int) -> Ints:
         kind = top.elements.kind
@@ -320,16 +323,22 @@ class CompiledFeeder:
         kept = self._factors[key]
         f.y[:], f.el_y[:], f.block[:] = kept.y, kept.el_y, kept.block
         f.response[:], f.port_z[:] = kept.response, kept.port_z
+        f.sensor_coef[:] = kept.sensor_coef
         f.leg_fast[:, ix.F_SLOPE :] = kept.slopes
         f.v_base[:] = _as_pairs(self._rows_from(self.network.node_v)[0]).ravel()
         f.flags[ix.SIGN] = kept.sign
         f.flags[ix.DIRTY] = 1
         self._ties = kept.ties
 
+    def _switched(self) -> Elements:
+        """Elements as switches and devices leave them, in the order and with the nodes of the network."""
+        return apply_switches(self.network, self._closed, self._line_on, self._device_y())
+
     def _made_factors(self, f: FeederArrays) -> Factors:
         """Factors at the base point, made in the arrays f."""
-        elements = apply_switches(self.network, self._closed, self._line_on, self._device_y()).sorted_by_kind()
-        y, ties = self._top.matrix(elements.y)
+        elements = self._switched()
+        ordered = elements.sorted_by_kind()
+        y, ties = self._top.matrix(ordered.y)
         f.y[:] = _as_pairs(y)
         law = f.leg_law.copy()
         f.leg_law[:] = self._legs.law(self.network, self._shape, self._inj_s_start)
@@ -339,11 +348,12 @@ class CompiledFeeder:
         return Factors(
             y=f.y.copy(),
             ties=ties,
-            el_y=_as_pairs(elements.y),
+            el_y=_as_pairs(ordered.y),
             block=f.block.copy(),
             response=f.response.copy(),
             port_z=f.port_z.copy(),
             slopes=slopes,
+            sensor_coef=sensor_coefficients(self._sensors, elements, self._top.node),
             sign=int(f.flags[ix.SIGN]),
         )
 
@@ -351,14 +361,14 @@ class CompiledFeeder:
 
     def watch(self, nodes: Ints) -> None:
         """Choose the nodes whose magnitudes surfaces give at every step; all of them at first."""
-        self._watched = nodes
+        self.watched = nodes
         self._store = SurfaceStore(self.lab, self.config.surfaces and self.config.max_dvm_pu > 0)
         self._entered = None
 
     @property
     def watch_row(self) -> Ints:
         """Row of every watched node in the present topology, -1 where de-energized."""
-        rows: Ints = self.arrays.node_row[self._watched]
+        rows: Ints = self.arrays.node_row[self.watched]
         return rows
 
     @property
@@ -523,10 +533,33 @@ class CompiledFeeder:
         """Present state of a device, counted from 0."""
         return int(self._dev_state[named(self.device_names, name, "tap changer or capacitor bank")])
 
+    def device_values(self) -> Floats:
+        """Tap of every tap changer, steps on of every capacitor bank."""
+        values: Floats = (self.network.dev_low + self._dev_state).astype(float)
+        return values
+
     def device_value(self, name: str) -> float:
         """What the state means: number of a tap, or steps switched on."""
         d = named(self.device_names, name, "tap changer or capacitor bank")
         return float(self.network.dev_low[d] + self._dev_state[d])
+
+    def vm_pu(self, place: str) -> float:
+        """Voltage of a bus, of its lowest phase, or of one node; 0 where de-energized. [pu]"""
+        if place in self.node_names:
+            nodes = np.array([self.node_names.index(place)])
+        else:
+            nodes = nodes_at(self.network, place)
+        rows = self.arrays.node_row[nodes]
+        if (rows < 0).any() or self.arrays.flags[ix.SOURCE_ON] == 0:
+            return 0.0
+        v = self.surfaces.present_v() if self.surfaces.is_present else self.arrays.v
+        return float(np.sqrt((v[2 * rows] ** 2 + v[2 * rows + 1] ** 2).min()))
+
+    def set_injection_q(self, name: str, q_mvar: float) -> None:
+        """Give an injection another reactive power, consumption positive. [Mvar]"""
+        k = named(self.injection_names, name, "injection")
+        self._inj_s[k] = complex(self._inj_s[k].real, q_mvar)
+        self._put_laws(self.arrays)
 
     def set_load(self, name: str, p_mw: float, q_mvar: float | None = None) -> None:
         """Give a load another power (at rated voltage, consumption positive; `load_scaling` does not apply).

@@ -143,7 +143,8 @@ def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> Fit | None:
         error = _worst(terms[n:][:, kept] @ weight @ modes, values[n:])
         if error <= TOLERANCE:
             renumbered = np.cumsum(kept) - 1
-            return Fit(emf, z, middle, scale, renumbered[parent[kept]], factor[kept], weight, modes * unit, error)
+            modes = np.where(np.any(values != 0, axis=0), modes * unit, 0.0)
+            return Fit(emf, z, middle, scale, renumbered[parent[kept]], factor[kept], weight, modes, error)
     return None
 
 
@@ -296,6 +297,19 @@ class Surfaces:
     def is_wanted(self) -> bool:
         """Whether the loop asks for a surface to be built."""
         return int(self._fixed["info"][ks.WANTED]) >= 0
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the last instant was answered by a surface."""
+        return int(self._fixed["info"][ks.ON_SURFACE]) == 1
+
+    def present_v(self) -> Floats:
+        """Voltages of all rows at an instant that a surface answered, real and imaginary part in turn. [pu]"""
+        a = self.arrays
+        slot = int(a.cell[a.info[ks.IN_CELL], ks.SLOT])
+        n_mode = int(a.shape[slot, 1])
+        v: Floats = a.mode[:n_mode] @ a.rows[slot, :n_mode]
+        return v
 
     @property
     def n_used(self) -> int:

@@ -45,8 +45,8 @@ class Elements:
         """The same in the order of their kinds, so that lines come first and sources last."""
         order = np.argsort(self.kind, kind="stable")
         size = self.size[order]
-        conductor = _ranges(self.ptr[:-1][order], size)
-        entry = _ranges(self.y_ptr[:-1][order], size**2)
+        conductor = ranges(self.ptr[:-1][order], size)
+        entry = ranges(self.y_ptr[:-1][order], size**2)
         return Elements(
             kind=self.kind[order],
             ptr=np.concatenate([[0], np.cumsum(size)]),
@@ -58,7 +58,7 @@ class Elements:
         )
 
 
-def _ranges(start: Ints, count: Ints) -> Ints:
+def ranges(start: Ints, count: Ints) -> Ints:
     """start[0], start[0] + 1, ..., start[1], ...: count[k] numbers from each start[k]."""
     skipped = np.cumsum(count) - count
     filled: Ints = np.arange(count.sum()) - np.repeat(skipped, count) + np.repeat(start, count)
