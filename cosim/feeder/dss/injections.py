@@ -260,6 +260,9 @@ def _machine(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str
     if engine.value("Balanced").lower() in ("yes", "true") and n_phase == 3:
         raise _refused(engine, full_name, "balanced=yes ties its phases together and cannot be carried")
     limits = class_name != "Generator" and engine.value("LimitCurrent").lower() in ("yes", "true")
+    if limits and class_name == "Storage":
+        # The engine heeds it inside the window only, and there in delta alone: a law with jumps.
+        raise _refused(engine, full_name, "LimitCurrent=yes cannot be carried for storage")
     is_single_delta = is_delta and n_phase not in (2, 3)
     known = (1, 2, 4, 5, 7) if class_name == "Generator" else (1, 2)
     if model not in known:
