@@ -105,7 +105,7 @@ class FeederArrays(NamedTuple):
     leg_fast: Floats
     """[l, 8] constant power, window, slope of its current at the base point. [MW, Mvar, pu^2, pu]"""
     leg_law: Floats
-    """[l, 19] law of each leg as in `Network.leg_shape`, times its power; V_MIN and V_MAX squared. [MW, Mvar, pu]"""
+    """[l, 23] law of each leg as in `Network.leg_shape`, times its power; V_MIN and V_MAX squared. [MW, Mvar, pu]"""
     gen_row: Ints
     """[g, 2] rows of the legs of given generation, which leg_law holds among the others."""
     gen_law: Floats

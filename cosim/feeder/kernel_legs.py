@@ -6,11 +6,13 @@ import math
 
 from cosim.feeder.arrays import F_MAX, F_MIN, F_P, F_Q, F_SLOPE
 from cosim.feeder.network import (
+    K_CUT,
     P_0,
     P_1,
     P_2,
     P_E,
     P_EXP,
+    P_LINE,
     P_LOW,
     P_MAX,
     P_MIN,
@@ -19,9 +21,11 @@ from cosim.feeder.network import (
     Q_2,
     Q_E,
     Q_EXP,
+    Q_LINE,
     Q_LOW,
     Q_MAX,
     Q_MIN,
+    V_CUT,
     V_LOW,
     V_MAX,
     V_MIN,
@@ -45,19 +49,25 @@ def leg_factors(law, k, m):
         vm, low = math.sqrt(m), law[k, V_LOW]
         if vm <= low:
             return law[k, P_LOW], law[k, Q_LOW]
-        t = (vm - low) / (math.sqrt(law[k, V_MIN]) - low)
-        return law[k, P_LOW] + t * (law[k, P_MIN] - law[k, P_LOW]), law[k, Q_LOW] + t * (law[k, Q_MIN] - law[k, Q_LOW])
-    if m > law[k, V_MAX]:
-        return law[k, P_MAX], law[k, Q_MAX]
-    m = max(m, TINY)
-    inv = 1.0 / m
-    r = math.sqrt(inv)
-    cp = law[k, P_0] * inv + law[k, P_1] * r + law[k, P_2]
-    cq = law[k, Q_0] * inv + law[k, Q_1] * r + law[k, Q_2]
-    if law[k, P_E] != 0.0:
-        cp += law[k, P_E] * m ** (0.5 * law[k, P_EXP] - 1.0)
-    if law[k, Q_E] != 0.0:
-        cq += law[k, Q_E] * m ** (0.5 * law[k, Q_EXP] - 1.0)
+        high = math.sqrt(law[k, V_MIN])
+        t = (vm - low) / (high - low)
+        cp = (law[k, P_LINE] + t * (law[k, P_MIN] * high - law[k, P_LINE])) / vm
+        cq = (law[k, Q_LINE] + t * (law[k, Q_MIN] * high - law[k, Q_LINE])) / vm
+    elif m > law[k, V_MAX]:
+        cp, cq = law[k, P_MAX], law[k, Q_MAX]
+    else:
+        m = max(m, TINY)
+        inv = 1.0 / m
+        r = math.sqrt(inv)
+        cp = law[k, P_0] * inv + law[k, P_1] * r + law[k, P_2]
+        cq = law[k, Q_0] * inv + law[k, Q_1] * r + law[k, Q_2]
+        if law[k, P_E] != 0.0:
+            cp += law[k, P_E] * m ** (0.5 * law[k, P_EXP] - 1.0)
+        if law[k, Q_E] != 0.0:
+            cq += law[k, Q_E] * m ** (0.5 * law[k, Q_EXP] - 1.0)
+    if law[k, K_CUT] > 0.0:
+        on = 1.0 / (1.0 + math.exp(-law[k, K_CUT] * (math.sqrt(m) - law[k, V_CUT])))
+        cp, cq = cp * on, cq * on
     return cp, cq
 
 
@@ -73,25 +83,34 @@ def fast_factors(fast, law, k, m):
 @inner
 def leg_factor_slopes(law, k, m):
     """Derivative of `leg_factors` by |U|^2."""
+    m = max(m, TINY)
+    vm = math.sqrt(m)
     if m < law[k, V_MIN]:
-        vm, low = math.sqrt(max(m, TINY)), law[k, V_LOW]
+        low = law[k, V_LOW]
         if vm <= low:
             return 0.0, 0.0
-        t = 0.5 / (vm * (math.sqrt(law[k, V_MIN]) - low))
-        return t * (law[k, P_MIN] - law[k, P_LOW]), t * (law[k, Q_MIN] - law[k, Q_LOW])
-    if m > law[k, V_MAX]:
-        return 0.0, 0.0
-    m = max(m, TINY)
-    inv = 1.0 / m
-    r = 0.5 * math.sqrt(inv) * inv
-    dp = -law[k, P_0] * inv * inv - law[k, P_1] * r
-    dq = -law[k, Q_0] * inv * inv - law[k, Q_1] * r
-    if law[k, P_E] != 0.0:
-        e = 0.5 * law[k, P_EXP] - 1.0
-        dp += law[k, P_E] * e * m ** (e - 1.0)
-    if law[k, Q_E] != 0.0:
-        e = 0.5 * law[k, Q_EXP] - 1.0
-        dq += law[k, Q_E] * e * m ** (e - 1.0)
+        high = math.sqrt(law[k, V_MIN])
+        bend = 0.5 / (m * vm * (high - low))
+        dp = -bend * (law[k, P_LINE] * high - law[k, P_MIN] * high * low)
+        dq = -bend * (law[k, Q_LINE] * high - law[k, Q_MIN] * high * low)
+    elif m > law[k, V_MAX]:
+        dp, dq = 0.0, 0.0
+    else:
+        inv = 1.0 / m
+        r = 0.5 * inv / vm
+        dp = -law[k, P_0] * inv * inv - law[k, P_1] * r
+        dq = -law[k, Q_0] * inv * inv - law[k, Q_1] * r
+        if law[k, P_E] != 0.0:
+            e = 0.5 * law[k, P_EXP] - 1.0
+            dp += law[k, P_E] * e * m ** (e - 1.0)
+        if law[k, Q_E] != 0.0:
+            e = 0.5 * law[k, Q_EXP] - 1.0
+            dq += law[k, Q_E] * e * m ** (e - 1.0)
+    if law[k, K_CUT] > 0.0:
+        cp, cq = leg_factors(law, k, m)
+        on = 1.0 / (1.0 + math.exp(-law[k, K_CUT] * (vm - law[k, V_CUT])))
+        steep = law[k, K_CUT] * (1.0 - on) * 0.5 / vm
+        dp, dq = dp * on + cp * steep, dq * on + cq * steep
     return dp, dq
 
 

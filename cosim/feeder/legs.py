@@ -11,9 +11,9 @@ from cosim.feeder import network as nw
 from cosim.feeder.network import Bools, Complexes, Floats, Ints, Network
 from cosim.feeder.topology import Topology
 
-_P_COLUMNS = [nw.P_0, nw.P_1, nw.P_2, nw.P_E, nw.P_LOW, nw.P_MIN, nw.P_MAX]
-_Q_COLUMNS = [nw.Q_0, nw.Q_1, nw.Q_2, nw.Q_E, nw.Q_LOW, nw.Q_MIN, nw.Q_MAX]
-_LIMITS = [nw.V_LOW, nw.V_MIN, nw.V_MAX, nw.P_EXP, nw.Q_EXP]
+_P_COLUMNS = [nw.P_0, nw.P_1, nw.P_2, nw.P_E, nw.P_LOW, nw.P_MIN, nw.P_MAX, nw.P_LINE]
+_Q_COLUMNS = [nw.Q_0, nw.Q_1, nw.Q_2, nw.Q_E, nw.Q_LOW, nw.Q_MIN, nw.Q_MAX, nw.Q_LINE]
+_LIMITS = [nw.V_LOW, nw.V_MIN, nw.V_MAX, nw.P_EXP, nw.Q_EXP, nw.V_CUT, nw.K_CUT]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Legs:
     group: Ints
     """[legs of the network] its leg here, -1 where it is dead."""
     limits: Floats
-    """[l, 5] columns `_LIMITS`, voltages not yet squared."""
+    """[l, 7] columns `_LIMITS`, voltages not yet squared."""
 
     def law(self, net: Network, shape: Floats, inj_s_mva: Complexes) -> Floats:
         """Law of every leg for the given powers of the injections. [MW, Mvar, pu]"""
@@ -45,7 +45,7 @@ class Legs:
 
 def fast_columns(law: Floats) -> Floats:
     """First four columns of `FeederArrays.leg_fast`."""
-    special = np.any(law[:, [nw.P_1, nw.P_2, nw.P_E, nw.Q_1, nw.Q_2, nw.Q_E]] != 0, axis=1)
+    special = np.any(law[:, [nw.P_1, nw.P_2, nw.P_E, nw.Q_1, nw.Q_2, nw.Q_E, nw.K_CUT]] != 0, axis=1)
     fast = law[:, [nw.P_0, nw.Q_0, nw.V_MIN, nw.V_MAX]].copy()
     fast[:, ix.F_MIN] = np.maximum(fast[:, ix.F_MIN], 1e-30)
     fast[special, ix.F_MIN] = np.inf
@@ -102,17 +102,18 @@ def _blocks(row: Ints, top: Topology) -> Ints:
 def leg_powers(law: Floats, m2: Floats) -> Complexes:
     """Power of every leg at squared voltages: the array form of `kernel_legs.leg_factors`. [MVA]"""
     m2 = np.maximum(m2, 1e-30)
-    vm = np.sqrt(m2)
+    vm, low, high = np.sqrt(m2), law[:, nw.V_LOW], np.sqrt(law[:, nw.V_MIN])
+    t = np.clip((vm - low) / np.maximum(high - low, 1e-300), 0, 1)
+    on = np.where(law[:, nw.K_CUT] > 0, 1 / (1 + np.exp(-law[:, nw.K_CUT] * (vm - law[:, nw.V_CUT]))), 1.0)
     parts = []
-    for c0, c1, c2, ce, exp, low, at_min, at_max in (
-        (nw.P_0, nw.P_1, nw.P_2, nw.P_E, nw.P_EXP, nw.P_LOW, nw.P_MIN, nw.P_MAX),
-        (nw.Q_0, nw.Q_1, nw.Q_2, nw.Q_E, nw.Q_EXP, nw.Q_LOW, nw.Q_MIN, nw.Q_MAX),
+    for c0, c1, c2, ce, exp, at_low, line, at_min, at_max in (
+        (nw.P_0, nw.P_1, nw.P_2, nw.P_E, nw.P_EXP, nw.P_LOW, nw.P_LINE, nw.P_MIN, nw.P_MAX),
+        (nw.Q_0, nw.Q_1, nw.Q_2, nw.Q_E, nw.Q_EXP, nw.Q_LOW, nw.Q_LINE, nw.Q_MIN, nw.Q_MAX),
     ):
         inside = law[:, c0] + law[:, c1] * vm + law[:, c2] * m2 + law[:, ce] * vm ** law[:, exp]
-        span = np.maximum(np.sqrt(law[:, nw.V_MIN]) - law[:, nw.V_LOW], 1e-300)
-        t = np.clip((vm - law[:, nw.V_LOW]) / span, 0, 1)
-        below = (law[:, low] + t * (law[:, at_min] - law[:, low])) * m2
-        power = np.where(m2 < law[:, nw.V_MIN], below, np.where(m2 > law[:, nw.V_MAX], law[:, at_max] * m2, inside))
-        parts.append(power)
+        between = (law[:, line] + t * (law[:, at_min] * high - law[:, line])) * vm
+        above = np.where(m2 > law[:, nw.V_MAX], law[:, at_max] * m2, inside)
+        power = np.where(m2 < law[:, nw.V_MIN], between, above) * on
+        parts.append(np.where((m2 < law[:, nw.V_MIN]) & (vm <= low), law[:, at_low] * m2, power))
     power_mva: Complexes = parts[0] + 1j * parts[1]
     return power_mva
