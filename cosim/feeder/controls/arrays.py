@@ -159,7 +159,7 @@ def build_records(controls: ControlSet, positions: dict[str, int], *, clock_s: f
     ctl: Any = np.zeros(len(controls.all), kernel.CONTROL)
     devices = {name: row for row, name in enumerate(dict.fromkeys(positions))}
     for record, spec, places in zip(ctl, controls.all, offsets(controls), strict=True):
-        record["live"] = 1
+        record["live"], record["device"] = 1, -1
         for field in ("due_us", "rev_due_us", "edge_us"):
             record[field] = kernel.NEVER_US
         record["opened_us"], record["acted_us"] = kernel.LONG_AGO_US, kernel.LONG_AGO_US

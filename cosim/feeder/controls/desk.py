@@ -69,6 +69,7 @@ class ControlDesk:
 
     def __init__(self, controls: ControlSet, network: Network, *, clock_s: float = 0.0) -> None:
         controls.check_all_carried()
+        controls = fitted(controls, network)
         self.controls = controls
         self._low = _low_positions(controls, network)
         self.ctl: NDArray[Any] = build_records(controls, positions(controls, network), clock_s=clock_s)
@@ -85,19 +86,14 @@ class ControlDesk:
     def n_operations(self) -> dict[str, int]:
         """Taps and switchings of every device since the start."""
         found: dict[str, int] = {}
-        for record, spec in zip(self.ctl, self.controls.all, strict=True):
-            if isinstance(spec, (RegulatorSpec, CapacitorSpec)):
-                found[spec.device] = found.get(spec.device, 0) + int(record["n_operations"])
+        for k, spec in enumerate(self.controls.movers):
+            found[spec.device] = found.get(spec.device, 0) + int(self.ctl[k]["n_operations"])
         return found
 
     @property
     def positions(self) -> States:
         """Tap or steps on of every device under control."""
-        return {
-            spec.device: int(record["position"])
-            for record, spec in zip(self.ctl, self.controls.all, strict=True)
-            if isinstance(spec, (RegulatorSpec, CapacitorSpec))
-        }
+        return {spec.device: int(self.ctl[k]["position"]) for k, spec in enumerate(self.controls.movers)}
 
     def act(self, compiled: Movable, t_us: int) -> list[ControlEvent]:
         """Do what `watch` found due at this instant.
@@ -117,10 +113,11 @@ class ControlDesk:
         events = []
         for k, spec in enumerate(self.controls.all):
             record = self.ctl[k]
-            if record["due"] and isinstance(spec, (RegulatorSpec, CapacitorSpec)):
-                events.append(self._move(k, spec, compiled, t_us))
-            elif record["due"]:
-                self._sample(k, spec, compiled, t_us)
+            if record["due"]:
+                if isinstance(spec, (VoltVarSpec, GeneratorSpec)):
+                    self._sample(k, spec, compiled, t_us)
+                else:
+                    events.append(self._move(k, spec, compiled, t_us))
             if record["turns"]:
                 kernel.turned(self.ctl, k)
                 events.append(_turned(spec.name, int(record["reversed"])))
@@ -131,7 +128,7 @@ class ControlDesk:
         before, forced = int(record["position"]), bool(record["forced"])
         kernel.acted(self.ctl, k, t_us)
         after = int(record["position"])
-        self.ctl["position"][(self.ctl["device"] == record["device"]) & (self.ctl["kind"] != kernel.SAMPLED)] = after
+        self.ctl["position"][self.ctl["device"] == record["device"]] = after  # all controls of this device
         compiled.set_device(spec.device, after - self._low[spec.device])
         if isinstance(spec, RegulatorSpec):
             ratio = spec.ratio_neutral + after * spec.ratio_per_tap
@@ -178,23 +175,41 @@ def _device_rows(controls: ControlSet, network: Network) -> dict[str, int]:
         for row, (kind, name) in enumerate(zip(network.dev_kind, network.dev_name, strict=True))
     }
     found, problems = {}, []
-    for spec in (*controls.regulators, *controls.capacitors):
+    for spec in controls.movers:
         kind = TAP if isinstance(spec, RegulatorSpec) else STEP
         row = stored.get((kind, spec.device))
         if row is None:
             what = "transformer with taps" if kind == TAP else "capacitor bank"
             problems.append(Problem(f"control {spec.name} moves a {what} that is not there", value=spec.device))
             continue
-        low = int(network.dev_low[row])
-        high = low + int(network.dev_ptr[row + 1] - network.dev_ptr[row]) - 1
-        wanted = (spec.min_tap, spec.max_tap) if isinstance(spec, RegulatorSpec) else (0, spec.n_steps)
-        if wanted[0] < low or wanted[1] > high:
-            told = f"control {spec.name} goes from {wanted[0]} to {wanted[1]}, its device only from {low} to {high}"
+        n_state = int(network.dev_ptr[row + 1] - network.dev_ptr[row])
+        if isinstance(spec, CapacitorSpec) and n_state != spec.n_steps + 1:
+            told = f"control {spec.name} switches {spec.n_steps} steps, its bank has {n_state - 1}"
             problems.append(Problem(told, value=spec.device))
         found[spec.device] = row
     if problems:
         raise InputError(problems)
     return found
+
+
+def fitted(controls: ControlSet, network: Network) -> ControlSet:
+    """The same controls within the states that their devices have.
+
+    A transformer found between two taps counts its taps from there: its ladder is shifted, and an end of it may be
+    missing.
+    """
+    rows = _device_rows(controls, network)
+    regulators = []
+    for spec in controls.regulators:
+        row = rows[spec.device]
+        low, ratios = int(network.dev_low[row]), network.dev_value[network.dev_ptr[row] : network.dev_ptr[row + 1]]
+        limits = {
+            "min_tap": max(spec.min_tap, low),
+            "max_tap": min(spec.max_tap, low + ratios.size - 1),
+            "ratio_neutral": float(ratios[0]) - low * spec.ratio_per_tap,
+        }
+        regulators.append(spec.model_copy(update=limits))
+    return controls.model_copy(update={"regulators": tuple(regulators)})
 
 
 def _low_positions(controls: ControlSet, network: Network) -> dict[str, int]:

@@ -107,7 +107,7 @@ def settle(
     Settled
     """
     now = dict(states)
-    specs = (*controls.regulators, *controls.capacitors)
+    specs = controls.movers
     places = offsets(controls)
     memory = [_Memory(reversed=spec.name in reversed) for spec in specs]
     queue, changes = _Queue(), []
@@ -147,8 +147,11 @@ class Reading:
 def magnitude(values: NDArray[np.complex128], select: Selection) -> float:
     """One magnitude of several phases."""
     sizes = np.abs(values)
-    reduce = {"fixed": lambda x: x[0], "avg": np.mean, "max": np.max, "min": np.min}[select]
-    return float(reduce(sizes))
+    if select == "fixed":
+        return float(sizes[0])
+    if select == "avg":
+        return float(np.mean(sizes))
+    return float(np.max(sizes) if select == "max" else np.min(sizes))
 
 
 # Regulators ----------------------------------------------------------------------------------------------------------

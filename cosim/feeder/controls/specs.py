@@ -242,6 +242,11 @@ class ControlSet(_Model):
         return (*self.regulators, *self.capacitors, *self.inverters, *self.generators)
 
     @property
+    def movers(self) -> tuple[RegulatorSpec | CapacitorSpec, ...]:
+        """Those that move devices: the first of `all`."""
+        return (*self.regulators, *self.capacitors)
+
+    @property
     def sensors(self) -> tuple[Sensor, ...]:
         """All sensors, control by control, in the order of `roles`."""
         return tuple(sensor for spec in self.all for _, sensors in roles(spec) for sensor in sensors)

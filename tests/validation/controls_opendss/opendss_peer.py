@@ -10,7 +10,8 @@ import opendssdirect
 
 from cosim.feeder.controls import kernel
 from cosim.feeder.controls.arrays import build_records
-from cosim.feeder.controls.from_dss import KIND_OF_CLASS, read_controls
+from cosim.feeder.controls.dss_terminals import KIND_OF_CLASS
+from cosim.feeder.controls.from_dss import read_controls
 from cosim.feeder.controls.specs import ControlSet
 
 CLASS_OF_KIND = {kind: name for name, kind in KIND_OF_CLASS.items()}
@@ -182,7 +183,10 @@ def moves_of_twin(peer: OpenDss, twin, loadmults: np.ndarray, step_us: int) -> M
     moves = []
     for n, loadmult in enumerate(loadmults, start=1):
         peer.run(f"set loadmult={loadmult}")
-        before, t_us = {spec.device: mine.position for spec, mine in zip(twin.specs, twin.memory, strict=True)}, n * step_us
+        before, t_us = (
+            {spec.device: mine.position for spec, mine in zip(twin.specs, twin.memory, strict=True)},
+            n * step_us,
+        )
         while True:
             now = {spec.device: mine.position for spec, mine in zip(twin.specs, twin.memory, strict=True)}
             twin.at(peer.measure(now), t_us)
