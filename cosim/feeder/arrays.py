@@ -88,6 +88,8 @@ class FeederArrays(NamedTuple):
     """[2 m, 2 m] response of the ports' voltages to their currents: `response` at their rows. [pu]"""
     y: Floats
     """[n + 2 k, 2] admittance matrix: diagonal, entries below it, entries above it. [pu]"""
+    row_sum: Floats
+    """[n, 2] sum of each row of it, summed with more digits. [pu]"""
     block: Floats
     """[n + 2 k, 4] its factors with the loads' slopes, the diagonal inverted."""
     lu_ptr: Ints
@@ -119,6 +121,8 @@ class FeederArrays(NamedTuple):
     el_y_ptr: Ints
     el_y: Floats
     """[.., 2] primitive admittances, row by row. [pu]"""
+    el_sum: Floats
+    """[K, 2] sum of each of their rows, summed with more digits. [pu]"""
     el_loading: Floats
     """[K] [percent/pu]"""
     trafo_el: Ints
@@ -164,6 +168,7 @@ STATE: Final = [
     "port_law",
     "port_z",
     "y",
+    "row_sum",
     "block",
     "tie",
     "emf",
@@ -171,6 +176,7 @@ STATE: Final = [
     "leg_law",
     "gen_law",
     "el_y",
+    "el_sum",
     "sensor_coef",
     "sensor",
     "v",

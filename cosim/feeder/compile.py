@@ -78,6 +78,8 @@ class Factors:
     """What depends on the states of switches and devices alone: the matrix and its factors at the base point."""
 
     y: Floats
+    row_sum: Floats
+    el_sum: Floats
     ties: Complexes
     el_y: Floats
     block: Floats
@@ -218,6 +220,7 @@ class CompiledFeeder:
             port_row=port_row,
             port_law=port_law,
             y=np.zeros((top.n_free + 2 * top.pattern.row.size, 2)),
+            row_sum=np.zeros((top.n_free, 2)),
             lu_ptr=top.pattern.ptr,
             lu_row=top.pattern.row,
             lu_target=top.pattern.target,
@@ -234,6 +237,7 @@ class CompiledFeeder:
             el_first=np.add.reduceat(np.append(el.terminal == 0, False), el.ptr[:-1]).astype(np.int64),
             el_y_ptr=el.y_ptr,
             el_y=np.zeros((el.y.size, 2)),
+            el_sum=np.zeros((el.node.size, 2)),
             el_loading=el.loading,
             trafo_el=self._trafo_elements(el),
             **sensor_pattern(self._sensors, self._switched(), top.node),
@@ -322,6 +326,7 @@ class CompiledFeeder:
                 self._factors.popitem(last=False)
         kept = self._factors[key]
         f.y[:], f.el_y[:], f.block[:] = kept.y, kept.el_y, kept.block
+        f.row_sum[:], f.el_sum[:] = kept.row_sum, kept.el_sum
         f.response[:], f.port_z[:] = kept.response, kept.port_z
         f.sensor_coef[:] = kept.sensor_coef
         f.leg_fast[:, ix.F_SLOPE :] = kept.slopes
@@ -339,7 +344,8 @@ class CompiledFeeder:
         elements = self._switched()
         ordered = elements.sorted_by_kind()
         y, ties = self._top.matrix(ordered.y)
-        f.y[:] = _as_pairs(y)
+        row_sum, el_sum = self._top.sums(ordered.y)
+        f.y[:], f.row_sum[:] = _as_pairs(y), _as_pairs(row_sum)
         law = f.leg_law.copy()
         f.leg_law[:] = self._legs.law(self.network, self._shape, self._inj_s_start)
         linearize_at(f, _as_pairs(self._rows_from(self.network.node_v)[0]).ravel())
@@ -347,6 +353,8 @@ class CompiledFeeder:
         f.leg_law[:] = law
         return Factors(
             y=f.y.copy(),
+            row_sum=f.row_sum.copy(),
+            el_sum=_as_pairs(el_sum),
             ties=ties,
             el_y=_as_pairs(ordered.y),
             block=f.block.copy(),

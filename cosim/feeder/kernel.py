@@ -63,7 +63,7 @@ SHORTEST_STEP = 1e-6
 @inner
 def subtract_linear(f, x, out):
     """out -= (Y + slopes of the legs) x over the free rows."""
-    subtract_product(f.y, f.lu_ptr, f.lu_row, x, out)
+    subtract_product(f.y, f.row_sum, f.lu_ptr, f.lu_row, x, out)
     subtract_slopes(f.leg_fast, f.leg_row, f.leg_block, f.sizes[N_LEG], x, out)
 
 

@@ -39,16 +39,19 @@ from cosim.jit import inner, njit
 
 @inner
 def conductor_current(f, v, e, a):
-    """Current into element e at its conductor a. [pu]"""
+    """Current into element e at its conductor a, in differences as `subtract_product`. [pu]"""
     first, k = f.el_ptr[e], f.el_ptr[e + 1] - f.el_ptr[e]
-    at = f.el_y_ptr[e] + a * k
-    cx, cy = 0.0, 0.0
+    at, own = f.el_y_ptr[e] + a * k, f.el_row[first + a]
+    x, y = v[2 * own], v[2 * own + 1]
+    g, s = f.el_sum[first + a, 0], f.el_sum[first + a, 1]
+    cx, cy = g * x - s * y, g * y + s * x
     for b in range(k):
         j = f.el_row[first + b]
-        if j >= 0:
-            g, s, x, y = f.el_y[at + b, 0], f.el_y[at + b, 1], v[2 * j], v[2 * j + 1]
-            cx += g * x - s * y
-            cy += g * y + s * x
+        if b != a:
+            dx, dy = (v[2 * j] - x, v[2 * j + 1] - y) if j >= 0 else (-x, -y)
+            g, s = f.el_y[at + b, 0], f.el_y[at + b, 1]
+            cx += g * dx - s * dy
+            cy += g * dy + s * dx
     return cx, cy
 
 

@@ -99,6 +99,23 @@ class Topology:
         return self.pattern.assemble(rows, columns, y, self.shunt[: self.n_free], self.source_row.size)
 
 
+    def sums(self, y: Complexes) -> tuple[Complexes, Complexes]:
+        """Sums of the rows of the matrix over free columns, and of the rows of the primitive admittances.
+
+        Short switches all but cancel in them, so they are summed with more digits than they are kept with.
+        """
+        e, n = self.elements, self.n_free
+        rows, columns = _pairs(e)
+        exact = y.astype(np.clongdouble)
+        total = self.shunt[:n].astype(np.clongdouble)
+        free = (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n)
+        np.add.at(total, rows[free], exact[free])
+        conductor = np.repeat(ranges(e.ptr[:-1], e.size), np.repeat(e.size, e.size))
+        by_conductor = np.zeros(e.node.size, np.clongdouble)
+        np.add.at(by_conductor, conductor, exact)
+        return total.astype(np.complex128), by_conductor.astype(np.complex128)
+
+
 def build_topology(net: Network, closed: Bools, line_on: Bools, el_y: Complexes) -> Topology:
     """Apply the switch states.
 
