@@ -96,6 +96,13 @@ class FeederArrays(NamedTuple):
     lu_row: Ints
     lu_target: Ints
     """Row of `block` that each product of the elimination is subtracted from."""
+    zone_ptr: Ints
+    zone_row: Ints
+    """Rows of each floating zone: behind ungrounded windings only, without a path to ground of any weight."""
+    zone_sum_ptr: Ints
+    zone_sum_row: Ints
+    zone_sum_y: Floats
+    """[.., 2] sum over the zone's rows of each column of the matrix, summed with more digits. [pu]"""
     tie: Floats
     """[2 n] currents that the given voltages drive into the free rows. [pu]"""
     emf: Floats
@@ -147,6 +154,7 @@ class FeederArrays(NamedTuple):
     """[2 m, 2 N] fall of voltages per port current. [pu]"""
     rhs: Floats
     work: Floats
+    product: Floats
     jac: Floats
     v_save: Floats
     current_save: Floats
@@ -169,6 +177,7 @@ STATE: Final = [
     "port_z",
     "y",
     "row_sum",
+    "zone_sum_y",
     "block",
     "tie",
     "emf",
@@ -201,7 +210,7 @@ def empty_state(n_free: int, n_row: int, n_dc: int, n_port: int, n_block: int) -
         "totals": z(N_TOTALS),
         "last_solvable": z(2),
         **{k: z(2 * n_row) for k in ("v", "u", "v_base", "v_save")},
-        **{k: z(2 * n_free) for k in ("h", "rhs", "work", "tie")},
+        **{k: z(2 * n_free) for k in ("h", "rhs", "work", "product", "tie")},
         "current": z(2 * n_port),
         "current_save": z(2 * n_port),
         "block": z((n_block, 4)),

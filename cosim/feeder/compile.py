@@ -80,6 +80,7 @@ class Factors:
     y: Floats
     row_sum: Floats
     el_sum: Floats
+    zone_sum_y: Floats
     ties: Complexes
     el_y: Floats
     block: Floats
@@ -209,6 +210,7 @@ class CompiledFeeder:
         state = empty_state(top.n_free, top.n_row, n_dc, port_row.size, top.n_free + 2 * top.pattern.row.size)
         port_law = np.zeros((port_row.size, 5))
         port_law[site_ptr[-1] :, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)
+        zone_sums = top.zone_sums(el.y)
         params = np.zeros(ix.N_PARAMS)
         params[ix.EMF_FACTOR] = abs(self._dip)
         state["flags"][[ix.DIRTY, ix.SOURCE_ON]] = 1
@@ -221,6 +223,11 @@ class CompiledFeeder:
             port_law=port_law,
             y=np.zeros((top.n_free + 2 * top.pattern.row.size, 2)),
             row_sum=np.zeros((top.n_free, 2)),
+            zone_row=top.zones[0],
+            zone_ptr=top.zones[1],
+            zone_sum_ptr=zone_sums[0],
+            zone_sum_row=zone_sums[1],
+            zone_sum_y=np.zeros((zone_sums[1].size, 2)),
             lu_ptr=top.pattern.ptr,
             lu_row=top.pattern.row,
             lu_target=top.pattern.target,
@@ -326,7 +333,7 @@ class CompiledFeeder:
                 self._factors.popitem(last=False)
         kept = self._factors[key]
         f.y[:], f.el_y[:], f.block[:] = kept.y, kept.el_y, kept.block
-        f.row_sum[:], f.el_sum[:] = kept.row_sum, kept.el_sum
+        f.row_sum[:], f.el_sum[:], f.zone_sum_y[:] = kept.row_sum, kept.el_sum, kept.zone_sum_y
         f.response[:], f.port_z[:] = kept.response, kept.port_z
         f.sensor_coef[:] = kept.sensor_coef
         f.leg_fast[:, ix.F_SLOPE :] = kept.slopes
@@ -346,6 +353,7 @@ class CompiledFeeder:
         y, ties = self._top.matrix(ordered.y)
         row_sum, el_sum = self._top.sums(ordered.y)
         f.y[:], f.row_sum[:] = _as_pairs(y), _as_pairs(row_sum)
+        f.zone_sum_y[:] = _as_pairs(self._top.zone_sums(ordered.y)[2])
         law = f.leg_law.copy()
         f.leg_law[:] = self._legs.law(self.network, self._shape, self._inj_s_start)
         linearize_at(f, _as_pairs(self._rows_from(self.network.node_v)[0]).ravel())
@@ -355,6 +363,7 @@ class CompiledFeeder:
             y=f.y.copy(),
             row_sum=f.row_sum.copy(),
             el_sum=_as_pairs(el_sum),
+            zone_sum_y=f.zone_sum_y.copy(),
             ties=ties,
             el_y=_as_pairs(ordered.y),
             block=f.block.copy(),
@@ -400,7 +409,7 @@ class CompiledFeeder:
     def lab(self) -> FeederArrays:
         """Arrays of their own in the present state, on its factors, for sampling what does not touch the run."""
         f = self.arrays
-        own = [*ix.STATE, "rhs", "work", "jac", "v_save", "current_save"]
+        own = [*ix.STATE, "rhs", "work", "product", "jac", "v_save", "current_save"]
         lab = f._replace(**{k: getattr(f, k).copy() for k in own})
         self._put_factors(lab)
         lab.v[:] = lab.u[:] = _as_pairs(self._rows_from(self.network.node_v)[0]).ravel()

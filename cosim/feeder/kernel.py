@@ -41,7 +41,7 @@ from cosim.feeder.arrays import (
     STATUS,
 )
 from cosim.feeder.kernel_legs import add_slopes, leg_remainders, set_slopes, subtract_slopes
-from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, set_all, solve_factored, subtract_product
+from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, multiply, set_all, settle_zones, solve_factored
 from cosim.feeder.kernel_ports import solve_ports
 from cosim.jit import inlined, inner, njit
 
@@ -63,7 +63,10 @@ SHORTEST_STEP = 1e-6
 @inner
 def subtract_linear(f, x, out):
     """out -= (Y + slopes of the legs) x over the free rows."""
-    subtract_product(f.y, f.row_sum, f.lu_ptr, f.lu_row, x, out)
+    multiply(f.y, f.row_sum, f.lu_ptr, f.lu_row, x, f.product)
+    settle_zones(f.zone_ptr, f.zone_row, f.zone_sum_ptr, f.zone_sum_row, f.zone_sum_y, x, f.product)
+    for i in range(f.product.size):
+        out[i] -= f.product[i]
     subtract_slopes(f.leg_fast, f.leg_row, f.leg_block, f.sizes[N_LEG], x, out)
 
 
