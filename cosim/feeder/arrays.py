@@ -67,7 +67,7 @@ class FeederArrays(NamedTuple):
     port_q_solved_mvar: Floats
     """[d] drawn. [Mvar]"""
     port_vm_pu: Floats
-    """[d] voltage of the lowest phase, zero where de-energized. [pu]"""
+    """[d] voltage of the lowest phase (of its nominal one), zero where de-energized. [pu]"""
     vm2: Floats
     """[N] squared voltage magnitude. [pu^2]"""
     totals: Floats
@@ -81,7 +81,9 @@ class FeederArrays(NamedTuple):
     site_last: Floats
     """[d, 4] request of the last solve, sensitivities there. [MW, Mvar, pu/MW, 1/MW]"""
     port_row: Ints
-    """[m] row of each port, -1 where de-energized."""
+    """[m, 2] rows of each port, the second -1 to ground; the first -1 where de-energized."""
+    port_base: Floats
+    """[m] nominal voltage of the port: 1, between phases sqrt(3). [pu]"""
     port_law: Floats
     """[m, 5] power being tried, window, generator's power and voltage. [MW, Mvar, pu, MW, pu]"""
     port_z: Floats

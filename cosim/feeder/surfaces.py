@@ -19,6 +19,7 @@ from cosim.feeder import kernel_surface as ks
 from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
+from cosim.feeder.kernel_legs import voltage_across
 from cosim.feeder.kernel_surface import SurfaceArrays, terms_block, warp_block
 from cosim.feeder.network import Complexes, Floats, Ints
 from cosim.jit import njit
@@ -99,8 +100,7 @@ def _sample(f, p, q, watch_row, values, port, state):  # type: ignore[no-untyped
         for k in range(f.v.size):
             row[at + k] = f.v[k]
         for r in range(n_port):
-            i = max(f.port_row[r], 0)
-            port[t, 2 * r], port[t, 2 * r + 1] = f.v[2 * i], f.v[2 * i + 1]
+            port[t, 2 * r], port[t, 2 * r + 1] = voltage_across(f.port_row, f.v, r)
 
 
 def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> Fit | None:
@@ -279,7 +279,7 @@ class Surfaces:
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
         info[[ks.IN_CELL, ks.WANTED]] = -1
-        info[ks.ENABLED] = int(enabled and 0 < d <= MAX_DATACENTERS and bool(np.all(f.port_row[: f.site_ptr[d]] >= 0)))
+        info[ks.ENABLED] = int(enabled and 0 < d <= MAX_DATACENTERS and bool(np.all(f.port_row[: f.site_ptr[d], 0] >= 0)))
         info[ks.WAIT] = 2 * term_table(2 * d, DEGREES[d][-1])[0].size if info[ks.ENABLED] else 1
         self._fixed = {
             "info": info,
