@@ -93,8 +93,10 @@ def admittance_matrix(net: Network) -> sp.csr_matrix:
 
 
 def _fed(net: Network, y: sp.csr_matrix) -> np.ndarray:
-    """Nodes that an element connects to a source."""
-    _, island = connected_components(abs(y) > 0, directed=False)
+    """Nodes that an element or a leg connects to a source: a neutral point may hang on its loads alone."""
+    across = net.leg_node[(net.leg_node >= 0).all(axis=1)].T
+    legs = sp.csr_matrix((np.ones(across.shape[1]), across), shape=y.shape)
+    _, island = connected_components((abs(y) > 0) + (legs > 0), directed=False)
     return np.isin(island, island[net.source_node])
 
 

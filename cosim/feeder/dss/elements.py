@@ -142,13 +142,17 @@ def _read(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str) -
 
 
 def conductors(engine: Engine, nodes: Nodes, n_conductor: int) -> tuple[Ints, Floats]:
-    """Node and nominal voltage of each conductor of the active element, those of its first terminal first."""
+    """Node and nominal voltage of each conductor of the active element, those of its first terminal first.
+
+    A conductor at ground has the nominal voltage of its terminal's bus. The two may differ for a live one: the
+    first terminal of an autotransformer holds the conductors to its second bus too.
+    """
     dss = engine.dss.CktElement
     node = np.asarray(dss.NodeRef(), np.int64) - 1
     index = nodes.bus_index
     buses = [index[str(bus).partition(".")[0].lower()] for bus in dss.BusNames()]
-    kv = nodes.bus_kv[np.repeat(buses, n_conductor)[: node.size]]
-    return node, kv
+    at_terminal = nodes.bus_kv[np.repeat(buses, n_conductor)[: node.size]]
+    return node, np.where(node >= 0, nodes.kv[node], at_terminal)
 
 
 def _is_open(dss: Any, terminal: int) -> bool:

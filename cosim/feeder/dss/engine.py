@@ -154,7 +154,8 @@ class Engine:
         """Primitive admittance of the active element, square. [S]"""
         y = _complex(self.dss.CktElement.YPrim())
         n = round(y.size**0.5)
-        return y.reshape(n, n)
+        by_column = y.reshape(n, n)
+        return by_column.T
 
     def node_volts(self) -> Complexes:
         """Voltage to ground of every node, in the engine's order. [V]"""

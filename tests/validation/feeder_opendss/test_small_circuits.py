@@ -77,11 +77,11 @@ CIRCUITS = {
     "ungrounded wye load with neutral node": """
         New Load.n bus1=a.1.2.3.4 phases=3 kv=12.47 kw=900 pf=0.9
         New Load.u bus1=a.1.4 phases=1 kv=7.2 kw=100 pf=0.9 model=2
-        New Reactor.neutral phases=1 bus1=a.4 r=40 x=10""",
+        New Reactor.neutral phases=1 bus1=a.4 r=4 x=2""",
     "wye load with rneut to a node": """
         New Load.n bus1=a.1.2.3.4 phases=3 kv=12.47 kw=900 pf=0.9 rneut=25 xneut=5
         New Load.u bus1=a.1.4 phases=1 kv=7.2 kw=100 pf=0.9 model=2
-        New Reactor.neutral phases=1 bus1=a.4 r=40 x=10""",
+        New Reactor.neutral phases=1 bus1=a.4 r=4 x=2""",
     "reactors in series, in parallel and to ground": """
         New Reactor.series phases=3 bus1=a bus2=b r=0.4 x=1.5
         New Reactor.parallel phases=3 bus1=b kv=12.47 kvar=300 parallel=yes rp=4000
@@ -131,7 +131,7 @@ CIRCUITS = {
         New Line.X bus1=A.1.2.3 bus2=Bus_X.1.2.3 length=1 units=km r1=0.2 x1=0.4 r0=0.5 x0=1.2 c1=0 c0=0
         New Load.t bus1=BUS_x.1.2.3.0 phases=3 kv=12.47 kw=300 pf=0.9
         New Load.T2 bus1=bus_X.1.2.3.4 phases=3 kv=12.47 kw=300 pf=0.9
-        New Load.T3 bus1=bus_X.4 phases=1 kv=7.2 kw=1 pf=0.9 model=2""",
+        New Load.T3 bus1=bus_X.4 phases=1 kv=7.2 kw=50 pf=0.9 model=2""",
     "disabled elements": """
         New Line.off bus1=a bus2=gone length=1 units=km enabled=no
         New Load.off bus1=a phases=3 kv=12.47 kw=9000 enabled=no
@@ -149,10 +149,9 @@ CIRCUITS = {
         New Load.t2 like=t1 bus1=c kw=500""",
     "cables by geometry": """
         New Line.cn bus1=a bus2=b geometry=ug length=1 units=mi
-        New Line.ts phases=1 bus1=b.3.4 bus2=c.3.4 geometry=tsg length=0.5 units=mi
-        New Reactor.n phases=1 bus1=c.4 r=0.1 x=0
+        New Line.ts phases=1 bus1=b.3 bus2=c.3 geometry=tsg length=0.5 units=mi
         New Load.b bus1=b phases=3 kv=12.47 kw=900 pf=0.9
-        New Load.c bus1=c.3.4 phases=1 kv=7.2 kw=200 pf=0.9""",
+        New Load.c bus1=c.3 phases=1 kv=7.2 kw=200 pf=0.9""",
     "a fault and two sources": """
         New Line.far bus1=a bus2=b length=6 units=km r1=0.2 x1=0.4 r0=0.5 x0=1.2 c1=10 c0=5
         New Vsource.second bus1=b basekv=12.47 pu=1.0 angle=-3 r1=0.1 x1=1 r0=0.2 x0=2 phases=3
@@ -191,7 +190,7 @@ New LineGeometry.ug nconds=3 nphases=3 units=ft
 New TSData.ts runits=mi radunits=in gmrunits=ft diashield=0.88 tapelayer=0.005 tapelap=20
 ~ epsr=2.3 inslayer=0.220 diains=0.82 diacable=1.06 rac=0.97 gmrac=0.0111 diam=0.368
 New WireData.n gmr=0.01113 diam=0.368 rac=0.592 runits=mi radunits=in gmrunits=ft
-New LineGeometry.tsg nconds=2 nphases=2 units=ft
+New LineGeometry.tsg nconds=2 nphases=1 units=ft reduce=yes
 ~ cond=1 tscable=ts x=0 h=-4
 ~ cond=2 wire=n x=0.25 h=-4
 """
