@@ -24,7 +24,6 @@ class TwinSolution:
 
     v: np.ndarray
     residual: float
-    iterations: int
 
 
 def solve_network(net: Network, v_start=None, max_iterations: int = 60) -> TwinSolution:
@@ -38,7 +37,7 @@ def solve_network(net: Network, v_start=None, max_iterations: int = 60) -> TwinS
     v = np.where(live, net.node_v if v_start is None else v_start, 0).astype(complex)
     v[net.source_node] = net.source_v
     best, best_v, worse = np.inf, v, 0
-    for iteration in range(max_iterations):
+    for _ in range(max_iterations):
         left, size = residual(net, y, v)
         norm = float(np.max(np.abs(left[free]) / np.maximum(size[free], 1e-12), initial=0.0))
         if norm < best:
@@ -49,7 +48,7 @@ def solve_network(net: Network, v_start=None, max_iterations: int = 60) -> TwinS
             break
         v = v.copy()
         v[free] -= _newton_step(net, y, v, left, free)
-    return TwinSolution(best_v, best, iteration)
+    return TwinSolution(best_v, best)
 
 
 def element_admittance(net: Network, e: int) -> np.ndarray:

@@ -113,6 +113,7 @@ def _banks(engine: Engine, elements: Sequence[Element]) -> list[Device]:
         steps = [int(s) for s in banks.States()]
         on = sum(steps)
         if steps != sorted(steps, reverse=True):
+            engine.notes.append(f"{element.full_name} keeps its steps, which are not on from the first")
             continue
         mvar = banks.kvar() / 1e3 * np.arange(len(steps) + 1) / len(steps)
         device = Device(nw.STEP, element.name, k, state=on, low=0, value=mvar)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from cosim.errors import InputError, PhysicsError, Problem
-from cosim.feeder.network import Complexes
+from cosim.feeder.network import Complexes, Floats
 
 MAX_ITERATIONS: Final = 1000
 """Of the power flow and of the controls, where the master's own limits do not do."""
@@ -24,6 +24,7 @@ _PLACE: Final = re.compile(r'\[file: "(?P<file>.*)", line: (?P<line>\d+)\]')
 _CONTROLS_DID_NOT_SETTLE: Final = 485
 """The engine's number for more control iterations than allowed, which OpenDSS itself only warns of."""
 _POWER_FLOW: Final = 1
+_MULTIPHASE: Final = 0
 _SNAPSHOT: Final = 0
 _CONTROLS_OFF: Final = -1
 
@@ -47,13 +48,12 @@ class Engine:
 
         self.master = master
         self.dss: Any = dss.NewContext()
-        self.dss.Basic.AllowForms(False)
-        self.dss.Basic.AllowEditor(False)
-        self.dss.Basic.AllowDOScmd(False)
-        self.dss.Basic.AllowChangeDir(False)
+        self.notes: list[str] = []
+        """What was left out or taken as given, in one sentence each."""
         if not master.is_file():
             raise InputError(Problem("no such OpenDSS file", file=str(master)))
-        self._run_master()
+        with _confined(self.dss.Basic):
+            self._run_master()
         if self.dss.Basic.NumCircuits() == 0:
             raise InputError(Problem("the file defines no circuit (New Circuit...)", file=str(master)))
 
@@ -173,13 +173,18 @@ class Engine:
         Raises
         ------
         InputError
-            If loads are admittances only (Set LoadModel=Admittance).
+            If loads are admittances only (Set LoadModel=Admittance), or one phase stands for three
+            (Set CktModel=Positive).
         PhysicsError
             If the engine finds no solution.
         """
         solution = self.dss.Solution
         if solution.LoadModel() != _POWER_FLOW:
             raise InputError(Problem("Set LoadModel=Admittance cannot be carried", file=str(self.master)))
+        if self.dss.Settings.CktModel() != _MULTIPHASE:
+            raise InputError(
+                Problem("a single-phase equivalent (Set CktModel=Positive) cannot be carried", file=str(self.master))
+            )
         solved = solution.TotalIterations() > 0 and solution.Converged()
         if solution.Mode() != _SNAPSHOT:
             solution.Mode(_SNAPSHOT)
@@ -229,6 +234,20 @@ class Engine:
             )
 
 
+@contextmanager
+def _confined(basic: Any) -> Iterator[None]:
+    """No windows, no editor, no shell, no change of folder; these settings are the process's, so put back after."""
+    switches = (basic.AllowForms, basic.AllowEditor, basic.AllowDOScmd, basic.AllowChangeDir)
+    before = [switch() for switch in switches]
+    for switch in switches:
+        switch(False)
+    try:
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch(value)
+
+
 def _did_not_settle(wrong: BaseException | None) -> bool:
     return wrong is not None and bool(wrong.args) and wrong.args[0] == _CONTROLS_DID_NOT_SETTLE
 
@@ -237,3 +256,8 @@ def _complex(pairs: Any) -> Complexes:
     values = np.asarray(pairs, float)
     joined: Complexes = values[0::2] + 1j * values[1::2]
     return joined
+
+
+def numbers(text: str) -> Floats:
+    """The numbers of a property that is an array."""
+    return np.array([float(part) for part in text.strip("[]() ").replace(",", " ").split()])

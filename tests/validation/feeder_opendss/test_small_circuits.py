@@ -166,7 +166,8 @@ CIRCUITS = {
         New Fuse.f monitoredobj=Line.sw switchedobj=Line.sw
         New Load.c bus1=c phases=3 kv=12.47 kw=900 pf=0.9""",
     "six phases": """
-        New Line.six phases=6 bus1=a.1.2.3.1.2.3 bus2=b.1.2.3.4.5.6 length=1 units=km r1=0.3 x1=0.6 r0=0.5 x0=1.5 c1=0 c0=0
+        New Line.six phases=6 bus1=a.1.2.3.1.2.3 bus2=b.1.2.3.4.5.6 length=1 units=km
+        ~ r1=0.3 x1=0.6 r0=0.5 x0=1.5 c1=0 c0=0
         New Load.u bus1=b.1.2.3 phases=3 kv=12.47 kw=700 pf=0.9
         New Load.v bus1=b.4.5.6 phases=3 kv=12.47 kw=200 pf=0.9""",
     "no voltage bases": """
