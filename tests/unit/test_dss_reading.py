@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import fields
+from pathlib import Path
 
 import network_twin as twin
 import numpy as np
@@ -100,8 +100,8 @@ def test_missing_master_and_master_without_a_circuit_are_refused(tmp_path):
 
 def test_all_elements_that_cannot_be_carried_are_named_at_once(tmp_path):
     text = (
-        FEEDER
-        + "New Isource.i bus1=c amps=1\nNew IndMach012.m bus1=c kv=12.47\nNew PVSystem.p bus1=c kv=12.47\nNew InvControl.v\n"
+        FEEDER + "New Isource.i bus1=c amps=1\nNew IndMach012.m bus1=c kv=12.47\n"
+        "New PVSystem.p bus1=c kv=12.47\nNew InvControl.v\n"
     )
     with pytest.raises(InputError) as refused:
         read_dss(_written(tmp_path, text))
@@ -154,9 +154,9 @@ def test_two_feeders_read_in_turns_are_those_read_alone(tmp_path, feeder):
 def test_reading_leaves_the_process_as_it_was(feeder):
     from opendssdirect import dss
 
-    before = os.getcwd(), dss.Basic.AllowChangeDir(), dss.Basic.AllowEditor(), dss.Basic.NumCircuits()
+    before = Path.cwd(), dss.Basic.AllowChangeDir(), dss.Basic.AllowEditor(), dss.Basic.NumCircuits()
     read_dss(feeder)
-    assert (os.getcwd(), dss.Basic.AllowChangeDir(), dss.Basic.AllowEditor(), dss.Basic.NumCircuits()) == before
+    assert (Path.cwd(), dss.Basic.AllowChangeDir(), dss.Basic.AllowEditor(), dss.Basic.NumCircuits()) == before
 
 
 def test_reading_leads_the_engine_back_to_where_the_master_left_it(feeder):
