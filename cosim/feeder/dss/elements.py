@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -113,9 +114,25 @@ def read_elements(engine: Engine, nodes: Nodes) -> list[Element]:
         for name in engine.elements(class_name)
         for element in [_read(engine, nodes, kind, class_name, name)]
     ]
+    _refuse_twins(engine, elements)
     _read_closed(engine, [e for e in elements if e.open_terminals])
     _mark_switches(engine, elements)
     return elements
+
+
+def _refuse_twins(engine: Engine, elements: Sequence[Element]) -> None:
+    """Refuse what must be operated by name where the name is not unique (Set AllowDuplicates=yes).
+
+    Raises
+    ------
+    InputError
+        With every such name.
+    """
+    count = Counter(e.full_name for e in elements)
+    operated = [e for e in elements if e.open_terminals or e.kind in (nw.TRAFO, nw.CAPACITOR)]
+    twins = sorted({e.full_name for e in operated if count[e.full_name] > 1})
+    if twins:
+        raise InputError([Problem(f"{name} is defined more than once", file=str(engine.master)) for name in twins])
 
 
 def _read(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str) -> Element:

@@ -18,8 +18,9 @@ from cosim.feeder.network import Complexes, Floats
 
 MAX_ITERATIONS: Final = 1000
 """Of the power flow and of the controls, where the master's own limits do not do."""
-TOLERANCES_PU: Final = (1e-12, 1e-11, 1e-10)
-"""Voltage change per iteration at which the last solution stops; the first that the engine reaches."""
+TOLERANCES_PU: Final = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)
+"""Voltage change per iteration at which the last solution stops: the first that the engine reaches. Where sources are
+stiff and switches short, its voltages do not stand still to more digits."""
 _PLACE: Final = re.compile(r'\[file: "(?P<file>.*)", line: (?P<line>\d+)\]')
 _CONTROLS_DID_NOT_SETTLE: Final = 485
 """The engine's number for more control iterations than allowed, which OpenDSS itself only warns of."""

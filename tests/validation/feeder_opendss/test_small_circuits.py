@@ -61,6 +61,20 @@ CIRCUITS = {
     "autotransformer": """
         New AutoTrans.at phases=3 buses=[a m] conns=[series wye] kvs=[12.47 4.16] kvas=[3000 3000] xhx=5
         New Load.m bus1=m phases=3 kv=4.16 kw=1200 pf=0.9""",
+    "stiff source and short switches": """
+        New Line.s1 phases=3 bus1=src bus2=s switch=yes r1=1e-6 r0=1e-6 x1=1e-6 x0=1e-6 c1=0 c0=0 length=1
+        New Line.s2 phases=3 bus1=s bus2=t r1=1e-6 r0=1e-6 x1=1e-6 x0=1e-6 c1=0 c0=0
+        New Transformer.dy phases=3 buses=[t l] conns=[delta wye] kvs=[12.47 0.208] kvas=[500 500] xhl=4
+        New Line.s3 phases=3 bus1=l bus2=m r1=1e-6 r0=1e-6 x1=1e-6 x0=1e-6 c1=0 c0=0
+        New Line.sec phases=3 bus1=m bus2=n geometry=sec length=10 units=ft
+        New Load.m bus1=n.1 phases=1 kv=0.12 kw=30 pf=0.9
+        New Load.n bus1=n.2.3 phases=1 kv=0.208 kw=30 pf=0.9""",
+    "duplicate names": """
+        Set AllowDuplicates=yes
+        New Line.d bus1=a bus2=b length=1 units=km
+        New Line.d bus1=b bus2=c length=2 units=km
+        New Load.d bus1=b phases=3 kv=12.47 kw=300 pf=0.9
+        New Load.d bus1=c phases=3 kv=12.47 kw=500 pf=0.9 model=5""",
     "transformer with neutral impedance": """
         New Transformer.yy phases=3 buses=[a.1.2.3.4 l.1.2.3.4] conns=[wye wye] kvs=[12.47 0.48] kvas=[500 500] xhl=4
         New Reactor.nh phases=1 bus1=a.4 r=3 x=1
@@ -182,6 +196,11 @@ New LineGeometry.g nconds=4 nphases=3 reduce=yes
 ~ cond=2 wire=w x=-1.5 h=28 units=ft
 ~ cond=3 wire=w x=3 h=28 units=ft
 ~ cond=4 wire=w x=0 h=24 units=ft
+New LineGeometry.sec nconds=4 nphases=3 reduce=yes units=in
+~ cond=1 wire=w x=-2.1 h=50
+~ cond=2 wire=w x=0 h=48
+~ cond=3 wire=w x=2.1 h=50
+~ cond=4 wire=w x=0 h=52
 New CNData.cn runits=mi radunits=in gmrunits=ft diastrand=0.0641 gmrstrand=0.00208 rstrand=14.8722 k=13
 ~ epsr=2.3 inslayer=0.220 diains=1.060 diacable=1.290 rac=0.4100 gmrac=0.0171 diam=0.567
 New LineGeometry.ug nconds=3 nphases=3 units=ft
