@@ -208,6 +208,25 @@ def test_master_whose_controls_did_not_settle_is_read_to_its_end(tmp_path):
     assert list(net.switch_name) == ["sw", "tie"]
 
 
+def test_controls_that_hunt_are_noted_and_left_where_they_stand(tmp_path):
+    rival = "New RegControl.rival transformer=reg winding=2 vreg=112 band=2 ptratio=60\n"
+    text = FEEDER.replace("New Loadshape.day", rival + "New Loadshape.day")
+    notes = []
+    net = read_dss(_written(tmp_path, text.replace("Solve\n", "")), note=notes.append)
+    assert notes == ["Relay.r does not act", "the controls do not settle in 1000 rounds"][::-1]
+    assert np.isfinite(net.node_v).all()
+
+
+@pytest.mark.parametrize("mode", ["daily", "duty", "yearly"])
+def test_master_that_runs_through_a_day_leaves_loads_at_their_own_power(tmp_path, mode):
+    """Shapes drive them from there; taps and banks stay where the day left them."""
+    text = FEEDER.replace("pf=1 daily=kw", "pf=1 daily=day")
+    run = read_dss(_written(tmp_path, text + f"Set Mode={mode} Number=3 StepSize=1h\nSolve\n", "day.dss"))
+    snapshot = read_dss(_written(tmp_path, text))
+    assert np.array_equal(run.inj_s_mva, snapshot.inj_s_mva)
+    assert twin.solve_network(run).residual < 1e-14
+
+
 def test_controls_stay_where_the_master_left_them(tmp_path):
     net = read_dss(_written(tmp_path, FEEDER + "Edit Transformer.reg wdg=2 tap=0.95\n"))
     assert net.dev_value[net.dev_ptr[0] + net.dev_state[0]] == pytest.approx(0.95, abs=1e-12)

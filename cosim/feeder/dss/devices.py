@@ -91,7 +91,7 @@ def _tap(trafos: Any, name: str, winding: int, element: int) -> Device:
     step = (high - low) / int(trafos.NumTaps())
     below = int(np.floor((present - low) / step + 1e-6))
     above = int(np.floor((high - present) / step + 1e-6))
-    ratio: Floats = present + step * np.arange(-max(below, 0), max(above, 0) + 1)
+    ratio = np.array([present + step * k for k in range(-max(below, 0), max(above, 0) + 1)])
     number = round((ratio[0] - (low + high) / 2) / step)
     return Device(nw.TAP, name, element, state=max(below, 0), low=number, value=ratio, winding=winding)
 

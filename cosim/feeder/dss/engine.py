@@ -219,13 +219,11 @@ class Engine:
 
         solution = self.dss.Solution
         try:
-            solution.Solve()
+            self.dss.Text.Command("Solve")
         except DSSException as wrong:
-            if _did_not_settle(wrong):
-                raise PhysicsError(
-                    f"{self.master}: the controls do not settle in {solution.MaxControlIterations()} rounds"
-                ) from wrong
-            raise InputError(self._problem(wrong)) from wrong
+            if not _did_not_settle(wrong):
+                raise InputError(self._problem(wrong)) from wrong
+            self.notes.append(f"the controls do not settle in {solution.MaxControlIterations()} rounds")
         finite = bool(np.isfinite(self.node_volts()).all())
         if not finite:
             raise PhysicsError(f"{self.master}: OpenDSS finds no power flow solution (voltages are not finite)")
