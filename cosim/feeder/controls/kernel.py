@@ -185,6 +185,8 @@ def _fall_back(c):
 def _watch_regulator(c, sensors, t_us):
     if c.mode != FORWARD_ONLY and _is_to_turn(c, sensors, t_us):
         c.turns = 1
+        if c.reversed == 0 and (c.mode == NEUTRAL or c.mode == COGENERATION_NEUTRAL):
+            return True  # no further tap away from neutral
     return _watch_taps(c, sensors, t_us) or c.turns == 1
 
 
