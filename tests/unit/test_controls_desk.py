@@ -69,7 +69,7 @@ def test_static_solution_ends_where_time_does():
     feeder = PlainFeeder(network)
     desk = ControlDesk(controls, network)
 
-    def measure(states):
+    def measure(states, _powers):
         feeder.states = {"t1": states["t1"] + 8, "c1": states["c1"]}
         return desk.rows.values(*feeder.solve())
 
@@ -150,6 +150,30 @@ def test_generator_holds_its_voltage_within_its_limits():
     run_to(feeder, desk, 60.0, from_s=30.0)
     assert feeder.s_mva["g1"].imag == -6.0
     assert vm(feeder, 2) < 1.0
+
+
+def test_static_solution_brings_inverters_and_generators_to_rest():
+    network = small_network()
+    pv = {"sgen": "g1", "sn_mva": 40.0}  # so large that its slope exceeds that of the feeder
+    avr = {"sgen": "g1", "v_set_pu": 1.01, "min_q_mvar": -5, "max_q_mvar": 5, "gain_mvar_per_pu_s": 50}
+    for section in ({"inverters": {"pv": pv}}, {"generators": {"avr": avr}}):
+        controls = configured(network, **section, regulators=LTC)
+        feeder = PlainFeeder(network)
+        feeder.source_pu = 1.05
+        desk = ControlDesk(controls, network)
+
+        def measure(states, powers, feeder=feeder, desk=desk):
+            feeder.states = {"t1": states["t1"] + 8, "c1": 0}
+            feeder.set_injection_q("g1", -powers["g1"])
+            return desk.rows.values(*feeder.solve())
+
+        found = settle(controls, measure, positions(controls, network))
+        assert found.is_settled
+        v, q = vm(feeder, 2), found.powers["g1"]
+        if "inverters" in section:
+            assert q == pytest.approx(np.interp(v, [0.92, 0.98, 1.02, 1.08], [17.6, 0, 0, -17.6]), abs=1e-5)
+        else:
+            assert v == pytest.approx(1.01, abs=1e-8) or abs(q) == 5
 
 
 def test_desk_goes_on_from_a_checkpoint():

@@ -110,6 +110,11 @@ def acted(ctl, k, t_us):
     if c.kind == SAMPLED:
         c.due_us = (t_us // c.period_us + 1) * c.period_us
         return
+    low = c.min_tap if c.kind == REGULATOR else 0
+    high = c.max_tap if c.kind == REGULATOR else c.n_steps
+    if not low <= c.position + step <= high:  # another control of this device was faster
+        _fall_back(c)
+        return
     c.position += step
     c.n_operations += 1
     if c.kind == REGULATOR:

@@ -116,7 +116,7 @@ class OpenDss:
             values.append(value)
         return np.array(values, complex)
 
-    def measure(self, states: dict[str, int]) -> np.ndarray:
+    def measure(self, states: dict[str, int], powers=None) -> np.ndarray:
         """Solve with the devices in these states and no control alive."""
         self.set_states(states)
         self.run("set controlmode=off", "solve")
