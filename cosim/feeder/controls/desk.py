@@ -71,6 +71,7 @@ class ControlDesk:
         controls.check_all_carried()
         controls = fitted(controls, network)
         self.controls = controls
+        self._specs = controls.all
         self._low = _low_positions(controls, network)
         self.ctl: NDArray[Any] = build_records(controls, positions(controls, network), clock_s=clock_s)
         self.rows: SensorRows = sensor_rows(controls, network)
@@ -111,8 +112,8 @@ class ControlDesk:
             What happened, for the log; samples of inverters and generators are not told.
         """
         events = []
-        for k, spec in enumerate(self.controls.all):
-            record = self.ctl[k]
+        for k in np.flatnonzero((self.ctl["due"] != 0) | (self.ctl["turns"] != 0)):
+            spec, record = self._specs[k], self.ctl[k]
             if record["due"]:
                 if isinstance(spec, (VoltVarSpec, GeneratorSpec)):
                     self._sample(k, spec, compiled, t_us)
@@ -151,7 +152,7 @@ class ControlDesk:
 
     def start(self, name: str, q_mvar: float) -> None:
         """Let an inverter or generator start from the reactive power that it generates already. [Mvar]"""
-        for k, spec in enumerate(self.controls.all):
+        for k, spec in enumerate(self._specs):
             if spec.name == name:
                 self.ctl[k]["q_mvar"] = q_mvar
 

@@ -85,7 +85,7 @@ def test_settled_states_of_small_circuits_are_those_of_opendss(first):
 def test_specs_survive_json(feeders):
     controls = open_feeder(feeders, "ieee8500").controls
     assert ControlSet.from_json(controls.to_json()) == controls
-    assert dataclasses.is_dataclass(settle(ControlSet(), lambda _: np.zeros(0, complex), {}))
+    assert dataclasses.is_dataclass(settle(ControlSet(), lambda _states, _powers: np.zeros(0, complex), {}))
 
 
 def test_relay_voltage_is_the_winding_voltage_that_opendss_reports(feeders):
