@@ -112,7 +112,7 @@ class ControlDesk:
             What happened, for the log; samples of inverters and generators are not told.
         """
         events = []
-        for k in np.flatnonzero((self.ctl["due"] != 0) | (self.ctl["turns"] != 0)):
+        for k in np.flatnonzero((self.ctl["due"] != 0) | (self.ctl["turns"] != 0)).tolist():
             spec, record = self._specs[k], self.ctl[k]
             if record["due"]:
                 if isinstance(spec, (VoltVarSpec, GeneratorSpec)):
