@@ -103,11 +103,11 @@ MODES: Final = {
 
 CLASSES: Final = frozenset(
     _words(
-        "linecode loadshape tshape priceshape xycurve growthshape tcc_curve spectrum wiredata cndata tsdata linespacing "
-        "linegeometry xfmrcode line vsource isource vccs load transformer regcontrol capacitor reactor capcontrol fault "
-        "dynamicexp generator gendispatcher storage storagecontroller relay recloser fuse swtcontrol pvsystem upfc "
-        "upfccontrol espvlcontrol indmach012 gicsource autotrans invcontrol expcontrol gicline gictransformer vsconverter "
-        "monitor energymeter sensor"
+        "linecode loadshape tshape priceshape xycurve growthshape tcc_curve spectrum wiredata cndata tsdata "
+        "linespacing  linegeometry xfmrcode line vsource isource vccs load transformer regcontrol capacitor reactor "
+        "capcontrol fault  dynamicexp generator gendispatcher storage storagecontroller relay recloser fuse "
+        "swtcontrol pvsystem upfc  upfccontrol espvlcontrol indmach012 gicsource autotrans invcontrol expcontrol "
+        "gicline gictransformer vsconverter  monitor energymeter sensor"
     )
 )
 

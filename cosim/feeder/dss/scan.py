@@ -206,6 +206,8 @@ class _Scanner:
         if is_new and element.lower().startswith("circuit."):
             self.active_class = "vsource"
         self._properties(parser.rest())
+        if not is_new:  # the engine says nothing where no element has that name, and the old one stays active
+            self.active_class = ""
 
     def _redirect(self, command: str, name: str) -> None:
         found = self._find(name)
@@ -279,10 +281,9 @@ class _Scanner:
         if "=" in value:
             key, name = Parser(value, self.variables).next()
             key = key.lower()
-            if key == "file":
-                self.read_data(name, is_certain=True)
-            elif key and any(word.startswith(key) or key.startswith(word) for word in ("dblfile", "sngfile")):
-                self.read_data(name, is_certain=key in ("dblfile", "sngfile"))
+            if key == "file" or (key and any(w.startswith(key) or key.startswith(w) for w in ("dblfile", "sngfile"))):
+                self.read_data(name, is_certain=key in ("file", "dblfile", "sngfile"))
+                return
         if paths.is_there(value, self.folder):
             self.read_data(value, is_certain=False)
 
