@@ -213,7 +213,7 @@ def catalog(
         from json import dumps
 
         names = _shipped_names(what)
-        print(dumps(names, indent=2) if json else "\n".join(names))
+        print(dumps(names, indent=2) if json else "\n".join(_with_titles(names) if what == "feeders" else names))
         return
     from cosim.catalog.show import KINDS, catalog_json, render_catalog
 
@@ -233,6 +233,15 @@ def _shipped_names(what: str) -> list[str]:
     from cosim.scenario import shipped_scenarios
 
     return list(shipped_scenarios())
+
+
+def _with_titles(names: list[str]) -> list[str]:
+    """Feeders that ship first, with what they are in one line, then the names of all others."""
+    from cosim.feeder.shipped import shipped_feeders, shipped_title
+
+    shipped = shipped_feeders()
+    titled = [f"{name:<9} {shipped_title(master)}" for name, master in shipped.items()]
+    return titled + [name for name in names if name not in shipped]
 
 
 @app.command()

@@ -31,7 +31,7 @@ def _kernel_hash() -> str:
     here = Path(__file__).parent
     sources = [Path(__file__), here / "events.py"]
     for room in _ROOMS:
-        sources += sorted((here / room).glob("*.py"))
+        sources += sorted((here / room).rglob("*.py"))
     for source in sources:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
@@ -61,7 +61,7 @@ import numba  # noqa: E402
 
 numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
 
-_OPTIONS = {"cache": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+_OPTIONS = {"cache": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
 
 njit = numba.njit(**_OPTIONS)
 """`numba.njit` with the on-disk cache and C semantics of division, and without reference counting.

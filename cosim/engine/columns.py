@@ -46,6 +46,8 @@ _ELEMENTS = (
     ("line/p_mw", "line_p", "MW", "Power into the line at its from bus"),
     ("line/loading_percent", "line_loading", "percent", "Current over rating"),
     ("trafo/loading_percent", "trafo_loading", "percent", "Current over rating, the worst winding"),
+    ("regulator/tap", "device", "1", "Tap, counted from neutral"),
+    ("capacitor/n_on", "device", "1", "Steps switched on"),
 )
 
 
@@ -74,6 +76,7 @@ def log_columns(
     with_ups: Sequence[str],
     elements: Mapping[str, Sequence[str]],
     wanted: Mapping[str, Sequence[str] | None],
+    rows: Mapping[str, Sequence[int]],
 ) -> list[Column]:
     """Every column of the log.
 
@@ -82,9 +85,11 @@ def log_columns(
     sites, with_ups : sequence of str
         Data centers in kernel order, and those that have a UPS.
     elements : mapping
-        Names of all `bus`, `line` and `trafo` in kernel order.
+        Names of all `bus`, `line`, `trafo`, `regulator` and `capacitor` in kernel order.
     wanted : mapping
         Names to log of each; None for all.
+    rows : mapping
+        Columns of kinds that share a field of `LogArrays`; others stand in the order of their names.
     """
     columns = [Column(path, unit, text, None, "scalars", i) for i, (path, unit, text) in enumerate(_FEEDER)]
     for s, site in enumerate(sites):
@@ -100,5 +105,6 @@ def log_columns(
         pick = range(len(names)) if chosen is None else [names.index(name) for name in chosen]
         if pick:
             picked = tuple(names[i] for i in pick)
-            columns.append(Column(path, unit, text, picked, field, np.array(pick, np.int64)))
+            place = np.array(pick, np.int64) if kind not in rows else np.array([rows[kind][i] for i in pick], np.int64)
+            columns.append(Column(path, unit, text, picked, field, place))
     return columns

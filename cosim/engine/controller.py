@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 
 from cosim.datacenter.kernel import SiteArrays
 from cosim.feeder.compile import CompiledFeeder
@@ -46,10 +45,8 @@ class View:
         self._load, self._dc, self._ups, self._feeder = load, dc, ups, compiled
 
     def vm_pu(self, bus: str) -> float:
-        """Voltage of a bus, 0 where de-energized. [pu]"""
-        arrays = self._feeder.arrays
-        node = arrays.bus_node[self._feeder.bus_names.index(bus)]
-        return float(np.sqrt(arrays.vm2[node])) if node >= 0 else 0.0
+        """Voltage of a bus, of its lowest phase, or of one node; 0 where de-energized. [pu]"""
+        return self._feeder.vm_pu(bus)
 
     def p_grid_mw(self, datacenter: str) -> float:
         """Power the data center takes from the feeder. [MW]"""

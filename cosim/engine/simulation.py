@@ -21,7 +21,11 @@ from cosim.engine.queue import EventQueue
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
 from cosim.feeder.compile import CompiledFeeder
+from cosim.feeder.controls.desk import ControlDesk
+from cosim.feeder.controls.kernel import CONTROL
+from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.feeder import Feeder
+from cosim.feeder.network import STEP, TAP, Network
 from cosim.load.build import LoadBuilder
 from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
@@ -29,6 +33,7 @@ from cosim.ups.build import build_ups
 
 BLOCK_ROWS = 1024
 """Rows of one block of the log."""
+_NO_CONTROLS = np.zeros(0, CONTROL)
 MAX_TICKS = 1_000_000
 """Ticks of one block, so that progress shows and Ctrl-C is heard even where rows are far apart."""
 
@@ -92,12 +97,33 @@ class Simulation:
         )
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
+        self.compiled.watch(self._watched_nodes())
+        self.desk = self._control_desk(feeder.network)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = _new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
         self.log = _new_log(self.compiled, len(self.sites))
         self.queue = EventQueue()
         self.events: list[tuple[int, str, str, float, str]] = []
         self._schedule()
+
+    def _watched_nodes(self) -> NDArray[np.int64]:
+        """Nodes in the log: those named, or all nodes of the buses named."""
+        wanted = self.scenario.log.nodes
+        names = self.compiled.node_names
+        if wanted == "all":
+            return np.arange(len(names))
+        place = {name: k for k, name in enumerate(names)}
+        buses = {name: self.compiled.network.nodes_of_bus(k) for k, name in enumerate(self.compiled.bus_names)}
+        return np.concatenate([[place[n]] if n in place else buses[n] for n in wanted]).astype(np.int64)
+
+    def _control_desk(self, network: Network) -> ControlDesk | None:
+        """The controls of the feeder, where they live."""
+        controls = ControlSet.from_json(network.controls)
+        if self.scenario.feeder.controls == "frozen" or controls == ControlSet():
+            return None
+        desk = ControlDesk(controls, network)
+        self.compiled.set_sensors(desk.rows)
+        return desk
 
     def _schedule(self) -> None:
         for event in self.scenario.events:
@@ -111,18 +137,21 @@ class Simulation:
     @property
     def columns(self) -> list[Column]:
         """Columns of the log, in order."""
-        elements = {
-            "bus": self.compiled.bus_names,
+        elements: dict[str, Sequence[str]] = {
+            "bus": [self.compiled.node_names[k] for k in self.compiled.watched],
             "line": self.compiled.line_names,
             "trafo": self.compiled.trafo_names,
         }
+        kinds = {"regulator": TAP, "capacitor": STEP}
+        rows = {name: np.flatnonzero(self.compiled.network.dev_kind == kind) for name, kind in kinds.items()}
+        elements |= {name: [self.compiled.device_names[d] for d in devices] for name, devices in rows.items()}
         log = self.scenario.log
         wanted = {
-            "bus": None if log.nodes == "all" else list(log.nodes),
+            "bus": None,
             "line": None if log.lines == "all" else list(log.lines),
         }
         with_ups = [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
-        return log_columns(self.sites, with_ups, elements, wanted)
+        return log_columns(self.sites, with_ups, elements, wanted, rows)
 
     @property
     def now_us(self) -> int:
@@ -156,11 +185,32 @@ class Simulation:
             self._work_off_events()
             self.book.turn_to(self.now_us)
             self.clock.time[kl.T_STOP] = self._block_end(max_block_s)
-            reason = adv.advance(self.clock, self.load, self.dc, self.ups, self.compiled.arrays, self.log)
+            surfaces = self.compiled.surfaces
+            reason = adv.advance(
+                self.clock,
+                self.load,
+                self.dc,
+                self.ups,
+                self.compiled.arrays,
+                surfaces.arrays,
+                self.desk.ctl if self.desk else _NO_CONTROLS,
+                self.compiled.watch_row,
+                self.log,
+            )
+            if surfaces.is_wanted:
+                self.compiled.build_surface()
             self._drain_ring()
             if reason == adv.NO_SOLUTION:
                 self._report_collapse()
+            devices = self.compiled.device_values() if len(self.compiled.device_names) else None
+            if reason == adv.CONTROL_DUE and self.desk is not None:
+                self.events += [
+                    (self.now_us, e.kind, e.element, float(e.value), e.detail)
+                    for e in self.desk.act(self.compiled, self.now_us)
+                ]
             n = int(self.log.n_row[0])
+            if devices is not None:
+                self.log.device[:n] = devices
             rows = {column.path: column.rows(self.log, n) for column in columns}
             events, self.events = self.events, []
             self.log.n_row[0] = 0
@@ -205,6 +255,8 @@ class Simulation:
         """Everything a run needs to go on with identical bits."""
         stored = store_arrays(load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
+        if self.desk is not None:
+            stored |= {f"desk/{name}": array for name, array in self.desk.state().items()}
         stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
         for i, controller in enumerate(self.controllers):
             if hasattr(controller, "state"):
@@ -222,17 +274,19 @@ class Simulation:
         restore_arrays(stored, load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
         prefix = "feeder/"
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
+        if self.desk is not None:
+            self.desk.restore({k[len("desk/") :]: v for k, v in stored.items() if k.startswith("desk/")})
         self.queue.restore(stored["queue"].tobytes().decode())
 
 
 def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> kl.ClockArrays:
-    time = np.zeros(9, np.int64)
+    time = np.zeros(kl.N_TIME, np.int64)
     time[kl.STEP], time[kl.LOG_STEP], time[kl.T_END] = step_us, log_step_us, end_us
     return kl.ClockArrays(time=time, limits=limits, totals=np.zeros(kl.N_TOTAL))
 
 
 def _new_log(compiled: CompiledFeeder, n_site: int) -> kl.LogArrays:
-    n_bus, n_line, n_trafo = len(compiled.bus_names), len(compiled.line_names), len(compiled.trafo_names)
+    n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS
 
     def block(width: int) -> NDArray[np.float32]:
@@ -249,12 +303,15 @@ def _new_log(compiled: CompiledFeeder, n_site: int) -> kl.LogArrays:
         line_p=block(n_line),
         line_loading=block(n_line),
         trafo_loading=block(n_trafo),
-        vm2_min=np.full(n_bus, np.inf),
-        vm2_max=np.zeros(n_bus),
-        lowest_vm2=np.full(n_bus, np.inf),
+        device=block(len(compiled.device_names)),
+        vm=np.zeros(n_bus),
+        vm_min=np.full(n_bus, np.inf),
+        vm_max=np.zeros(n_bus),
+        lowest_vm=np.full(n_bus, np.inf),
         sag_us=np.zeros(n_bus, np.int64),
         longest_us=np.zeros(n_bus, np.int64),
         stretch_us=np.zeros(n_bus, np.int64),
         n_sag=np.zeros(n_bus, np.int64),
         any_sag=np.zeros(1, np.int64),
+        in_sag=np.zeros(1, np.int64),
     )

@@ -50,6 +50,11 @@ def run_totals(sim: Simulation) -> dict[str, float]:
     out["energy/balance_relative"] = _relative(whole_gap, abs(given) + abs(ext_all))
     out["solver/n_instant"] = float(sim.clock.time[kl.N_INSTANT])
     out["solver/n_solve"] = float(sim.clock.time[kl.N_SOLVE])
+    out["solver/n_surface"] = float(sim.clock.time[kl.N_SURFACE])
+    counts = sim.compiled.surface_counts()
+    out["solver/n_surface_check"] = counts["n_checked"]
+    out["solver/n_surface_given_up"] = counts["n_refused"]
+    out["solver/worst_surface_check_pu"] = counts["worst_check_pu"]
     out["solver/max_imbalance_mw"] = float(t[kl.MAX_IMBALANCE])
     out["solver/max_dvm_pu"] = float(sim.clock.limits[0])
     out["solver/largest_bound_pu"] = float(t[kl.MAX_BOUND])
@@ -122,10 +127,10 @@ def _bus_totals(sim: Simulation) -> dict[str, float]:
     """Lowest voltage and time in sag (below 0.9 pu) of every bus, at full step."""
     out = {}
     log = sim.log
-    for b, bus in enumerate(sim.compiled.bus_names):
-        key = bus.replace("/", "_")
-        lowest = log.lowest_vm2[b]
-        out[f"bus/{key}/lowest_vm_pu"] = math.sqrt(lowest) if math.isfinite(lowest) else 0.0
+    for b, node in enumerate(sim.compiled.watched):
+        key = sim.compiled.node_names[node].replace("/", "_")
+        lowest = log.lowest_vm[b]
+        out[f"bus/{key}/lowest_vm_pu"] = float(lowest) if math.isfinite(lowest) else 0.0
         out[f"bus/{key}/sag_s"] = float(log.sag_us[b]) / US_PER_S
         out[f"bus/{key}/longest_sag_s"] = float(log.longest_us[b]) / US_PER_S
         out[f"bus/{key}/n_sag"] = float(log.n_sag[b])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -26,6 +26,13 @@ class FeederConfig(BaseModel):
         0.001,
         ge=0,
         description="Change of a data center's power that change-driven solving may leave out of the flows [MW]",
+    )
+    controls: Literal["live", "frozen"] = Field(
+        "live", description="Whether the feeder's regulators, capacitor controls and inverters act, where it has any"
+    )
+    surfaces: bool = Field(
+        True,
+        description="Answer instants at which only data centers moved from polynomials that are held to full solves",
     )
     vmin_pu: float = Field(
         0.7,

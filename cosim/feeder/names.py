@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cosim.errors import InputError, Problem
+from cosim.feeder.shipped import shipped_feeders
 
 _CIGRE: dict[str, tuple[str, dict[str, Any]]] = {
     "cigre_hv": ("create_cigre_network_hv", {}),
@@ -112,7 +113,7 @@ def _known() -> dict[str, tuple[str, dict[str, Any]]]:
 
 def list_feeders() -> list[str]:
     """Names that `load_feeder` takes, sorted; any SimBench code (`1-MV-rural--0-sw`) works besides."""
-    return sorted(_known())
+    return sorted([*_known(), *shipped_feeders()])
 
 
 def is_simbench(name: str) -> bool:
@@ -139,7 +140,7 @@ def check_name(name: str) -> None:
                 Problem("a SimBench feeder needs the simbench package: pip install cosim-feeder[simbench]", value=name)
             )
         return
-    known = _known()
+    known = list_feeders()
     if name not in known:
         near = difflib.get_close_matches(name, known, 4, 0.5) or ["case33bw", "cigre_mv", "mv_oberrhein"]
         raise InputError(
