@@ -61,10 +61,10 @@ def prepare(
 
     found: list[Feeder] = []
 
-    def names_of(model: str) -> FeederNames:
-        feeder = load_feeder(model)
+    def names_of(model: str, dss_root: str | None) -> FeederNames:
+        feeder = load_feeder(model, dss_root)
         found.append(feeder)
-        return FeederNames(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names)
+        return FeederNames.of(feeder)
 
     config = load_scenario(scenario, overrides=set, seed=seed, names_of=names_of)
     return config, found[-1]
