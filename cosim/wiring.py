@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cosim.errors import InputError, Interrupted, PhysicsError, Problem
-from cosim.scenario import FeederNames, Scenario, load_scenario, resolve
+from cosim.scenario import FeederNames, Scenario, load_scenario, names_of, resolve
 from cosim.units import US_PER_S
 
 if TYPE_CHECKING:
@@ -61,12 +61,11 @@ def prepare(
 
     found: list[Feeder] = []
 
-    def names_of(model: str) -> FeederNames:
-        feeder = load_feeder(model)
-        found.append(feeder)
-        return FeederNames(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names)
+    def read_names(model: str) -> FeederNames:
+        found.append(load_feeder(model))
+        return names_of(found[-1])
 
-    config = load_scenario(scenario, overrides=set, seed=seed, names_of=names_of)
+    config = load_scenario(scenario, overrides=set, seed=seed, names_of=read_names)
     return config, found[-1]
 
 
@@ -216,7 +215,11 @@ def _recorder(path: Path, text: str, config: Scenario, simulation: Simulation, r
     }
     if resume and resume_state(path) == "resumable":
         recorder, state = Recorder.resume(path, channels, **facts)
-        simulation.restore({name: np.asarray(value) for name, value in state.items()})
+        try:
+            simulation.restore({name: np.asarray(value) for name, value in state.items()})
+        except BaseException:
+            recorder.finish("interrupted")  # its checkpoint stands
+            raise
         return recorder
     return Recorder.create(path, channels, compression=config.log.compression, **facts)
 

@@ -23,6 +23,8 @@ from cosim.events import KINDS
 from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.feeder import Feeder
 from cosim.load.build import LoadBuilder
+from cosim.scenario.actions import read_action
+from cosim.scenario.checks import names_of
 from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import build_ups
@@ -70,6 +72,7 @@ class Simulation:
         self.step_us = to_us(scenario.time.step_s)
         self.end_us = to_us(scenario.time.duration_s)
         self.controllers = list(controllers)
+        self._names = names_of(feeder)
         centers = scenario.datacenters
         builder = LoadBuilder(
             {name: dc.load for name, dc in centers.items()}, step_us=self.step_us, seed=scenario.seed, folder=folder
@@ -185,8 +188,9 @@ class Simulation:
 
     def _call_controller(self, index: int) -> None:
         controller = self.controllers[index]
+        place = f"controllers.{index}"
         for action in controller.on_tick(self.view, self.now_us / US_PER_S) or ():
-            apply_event(self, dict(action))
+            apply_event(self, read_action(action, self.scenario, self._names, place), place)
         self.queue.push(self.now_us + to_us(controller.period_s), {"kind": "controller", "index": index})
 
     def _drain_ring(self) -> None:
@@ -212,7 +216,23 @@ class Simulation:
         return stored
 
     def restore(self, stored: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `state` gave, in a simulation built from the same scenario."""
+        """Take back what `state` gave, in a simulation built from the same scenario.
+
+        Raises
+        ------
+        InputError
+            The controllers are others than those of the run that stopped.
+        """
+        self.queue.restore(stored["queue"].tobytes().decode())
+        n_then, n_now = self.queue.n_of("controller"), len(self.controllers)
+        if n_then != n_now:
+            raise InputError(
+                Problem(
+                    f"the run that stopped had {n_then} controllers, this one has {n_now}: resume it from Python with "
+                    "the same ones, cosim.run(..., controllers=[...], resume=True), or run again without --resume",
+                    path="controllers",
+                )
+            )
         for i, controller in enumerate(self.controllers):
             if not hasattr(controller, "restore") or f"controller/{i}" not in stored:
                 raise InputError(
@@ -222,7 +242,6 @@ class Simulation:
         restore_arrays(stored, load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
         prefix = "feeder/"
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
-        self.queue.restore(stored["queue"].tobytes().decode())
 
 
 def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> kl.ClockArrays:

@@ -17,7 +17,7 @@ from cosim.record.amend import amended, plain, write_metrics
 from cosim.record.channels import TIME_S, TIME_US, Channel, checked
 from cosim.record.checkpoint import Checkpoint, State
 from cosim.record.failure import as_environment_failure
-from cosim.record.opening import open_log
+from cosim.record.opening import open_log, reading
 from cosim.record.resume import check_place, check_same, resume_state
 from cosim.record.stream import Stream
 from cosim.units import US_PER_S
@@ -155,10 +155,11 @@ class Recorder:
         assert point is not None
         kept = checked(channels)
         with open_log(out) as earlier:
-            check_same(out, earlier, kept, scenario_yaml, seed, cosim_version)
-            facts = {**plain(earlier["provenance"].attrs), **(provenance or {})}
-            facts.update(run_id=point.run_id, n_resumed=float(facts.get("n_resumed", 0)) + 1)
-            compression = str(earlier.attrs["compression"])
+            with reading(out):
+                check_same(out, earlier, kept, scenario_yaml, seed, cosim_version)
+                facts = {**plain(earlier["provenance"].attrs), **(provenance or {})}
+                facts.update(run_id=point.run_id, n_resumed=float(facts.get("n_resumed", 0)) + 1)
+                compression = str(earlier.attrs["compression"])
             codec.check(compression)
             header = layout.Header(scenario_yaml, scenario_name, seed, cosim_version, compression, facts)
             stream = Stream(out, kept, header, earlier, point.n_rows, point.n_events)

@@ -12,10 +12,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cosim.errors import EnvironmentFailure
+from cosim.errors import CosimError, EnvironmentFailure
 from cosim.record import codec, layout, superblock
 from cosim.record.channels import TIME_S, TIME_US, Channel, choose_chunk_rows
 from cosim.record.failure import as_environment_failure, errno_of
+from cosim.record.opening import reading
 
 _METADATA_BYTES = 16 * 1024
 """Room for what HDF5 adds per dataset and flush (chunk index pages, headers); far above what it takes."""
@@ -76,10 +77,12 @@ class Stream:
             superblock.lock_writer(self._fd)
             superblock.clear_marks(self._fd)
             temporary.replace(out)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, CosimError) as error:
             self.abandon()
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+            if isinstance(error, CosimError):
+                raise
             raise as_environment_failure(error, out, "what stood there before is untouched") from error
 
     def _take_over(self, earlier: h5py.File) -> None:
@@ -89,12 +92,12 @@ class Stream:
             target.set_extent((self.n_rows, *target.shape[1:]))
             rest = (0,) * (len(target.shape) - 1)
             for start in range(0, self.n_rows, step):
-                mask, chunk = source.read_direct_chunk((start, *rest))
+                mask, chunk = _chunk(self.out, source, (start, *rest))
                 target.write_direct_chunk((start, *rest), chunk, mask)
         for name, data in self._events.items():
             data.id.set_extent((self._n_events_full,))
             for start in range(0, self._n_events_full, layout.EVENT_ROWS):
-                mask, chunk = earlier[f"events/{name}"].id.read_direct_chunk((start,))
+                mask, chunk = _chunk(self.out, earlier[f"events/{name}"].id, (start,))
                 data.id.write_direct_chunk((start,), chunk, mask)
 
     def write_rows(
@@ -248,6 +251,13 @@ class Stream:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _chunk(log: Path, data: Any, offset: tuple[int, ...]) -> tuple[int, bytes]:
+    """Filter mask and bytes of a chunk as they stand in a log; InputError where the log is damaged."""
+    with reading(log):
+        mask, chunk = data.read_direct_chunk(offset)
+        return int(mask), chunk
 
 
 def _refuse_second_writer(out: Path) -> None:

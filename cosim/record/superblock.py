@@ -21,7 +21,7 @@ except ImportError:  # not POSIX: no locks, one writer per file is the user's ca
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SIZE = 48
-_VERSION_AT, _FLAGS_AT, _CHECKSUM_AT = 8, 11, 44
+_VERSION_AT, _FLAGS_AT, _END_AT, _CHECKSUM_AT = 8, 11, 28, 44
 _MASK = 0xFFFFFFFF
 _MIXING = ((4, 0, 2, 1), (6, 1, 0, 2), (8, 2, 1, 0), (16, 0, 2, 1), (19, 1, 0, 2), (4, 2, 1, 0))
 """Rounds of lookup3's mix: x[i] -= x[j]; x[i] ^= rotated x[j]; x[j] += x[k], as (shift, i, j, k)."""
@@ -71,6 +71,13 @@ def without_marks(block: bytes) -> bytes:
     clean[_FLAGS_AT] = 0
     clean[_CHECKSUM_AT:] = struct.pack("<I", checksum(bytes(clean[:_CHECKSUM_AT])))
     return bytes(clean) + block[SIZE:]
+
+
+def stored_end(block: bytes) -> int | None:
+    """Size that the file says it has; it may be longer, never shorter. None where it is not version 3. [byte]"""
+    if len(block) < SIZE or block[:8] != SIGNATURE or block[_VERSION_AT] != 3:
+        return None
+    return int(struct.unpack_from("<Q", block, _END_AT)[0])
 
 
 def clear_marks(fd: int) -> None:
