@@ -71,6 +71,15 @@ class Excursions:
 
 
 @dataclass(frozen=True)
+class SagTotals:
+    """Sags of all buses as the engine counted them at every step; arrays have shape (n_bus,)."""
+
+    n_sag: npt.NDArray[np.int64]
+    sag_s: Floats
+    longest_s: Floats
+
+
+@dataclass(frozen=True)
 class Voltage:
     """Voltage record of all buses; arrays have shape (n_bus,)."""
 
@@ -162,14 +171,16 @@ class VoltageMeter:
         self._above.update(edges_s, vm_max_pu > RANGE_A_MAX_PU)
         self._swell.update(edges_s, vm_max_pu > SWELL_PU)
 
-    def result(self) -> Voltage:
-        """The record so far; spells still open end with the last row."""
+    def result(self, sags: SagTotals | None = None) -> Voltage:
+        """The record so far; spells still open end with the last row. `sags` are known better than from the rows."""
         for side, spells in (
             ("low", (self._sag, self._interruption, self._below)),
             ("high", (self._above, self._swell)),
         ):
             for spell in spells:
                 spell.finish(self._last_s.get(side, 0.0))
+        if sags is None:
+            sags = SagTotals(self._sag.count, self._sag.total_s, self._sag.longest_s)
         never = np.isinf(self._low)
         return Voltage(
             name=self.name,
@@ -177,9 +188,9 @@ class VoltageMeter:
             t_min_s=self._t_low,
             vm_max_pu=np.where(never | (self._high < INTERRUPTION_PU), np.nan, self._high),
             t_max_s=self._t_high,
-            n_sag=self._sag.count,
-            sag_s=self._sag.total_s,
-            sag_longest_s=self._sag.longest_s,
+            n_sag=sags.n_sag,
+            sag_s=sags.sag_s,
+            sag_longest_s=sags.longest_s,
             n_interruption=self._interruption.count,
             interruption_s=self._interruption.total_s,
             interruption_longest_s=self._interruption.longest_s,
