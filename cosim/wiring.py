@@ -203,7 +203,7 @@ def _recorder(path: Path, text: str, config: Scenario, simulation: Simulation, r
     from cosim.record.resume import resume_state
 
     channels = [
-        Channel(c.path, c.unit, c.names, "f4" if c.names is not None else "f8", c.description)
+        Channel(c.path, c.unit, c.names, c.dtype, c.description, c.labels)
         for c in simulation.columns
     ]
     facts: dict[str, Any] = {

@@ -14,7 +14,7 @@ from cosim.datacenter.build import build_sites
 from cosim.engine import advance as adv
 from cosim.engine import kernel_log as kl
 from cosim.engine.checkpoint import restore_arrays, store_arrays
-from cosim.engine.columns import Column, log_columns
+from cosim.engine.columns import Column, extremes, log_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
@@ -120,12 +120,15 @@ class Simulation:
             "trafo": self.compiled.trafo_names,
         }
         log = self.scenario.log
-        wanted = {
+        wanted: dict[str, list[str] | None] = {
             "bus": None if log.nodes == "all" else list(log.nodes),
             "line": None if log.lines == "all" else list(log.lines),
         }
+        if log.nodes == "extremes":
+            wanted["bus"] = []
         with_ups = [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
-        return log_columns(self.sites, with_ups, elements, wanted)
+        columns = log_columns(self.sites, with_ups, elements, wanted, log.quantities)
+        return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])
 
     @property
     def now_us(self) -> int:

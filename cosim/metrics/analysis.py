@@ -14,7 +14,7 @@ from cosim.metrics.power import EnergyMeter, Power, PowerMeter
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, utilization
 from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
-from cosim.metrics.voltage import SagTotals, Voltage, VoltageMeter
+from cosim.metrics.voltage import SagTotals, Voltage, VoltageExtremes, VoltageMeter, extremes_of
 from cosim.metrics.window import Swing, SwingMeter
 from cosim.units import S_PER_H
 
@@ -79,6 +79,8 @@ class Analysis:
     """Spans in which the supply was disturbed, shape (m, 2). [s]"""
     voltage: Voltage | None = None
     voltage_swing: Swing | None = None
+    extremes: VoltageExtremes | None = None
+    """Of a log that holds them in place of all nodes."""
     line_name: list[str] = field(default_factory=list)
     line_swing: Swing | None = None
     line_loading_percent: Floats | None = None
@@ -129,6 +131,7 @@ def analyse(log: Log) -> Analysis:
         disturbed=span.disturbed,
         voltage=_voltage(log),
         voltage_swing=span.swing("bus/vm_pu", len(_names(log, "bus"))),
+        extremes=_extremes(log),
         line_name=_names(log, "line"),
         line_swing=span.swing("line/p_mw", len(_names(log, "line"))),
         line_loading_percent=_largest(log, "line"),
@@ -148,13 +151,29 @@ def _names(log: Log, group: str) -> list[str]:
     return [str(name) for name in log.names(group)] if held else []
 
 
+def voltage_paths(log: Log) -> tuple[str | None, str | None]:
+    """Channels that tell the lowest and the highest voltage of every bus best; None where the log has none."""
+    held = [path for path in ("bus/vm_min_pu", "bus/vm_pu", "bus/vm_max_pu") if has(log, path)]
+    return (held[0], held[-1]) if held else (None, None)
+
+
+def _extremes(log: Log) -> VoltageExtremes | None:
+    paths = [f"bus_extremes/{name}" for name in ("vm_min_pu", "vm_min_node", "vm_max_pu", "vm_max_node")]
+    if not all(has(log, path) for path in paths):
+        return None
+    low_pu, low_node, high_pu, high_node = (log.read(path).reshape(log.n_rows) for path in paths)
+    t_s = np.asarray(log.read("t_s"), dtype=np.float64)
+    return extremes_of(list(log.names("bus_extremes")), t_s, (low_pu, low_node), (high_pu, high_node))
+
+
 def _voltage(log: Log) -> Voltage | None:
     names = _names(log, "bus")
     if not names:
         return None
+    low, high = voltage_paths(log)
+    if low is None or high is None:
+        return None
     meter = VoltageMeter(names)
-    low = "bus/vm_min_pu" if has(log, "bus/vm_min_pu") else "bus/vm_pu"
-    high = "bus/vm_max_pu" if has(log, "bus/vm_max_pu") else "bus/vm_pu"
     for t_s, vm_pu in blocks(log, low, len(names)):
         meter.update_low(t_s, vm_pu)
     for t_s, vm_pu in blocks(log, high, len(names)):

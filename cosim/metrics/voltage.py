@@ -207,3 +207,51 @@ class VoltageMeter:
         first_s = self._last_s.get(side, float(t_s[0]))
         self._last_s[side] = float(t_s[-1])
         return np.concatenate(([first_s], t_s))
+
+
+@dataclass(frozen=True)
+class VoltageExtremes:
+    """Lowest and highest voltage of a log that holds extremes in place of all nodes."""
+
+    n_bus: int
+    """Nodes that they are the extremes of."""
+    worst_bus: str | None
+    """Node of the lowest voltage at or above 0.1 pu; None if none had voltage."""
+    vm_min_pu: float
+    t_min_s: float
+    """Time of the row in whose interval it fell. [s]"""
+    highest_bus: str | None
+    vm_max_pu: float
+    t_max_s: float
+    below_range_a_s: float
+    """Time of the rows in which any node lies from 0.1 to below 0.95 pu. [s]"""
+
+
+def extremes_of(
+    names: list[str], t_s: Floats, low: tuple[AnyFloats, AnyFloats], high: tuple[AnyFloats, AnyFloats]
+) -> VoltageExtremes:
+    """The extremes of a run.
+
+    Parameters
+    ----------
+    names : list of str
+        Nodes.
+    t_s : ndarray, shape (n,)
+        Times of the rows. [s]
+    low, high : tuple of ndarray
+        Lowest and highest voltage of each row [pu], and the place in `names` of its node, -1 for none.
+    """
+    alive = np.where(low[0] >= INTERRUPTION_PU, low[0], np.inf)
+    at_low, at_high = int(alive.argmin()), int(high[0].argmax())
+    some = bool(np.isfinite(alive[at_low]))
+    width_s = np.diff(t_s, prepend=t_s[0])
+    return VoltageExtremes(
+        n_bus=len(names),
+        worst_bus=names[int(low[1][at_low])] if some else None,
+        vm_min_pu=float(alive[at_low]),
+        t_min_s=float(t_s[at_low]),
+        highest_bus=names[int(high[1][at_high])] if some else None,
+        vm_max_pu=float(high[0][at_high]),
+        t_max_s=float(t_s[at_high]),
+        below_range_a_s=float(width_s[alive < RANGE_A_MIN_PU].sum()),
+    )

@@ -30,7 +30,7 @@ TRIED_RATIO = 0.4
 """A plane that shrinks to no less is tried for repetitions that the fast level misses."""
 TRIAL_BYTES = 16384
 TRIAL_GAIN = 0.9
-"""The slow level takes a plane if a trial piece shrinks to less than this fraction of what the fast level made of it."""
+"""The slow level takes a plane if a trial piece shrinks to less than this fraction of the fast level's ratio."""
 
 _ZLIB_HEADER = b"\x78\x01"
 DIRECT = ("gzip", "none")
@@ -137,4 +137,5 @@ def _repeats(plane: np.ndarray[Any, Any], row_size: int, ratio: float) -> bool:
 def _part(library: Any, plane: np.ndarray[Any, Any], level: int, last: bool) -> bytes:
     deflate = library.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     head: bytes = deflate.compress(plane.data)
-    return head + deflate.flush(library.Z_FINISH if last else library.Z_FULL_FLUSH)
+    tail: bytes = deflate.flush(library.Z_FINISH if last else library.Z_FULL_FLUSH)
+    return head + tail

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cosim.metrics.analysis import Analysis, DataCenter
 from cosim.metrics.log import Floats, Log
 from cosim.metrics.rating import datacenter_bus
-from cosim.metrics.voltage import RANGE_A_MIN_PU, Voltage
+from cosim.metrics.voltage import RANGE_A_MIN_PU, Voltage, VoltageExtremes
 
 MINUTE_S = 60.0
 """Window of the swings that findings tell of. [s]"""
@@ -87,6 +87,8 @@ def findings(log: Log, found: Analysis) -> list[Finding]:
     said: list[Finding] = []
     if found.voltage is not None:
         said += _voltage(log, found, found.voltage)
+    elif found.extremes is not None:
+        said.append(_extremes(found.extremes))
     for name, part in found.datacenter.items():
         said += _datacenter(name, part, with_ups=name in found.ups)
     said += _flow(found)
@@ -130,6 +132,18 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
             Finding(f"{out} of {len(voltage.name)} buses are interrupted, the longest for {number(longest, 3)} s.")
         )
     return said
+
+
+def _extremes(found: VoltageExtremes) -> Finding:
+    if found.worst_bus is None:
+        return Finding("No bus had voltage at any time.")
+    text = f"Lowest voltage {found.vm_min_pu:.4f} pu at {named('bus', found.worst_bus)}, {at_time(found.t_min_s)}"
+    if found.below_range_a_s > 0.0:
+        below_s = number(found.below_range_a_s, 3)
+        text += f"; for {below_s} s some bus is below {RANGE_A_MIN_PU} pu (ANSI range A)."
+    else:
+        text += f". All {found.n_bus} buses stay above {RANGE_A_MIN_PU} pu (ANSI range A)."
+    return Finding(text, found.t_min_s)
 
 
 def _datacenter(name: str, part: DataCenter, with_ups: bool) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
 from cosim.scenario.problems import problem_at
 from cosim.scenario.schema import (
+    CAPTURED_KINDS,
     NAME_PATTERN,
     ControllerConfig,
     DatacenterSite,
@@ -75,8 +76,8 @@ def parts_of(scenario: Scenario) -> Parts:
 def check_internal(scenario: Scenario | Parts) -> list[Problem]:
     """Contradictions that need no feeder: times, names, events in order, files that are not there."""
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
-    problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_names(parts)]
-    problems += [*_check_files(parts), *check_targets(parts), *_check_controllers(parts)]
+    problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_capture(parts)]
+    problems += [*_check_names(parts), *_check_files(parts), *check_targets(parts), *_check_controllers(parts)]
     problems += _check_weights(parts)
     if parts.time is not None:
         problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
@@ -113,9 +114,15 @@ def check_against_feeder(
         elif isinstance(event, ev.SwitchOpened | ev.SwitchClosed):
             wanted.append((("events", i, "switch"), event.switch, "switch", switches))
     if parts.log is not None:
-        for key, noun, known in (("nodes", "bus", buses), ("lines", "line", lines)):
-            names = getattr(parts.log, key)
-            wanted += [] if names == "all" else [(("log", key, i), n, noun, known) for i, n in enumerate(names)]
+        chosen: list[tuple[Path, str | list[str], str, list[str]]] = [
+            (("log", "nodes"), parts.log.nodes, "bus", buses),
+            (("log", "lines"), parts.log.lines, "line", lines),
+        ]
+        if parts.log.capture is not None:
+            chosen.append((("log", "capture", "nodes"), parts.log.capture.nodes, "bus", buses))
+        for path, names, noun, known in chosen:
+            if not isinstance(names, str):
+                wanted += [((*path, i), name, noun, known) for i, name in enumerate(names)]
     found = [*_check_supply(parts, dead_buses)]
     sets = {noun: set(known) for _, _, noun, known in wanted}
     found += [
@@ -153,6 +160,19 @@ def _check_magnitudes(root: Node) -> list[Problem]:
     if root.value:
         walk(root, ())
     return found
+
+
+def _check_capture(parts: Parts) -> Iterator[Problem]:
+    """Kinds of event that start a capture must be such as the log knows."""
+    if parts.log is None or parts.log.capture is None:
+        return
+    from cosim.events import KINDS  # with the kernels' compiler: not for every scenario
+
+    kinds = {*KINDS, *CAPTURED_KINDS}
+    for i, kind in enumerate(parts.log.capture.kinds):
+        if kind not in kinds:
+            message = f"no such kind of event; {nearest(kind, sorted(kinds))}"
+            yield parts.problem(("log", "capture", "kinds", i), message, kind)
 
 
 def _check_log(parts: Parts) -> list[Problem]:
