@@ -12,6 +12,7 @@ import numpy as np
 from cosim.errors import InputError
 from cosim.record import codec
 from cosim.record.amend import plain
+from cosim.record.capture_file import CaptureLog, captures_of
 from cosim.record.channels import NAME, TIME_S, TIME_US
 from cosim.record.opening import open_log, reading
 from cosim.record.resume import datasets
@@ -203,6 +204,12 @@ class Result:
         """Numbers under `/metrics`, nested as their groups are; empty before the run has ended."""
         with reading(self.path):
             return _nested(self._file["metrics"])
+
+    @property
+    def captures(self) -> tuple[CaptureLog, ...]:
+        """Full-rate captures around events, in order of time; those complete so far of a run that goes on."""
+        with reading(self.path):
+            return captures_of(self._file, lambda: reading(self.path))
 
     def to_xarray(self, group: str | None = None) -> xr.Dataset:
         """Channels with their times and element names as coordinates, in memory.

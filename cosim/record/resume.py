@@ -71,7 +71,7 @@ def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
     def visit(group: h5py.Group, prefix: str) -> None:
         for key in group:
-            if key in (NAME, TIME_S) or (not prefix and key in ("events", "metrics", "provenance")):
+            if key in (NAME, TIME_S) or (not prefix and key in ("events", "metrics", "provenance", "capture")):
                 continue
             item = group[key]
             if isinstance(item, h5py.Group):

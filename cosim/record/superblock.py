@@ -112,3 +112,10 @@ def lock_writer(fd: int) -> bool:
     with contextlib.suppress(OSError):
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return True
+
+
+def unlock_for_hdf5(fd: int) -> None:
+    """Let HDF5 open the file for writing in this process; `lock_writer` afterwards. A second cosim stays out."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
