@@ -44,6 +44,10 @@ class Block:
     events: list[tuple[int, str, str, float, str]]
     """Time [us], kind, element, value, detail."""
     now_us: int
+    sample_t_us: NDArray[np.int64] | None = None
+    """Where the scenario captures: every instant since the last block, and before them those of `pre_s`. [us]"""
+    samples: NDArray[np.float32] | None = None
+    """[n, width] what `Simulation.capture_columns` names, one column behind the other."""
 
 
 class Simulation:

@@ -361,7 +361,7 @@ def test_resuming_without_the_controllers_is_refused_and_leaves_the_checkpoint(t
     out, plain = tmp_path / "a.h5", scenario(400)
     config, feeder = prepare(plain)
     simulation = Simulation(config, feeder, config.folder, [Acts()])
-    recorder = _recorder(out, resolve(config), config, simulation, resume=False)
+    recorder = _recorder(out, resolve(config), config, simulation, None, resume=False)
     for block in simulation.blocks(100.0):
         recorder.append(block.t_us, block.columns)
         if block.now_us >= 200_000_000:
