@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cosim.errors import Problem
 from cosim.feeder.config import FeederConfig
@@ -15,6 +15,7 @@ from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
 from cosim.scenario.problems import problem_at
 from cosim.scenario.schema import (
+    CAPTURED_KINDS,
     NAME_PATTERN,
     ControllerConfig,
     DatacenterSite,
@@ -27,6 +28,9 @@ from cosim.scenario.schema import (
 from cosim.scenario.timeline import check_timeline
 from cosim.scenario.tree import Node, Path, from_python
 from cosim.units import US_PER_S
+
+if TYPE_CHECKING:
+    from cosim.feeder.feeder import Feeder
 
 MAX_TIME_S = 1e10
 """Largest value of any key in seconds; microseconds of it stay inside int64. [s]"""
@@ -72,8 +76,8 @@ def parts_of(scenario: Scenario) -> Parts:
 def check_internal(scenario: Scenario | Parts) -> list[Problem]:
     """Contradictions that need no feeder: times, names, events in order, files that are not there."""
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
-    problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_names(parts)]
-    problems += [*_check_files(parts), *_check_event_targets(parts), *_check_controllers(parts)]
+    problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_capture(parts)]
+    problems += [*_check_names(parts), *_check_files(parts), *check_targets(parts), *_check_controllers(parts)]
     problems += _check_weights(parts)
     if parts.time is not None:
         problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
@@ -86,14 +90,17 @@ def check_against_feeder(
     load_names: Iterable[str],
     switch_names: Iterable[str],
     line_names: Iterable[str],
+    dead_buses: Collection[str] = (),
 ) -> list[Problem]:
-    """Every id in the scenario that the feeder lacks, with the nearest that it has.
+    """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
     Parameters
     ----------
     scenario : Scenario
     bus_names, load_names, switch_names, line_names : iterable of str
         Ids of the feeder; a whole line is switched as `line:ID`.
+    dead_buses : collection of str
+        Buses without voltage in the feeder as its file has it.
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
@@ -107,15 +114,33 @@ def check_against_feeder(
         elif isinstance(event, ev.SwitchOpened | ev.SwitchClosed):
             wanted.append((("events", i, "switch"), event.switch, "switch", switches))
     if parts.log is not None:
-        for key, noun, known in (("nodes", "bus", buses), ("lines", "line", lines)):
-            names = getattr(parts.log, key)
-            wanted += [] if names == "all" else [(("log", key, i), n, noun, known) for i, n in enumerate(names)]
+        chosen: list[tuple[Path, str | list[str], str, list[str]]] = [
+            (("log", "nodes"), parts.log.nodes, "bus", buses),
+            (("log", "lines"), parts.log.lines, "line", lines),
+        ]
+        if parts.log.capture is not None:
+            chosen.append((("log", "capture", "nodes"), parts.log.capture.nodes, "bus", buses))
+        for path, names, noun, known in chosen:
+            if not isinstance(names, str):
+                wanted += [((*path, i), name, noun, known) for i, name in enumerate(names)]
+    found = [*_check_supply(parts, dead_buses)]
     sets = {noun: set(known) for _, _, noun, known in wanted}
-    return [
+    found += [
         parts.problem(path, f"the feeder has no such {noun}; {nearest(name, known)}", name)
         for path, name, noun, known in wanted
         if name not in sets[noun]
     ]
+    return found
+
+
+def _check_supply(parts: Parts, dead_buses: Collection[str]) -> Iterable[Problem]:
+    """Data centers at buses without voltage that no event of the scenario could give it."""
+    if any(isinstance(event, ev.SwitchClosed) for _, event in parts.events) or parts.controllers:
+        return
+    for name, bus in parts.buses.items():
+        if bus in dead_buses:
+            message = "has no voltage: it is cut off from the source, and no switch_closed event connects it"
+            yield parts.problem(("datacenters", name, "bus"), message, bus)
 
 
 def _check_magnitudes(root: Node) -> list[Problem]:
@@ -137,10 +162,26 @@ def _check_magnitudes(root: Node) -> list[Problem]:
     return found
 
 
+def _check_capture(parts: Parts) -> Iterator[Problem]:
+    """Kinds of event that start a capture must be such as the log knows."""
+    if parts.log is None or parts.log.capture is None:
+        return
+    from cosim.events import KINDS  # with the kernels' compiler: not for every scenario
+
+    kinds = {*KINDS, *CAPTURED_KINDS}
+    for i, kind in enumerate(parts.log.capture.kinds):
+        if kind not in kinds:
+            message = f"no such kind of event; {nearest(kind, sorted(kinds))}"
+            yield parts.problem(("log", "capture", "kinds", i), message, kind)
+
+
 def _check_log(parts: Parts) -> list[Problem]:
     if parts.time is None or parts.log is None:
         return []
     step_s, log_step_s = parts.time.step_s, parts.log.step_s
+    if log_step_s > parts.time.duration_s:
+        message = f"is longer than the run, time.duration_s = {parts.time.duration_s:.12g}: it would have one row"
+        return [parts.problem(("log", "step_s"), message, log_step_s)]
     if not is_whole_us(log_step_s) or round(log_step_s * US_PER_S) % round(step_s * US_PER_S):
         return [parts.problem(("log", "step_s"), f"must be a multiple of time.step_s = {step_s:.12g}", log_step_s)]
     return []
@@ -191,11 +232,13 @@ def _check_files(parts: Parts) -> list[Problem]:
 def _is_file(path: FilePath) -> bool:
     try:
         return path.is_file()
+    except PermissionError:  # in a folder that may not be looked into: reading it will say so
+        return True
     except (OSError, ValueError):  # a name that no file can have
         return False
 
 
-def _check_event_targets(parts: Parts) -> list[Problem]:
+def check_targets(parts: Parts) -> list[Problem]:
     """Data centers, jobs and UPS that events name; those of a data center that is itself wrong are left out."""
     block = parts.root.child("datacenters")
     sites = list(block.value) if block is not None and block.is_mapping else list(parts.datacenters)
@@ -250,6 +293,15 @@ class FeederNames:
     loads: tuple[str, ...]
     switches: tuple[str, ...]
     lines: tuple[str, ...]
+    dead_buses: frozenset[str] = frozenset()
+    """Buses without voltage in the feeder as its file has it."""
+
+
+def names_of(feeder: Feeder) -> FeederNames:
+    """Ids of a loaded feeder."""
+    v_pu = feeder.network.bus_v[: len(feeder.bus_names)]
+    dead = frozenset(name for name, v in zip(feeder.bus_names, v_pu, strict=True) if v == 0)
+    return FeederNames(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, dead)
 
 
 def feeder_names(model: str) -> FeederNames:
@@ -262,8 +314,7 @@ def feeder_names(model: str) -> FeederNames:
     """
     from cosim.feeder.feeder import load_feeder
 
-    feeder = load_feeder(model)
-    return FeederNames(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names)
+    return names_of(load_feeder(model))
 
 
 NamesOf = Callable[[str], FeederNames]
