@@ -32,6 +32,9 @@ ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="YAML 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Replace a value; may be given again.")
 ]
+DssRootOption = Annotated[
+    Path | None, typer.Option("--dss-root", metavar="DIR", help="Folder that a .dss feeder may read in.")
+]
 LogsArgument = Annotated[list[Path], typer.Argument(metavar="LOG.h5...", help="Logs; the first is the reference.")]
 
 
@@ -54,6 +57,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed instead of the scenario's.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no closing line.")] = False,
+    dss_root: DssRootOption = None,
 ) -> None:
     """Run a scenario and write its log."""
     from cosim.jit import CACHE_NOTE, without_blas
@@ -61,10 +65,9 @@ def run(
     if CACHE_NOTE:
         print(f"cosim: {CACHE_NOTE}", file=sys.stderr)
     without_blas()
-    from cosim.scenario import parse_overrides
     from cosim.wiring import run as run_scenario
 
-    overrides = parse_overrides(set_ or [])
+    overrides = _overrides(set_, dss_root)
     started = time.perf_counter()
     with _Bar(enabled=not quiet) as bar:
         result = run_scenario(scenario, set=overrides, out=out, seed=seed, resume=resume, progress=bar.tell)
@@ -77,6 +80,16 @@ def run(
         )
         print(f"next: cosim show {result.path}    cosim report {result.path}")
     result.close()
+
+
+def _overrides(set_: list[str] | None, dss_root: Path | None) -> dict[str, object]:
+    """What `--set` and its shorthands replace; a folder on the command line starts in the current one."""
+    from cosim.scenario import parse_overrides
+
+    replaced: dict[str, object] = dict(parse_overrides(set_ or []))
+    if dss_root is not None:
+        replaced["feeder.dss_root"] = str(dss_root.absolute())
+    return replaced
 
 
 class _Bar:
@@ -151,13 +164,13 @@ def check(
     resolve: Annotated[bool, typer.Option("--resolve", help="Print the complete, explicit scenario.")] = False,
     set_: SetOption = None,
     seed: Annotated[int | None, typer.Option(help="Seed instead of the scenario's.")] = None,
+    dss_root: DssRootOption = None,
 ) -> None:
     """Check a scenario without running it; every wrong field in one answer."""
-    from cosim.scenario import parse_overrides
     from cosim.scenario import resolve as resolved
     from cosim.wiring import prepare
 
-    config, feeder = prepare(scenario, set=parse_overrides(set_ or []), seed=seed)
+    config, feeder = prepare(scenario, set=_overrides(set_, dss_root), seed=seed)
     if resolve:
         print(resolved(config), end="")
         return

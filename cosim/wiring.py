@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cosim.errors import InputError, Interrupted, PhysicsError, Problem
-from cosim.scenario import FeederNames, Scenario, load_scenario, names_of, resolve
+from cosim.scenario import FeederNames, Scenario, load_scenario, resolve
 from cosim.units import US_PER_S
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def prepare(
 
     found: list[Feeder] = []
 
-    def read_names(model: str) -> FeederNames:
-        found.append(load_feeder(model))
-        return names_of(found[-1])
+    def read_names(model: str, dss_root: str | None) -> FeederNames:
+        found.append(load_feeder(model, dss_root))
+        return FeederNames.of(found[-1])
 
     config = load_scenario(scenario, overrides=set, seed=seed, names_of=read_names)
     return config, found[-1]

@@ -20,7 +20,7 @@ from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.compile import CompiledFeeder
+from cosim.feeder.compile import CompiledFeeder, nodes_at
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.kernel import CONTROL
 from cosim.feeder.controls.specs import ControlSet
@@ -28,7 +28,7 @@ from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP, Network
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
-from cosim.scenario.checks import names_of
+from cosim.scenario.checks import FeederNames
 from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import build_ups
@@ -81,7 +81,7 @@ class Simulation:
         self.step_us = to_us(scenario.time.step_s)
         self.end_us = to_us(scenario.time.duration_s)
         self.controllers = list(controllers)
-        self._names = names_of(feeder)
+        self._names = FeederNames.of(feeder)
         centers = scenario.datacenters
         builder = LoadBuilder(
             {name: dc.load for name, dc in centers.items()}, step_us=self.step_us, seed=scenario.seed, folder=folder
@@ -120,8 +120,8 @@ class Simulation:
         if wanted in ("all", "extremes"):
             return np.arange(len(names))
         place = {name: k for k, name in enumerate(names)}
-        buses = {name: self.compiled.network.nodes_of_bus(k) for k, name in enumerate(self.compiled.bus_names)}
-        return np.concatenate([[place[n]] if n in place else buses[n] for n in wanted]).astype(np.int64)
+        found = [[place[n]] if n in place else nodes_at(self.compiled.network, n).tolist() for n in wanted]
+        return np.array(list(dict.fromkeys(node for nodes in found for node in nodes)), np.int64)
 
     def _control_desk(self, network: Network) -> ControlDesk | None:
         """The controls of the feeder, where they live."""

@@ -7,7 +7,7 @@ contradicts; `loader` is all of that in order, `text` the way back, `reference` 
 
 from __future__ import annotations
 
-from cosim.scenario.checks import FeederNames, check_against_feeder, check_internal, feeder_names, names_of
+from cosim.scenario.checks import FeederNames, check_against_feeder, check_internal, feeder_names
 from cosim.scenario.loader import find_scenario, load_scenario, load_text, shipped_scenarios
 from cosim.scenario.overrides import parse_overrides
 from cosim.scenario.schema import Scenario
@@ -22,7 +22,6 @@ __all__ = [
     "find_scenario",
     "load_scenario",
     "load_text",
-    "names_of",
     "parse_overrides",
     "resolve",
     "scenario_hash",

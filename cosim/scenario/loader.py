@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from cosim.errors import InputError, Problem, unreadable
 from cosim.feeder.config import FeederConfig
+from cosim.feeder.names import is_dss
 from cosim.scenario.checks import NamesOf, Parts, check_against_feeder, check_internal
 from cosim.scenario.events import ElementId, Event
 from cosim.scenario.overrides import apply_overrides
@@ -24,6 +25,7 @@ from cosim.scenario.schema import (
     Scenario,
     TimeConfig,
     as_dict,
+    dss_root,
     feeder_source,
 )
 from cosim.scenario.tree import Node, from_python
@@ -218,15 +220,28 @@ def _valid_items(annotation: Any, plain: Any) -> list[tuple[int, Any]]:
 def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
     assert parts.feeder is not None
     try:
-        names = names_of(feeder_source(parts.feeder.model, parts.folder))
+        names = names_of(feeder_source(parts.feeder.model, parts.folder), dss_root(parts.feeder, parts.folder))
     except InputError as error:
-        return [problem_at(parts.root, ("feeder", "model"), p.message, p.value) for p in error.problems]
-    return check_against_feeder(parts, names.buses, names.loads, names.switches, names.lines, names.dead_buses)
+        return [_placed(problem, parts.root) for problem in error.problems]
+    return check_against_feeder(
+        parts, names.buses, names.loads, names.switches, names.lines, names.nodes, names.dead_buses
+    )
+
+
+def _placed(problem: Problem, root: Node) -> Problem:
+    """A problem of the feeder: it keeps its line in the feeder's own file, else it stands where that is named."""
+    path = tuple(problem.path.split(".")) if problem.path.startswith("feeder.") else ("feeder", "model")
+    return problem if problem.file else problem_at(root, path, problem.message, problem.value)
 
 
 def _once(problems: list[Problem]) -> list[Problem]:
-    """Problems in the order of the file, one for each path: the first said is nearest to the cause."""
+    """Problems in the order of the file, one for each path: the first said is nearest to the cause.
+
+    Those in the feeder's scripts come last, in the order in which they were read.
+    """
     first: dict[str, Problem] = {}
     for n, problem in enumerate(problems):
         first.setdefault(problem.path or f"#{n}", problem)
-    return sorted(first.values(), key=lambda p: (p.line is None, p.line or 0))
+    in_scripts = [problem for problem in first.values() if is_dss(problem.file)]
+    others = [problem for problem in first.values() if not is_dss(problem.file)]
+    return [*sorted(others, key=lambda p: (p.line is None, p.line or 0)), *in_scripts]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, 
 
 from cosim.datacenter.config import FacilityConfig
 from cosim.feeder.config import FeederConfig, SourceConfig
+from cosim.feeder.names import is_path
 from cosim.load.config import LoadConfig
 from cosim.scenario.events import ElementId, Event
 from cosim.scenario.tree import Node, Path
@@ -54,7 +55,7 @@ class TimeConfig(_Strict):
 class DatacenterSite(_Strict):
     """A data center at a bus of the feeder: what it computes, what surrounds that, what it stores."""
 
-    bus: ElementId = Field(description="Bus of the feeder it is connected to")
+    bus: ElementId = Field(description="Bus of the feeder it is connected to; bus.1.3 for some of its phases")
     load: LoadConfig = Field(description="AI load, Eq. 5-17")
     facility: FacilityConfig = Field(
         default_factory=FacilityConfig, description="Electrical and thermal chain, Eq. 1-5"
@@ -139,7 +140,9 @@ class LogConfig(_Strict):
         description="Interval of its rows, a multiple of time.step_s; not given: the first one from 0.1 s on [s]",
     )
     nodes: NodeSelection = Field(
-        "all", description="Nodes in the log: all, a list of ids, or extremes (lowest and highest of all, and where)"
+        "all",
+        description="Nodes in the log: all, a list of buses (all their nodes) and of nodes (bus.phase), or extremes "
+        "(lowest and highest of all, and where)",
     )
     quantities: list[Quantity] = Field(
         list(QUANTITIES), description="What it holds of nodes, lines and transformers; loading_percent is of both"
@@ -215,8 +218,13 @@ class Scenario(_Strict):
 
 
 def feeder_source(model: str, folder: FilePath) -> str:
-    """A feeder's name as it is, a `.json` path taken from the folder of the scenario."""
-    return str(folder / FilePath(model).expanduser()) if model.endswith(".json") else model
+    """A feeder's name as it is, a `.json` or `.dss` path taken from the folder of the scenario."""
+    return str(folder / FilePath(model).expanduser()) if is_path(model) else model
+
+
+def dss_root(feeder: FeederConfig, folder: FilePath) -> str | None:
+    """`feeder.dss_root` as `load_feeder` takes it: taken from the folder of the scenario, None where not given."""
+    return None if feeder.dss_root is None else str(folder / FilePath(feeder.dss_root).expanduser())
 
 
 def as_dict(scenario: Scenario) -> dict[str, Any]:

@@ -67,19 +67,19 @@ def test_scenario_id_that_the_feeder_lacks_names_the_nearest(overrides, path, wo
 
 
 def test_scenario_ids_that_the_feeder_has_pass():
-    scenario = load_scenario(EXAMPLE, names_of=lambda _: NAMES)
+    scenario = load_scenario(EXAMPLE, names_of=lambda *_: NAMES)
     assert check_against_feeder(scenario, NAMES.buses, NAMES.loads, NAMES.switches, NAMES.lines) == []
 
 
 def test_scenario_feeder_and_schema_are_answered_together():
     overrides = {"datacenters.campus.bus": "99", "datacenters.campus.ups.soc_init": 2, "seed": -1}
     with pytest.raises(InputError) as caught:
-        load_scenario(EXAMPLE, overrides, names_of=lambda _: NAMES)
+        load_scenario(EXAMPLE, overrides, names_of=lambda *_: NAMES)
     assert {p.path for p in caught.value.problems} == set(overrides)
 
 
 def test_scenario_unknown_feeder_is_placed_at_its_line():
-    def names_of(model: str) -> FeederNames:
+    def names_of(model: str, dss_root: str | None) -> FeederNames:
         raise InputError(Problem("no such feeder; nearest: case33bw", value=model))
 
     with pytest.raises(InputError) as caught:
@@ -99,7 +99,7 @@ def test_scenario_relative_files_start_in_its_folder(tmp_path, monkeypatch):
     (tmp_path / "net.json").write_text("{}")
     (tmp_path / "x.yaml").write_text("schema: 1\nname: x\ntime:\n  duration_s: 1\nfeeder:\n  model: net.json\n")
     monkeypatch.chdir("/")
-    load_scenario(tmp_path / "x.yaml", names_of=lambda model: asked.append(model) or NAMES)
+    load_scenario(tmp_path / "x.yaml", names_of=lambda model, _: asked.append(model) or NAMES)
     assert asked == [str(tmp_path / "net.json")]
 
 
