@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-
 from cosim.datacenter.kernel import SiteArrays
 from cosim.feeder.compile import CompiledFeeder
 from cosim.load.state import LoadArrays

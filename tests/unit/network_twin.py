@@ -37,8 +37,9 @@ def solve_network(net: Network, v_start=None, max_iterations: int = 60) -> TwinS
     free = np.flatnonzero(live & ~fixed)
     v = np.where(live, net.node_v if v_start is None else v_start, 0).astype(complex)
     v[net.source_node] = net.source_v
-    best, best_v, worse = np.inf, v, 0
-    for iteration in range(max_iterations):
+    best, best_v, worse, iteration = np.inf, v, 0, 0
+    while iteration < max_iterations:
+        iteration += 1
         left, size = residual(net, y, v)
         norm = float(np.max(np.abs(left[free]) / np.maximum(size[free], 1e-12), initial=0.0))
         if norm < best:
