@@ -165,6 +165,6 @@ def log_columns(
         pick = range(len(names)) if chosen is None else [names.index(name) for name in chosen]
         if pick:
             picked = tuple(names[i] for i in pick)
-            place = np.array(pick, np.int64) if kind not in rows else np.array([rows[kind][i] for i in pick], np.int64)
-            columns.append(Column(path, unit, text, picked, field, place))
+            index = np.array([rows[kind][i] for i in pick] if kind in rows else pick, np.int64)
+            columns.append(Column(path, unit, text, picked, field, index))
     return columns

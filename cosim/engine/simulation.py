@@ -150,7 +150,7 @@ class Simulation:
             "trafo": self.compiled.trafo_names,
         }
         kinds = {"regulator": TAP, "capacitor": STEP}
-        rows = {name: np.flatnonzero(self.compiled.network.dev_kind == kind) for name, kind in kinds.items()}
+        rows = {name: np.flatnonzero(self.compiled.network.dev_kind == kind).tolist() for name, kind in kinds.items()}
         elements |= {name: [self.compiled.device_names[d] for d in devices] for name, devices in rows.items()}
         log = self.scenario.log
         wanted: dict[str, list[str] | None] = {

@@ -39,8 +39,8 @@ LS_FRACTION, LS_P_MW = range(2)
 PORT_P, PORT_Q, PORT_V_MIN, PORT_GEN_P, PORT_GEN_VM = range(5)
 # columns of site_last: request at the last solve, voltage per power [pu/MW], curvature of that [1/MW]
 LAST_P, LAST_Q, SENSITIVITY, CURVATURE = range(4)
-# columns of leg_fast: what most legs need at most instants, in one cache line; V_MIN and V_MAX squared. Legs that are more
-# than a constant power have an empty window here, so that leg_law is asked.
+# columns of leg_fast: what most legs need at most instants, in one cache line; V_MIN and V_MAX squared. Legs that are
+# more than a constant power have an empty window here, so that leg_law is asked.
 F_P, F_Q, F_MIN, F_MAX, F_SLOPE = range(5)
 N_FAST: Final = 8
 

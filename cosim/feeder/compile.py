@@ -15,12 +15,25 @@ from cosim.errors import InputError, PhysicsError, Problem
 from cosim.feeder import arrays as ix
 from cosim.feeder.arrays import FeederArrays, empty_state
 from cosim.feeder.config import FeederConfig, SourceConfig
+from cosim.feeder.controls.arrays import SensorRows
 from cosim.feeder.kernel import linearize_at, solve
 from cosim.feeder.kernel_flows import balance
 from cosim.feeder.legs import build_legs, fast_columns, leg_powers, shapes
-from cosim.feeder.network import LINE, LOAD, MOTOR, N_SHAPE, SGEN, SOURCE, TRAFO, TRAFO3W_HV, TRAFO3W_LV
-from cosim.feeder.network import Bools, Complexes, Floats, Ints, Network
-from cosim.feeder.controls.arrays import SensorRows
+from cosim.feeder.network import (
+    LINE,
+    LOAD,
+    MOTOR,
+    N_SHAPE,
+    SGEN,
+    SOURCE,
+    TRAFO,
+    TRAFO3W_HV,
+    TRAFO3W_LV,
+    Complexes,
+    Floats,
+    Ints,
+    Network,
+)
 from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
 from cosim.feeder.sources import is_behind_impedance, phase_impedance, put_behind_impedance, set_points
 from cosim.feeder.surface_store import SurfaceStore
@@ -163,7 +176,7 @@ class CompiledFeeder:
         self._seen: dict[bytes, Topology] = {}
         self._factors: OrderedDict[bytes, Factors] = OrderedDict()
         self.watched = np.arange(net.n_node)
-        self._sensors = None
+        self._sensors: SensorRows | None = None
         self.arrays = self._build(net.node_v)
         self._store = SurfaceStore(self.lab, self.config.surfaces and self.config.max_dvm_pu > 0)
         self._entered: tuple[bytes, Surfaces] | None = None
@@ -281,7 +294,7 @@ class CompiledFeeder:
 
     def set_sensors(self, rows: SensorRows) -> None:
         """Have these sensors of controls evaluated with every solution, in `arrays.sensor`."""
-        self._sensors: SensorRows | None = rows
+        self._sensors = rows
         self._factors.clear()
         self._rebuild()
         self._entered = None

@@ -417,7 +417,7 @@ def cells_of_block(s, p, q, cells):
     tuple of int and bool
         Cell of the first one, and whether they all share it.
     """
-    d, n = p.shape
+    n = p.shape[1]
     c, same = -1, True
     for t in range(n):
         if c < 0 or not _is_inside_at(s.box[c], p, q, t):

@@ -343,7 +343,7 @@ def _worst(found: Floats, expected: Floats) -> float:
     return float(np.abs(found - expected).max())
 
 
-def _needed(coef: Floats, parent: Ints) -> np.ndarray:
+def _needed(coef: np.ndarray, parent: Ints) -> np.ndarray:
     """Terms that count, and those they are made of: the variables lie within 1, so a coefficient bounds its term."""
     size = np.abs(coef).max(axis=1)
     order = np.argsort(size, kind="stable")
@@ -356,7 +356,7 @@ def _needed(coef: Floats, parent: Ints) -> np.ndarray:
     return kept
 
 
-def _compressed(coef: Floats) -> tuple[Floats, Floats]:
+def _compressed(coef: np.ndarray) -> tuple[Floats, Floats]:
     """Coefficients as a product of few modes: coef = weight @ modes."""
     left, size, right = np.linalg.svd(coef, full_matrices=False)
     rest = np.cumsum((size**2)[::-1])[::-1]
