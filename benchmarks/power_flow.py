@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from power_flow_tools import memory
-from power_flow_tools.session import Refused, Row, Session, one_thread
+from power_flow_tools.session import Options, Refused, Row, Session, one_thread
 from power_flow_tools.tool import TOOLS
 from power_flow_tools.verdict import ANY, SURFACE, verdicts
 from power_flow_tools.works import WORKS, make_job
@@ -37,6 +37,8 @@ PACKAGES = (
     "dss-python-backend",
     "openg2g",
 )
+MORE_THAN_ONE_CORE = 1.2
+"""Time on cores over time on the wall that says a tool took more than one thread."""
 
 
 def arguments() -> argparse.Namespace:
@@ -49,6 +51,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=36_000, help="of 0.1 s; slow tools do fewer")
     parser.add_argument("--box", type=float, default=0.5, metavar="S", help="time aimed at for one run of one tool")
     parser.add_argument("--repeat", type=int, default=5, help="rounds")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu where the machine is shared")
     parser.add_argument("--json", metavar="FILE", help="one line a measurement")
     parser.add_argument("--profile-day", action="store_true", help="24 h on IEEE 123 instead")
     return parser.parse_args()
@@ -109,12 +112,14 @@ def cells(row: Row, any_us: float | None, surface_us: float | None) -> list[str]
         return [row["tool"], "-", "", "", "", "", "", "", f"{'skipped' if 'skip' in row else 'FAILED'}: {why}"]
     us, note = row["us_per_step"], row.get("note", row.get("failed", ""))
     if row.get("n_not_carried"):
-        note += f"; {row['n_not_carried']} nodes not in its answer"
+        note += f"; {row['n_not_carried']} node not in its answer"
+    if row["cores"] > MORE_THAN_ONE_CORE:
+        note += f"; {row['cores']:.1f} cores"
     ratios = [f"{us / base:.1f}" if base else "" for base in (any_us, surface_us)]
     share = f"{100 * row['limit_share']:.1f}" if "limit_share" in row else ""
     spread = f"{row['us_least']:.4g}..{row['us_most']:.4g}"
     off = f"{row['max_dvm_pu']:.1e}" if "max_dvm_pu" in row else "?"
-    return [row["tool"], f"{us:.4g}", spread, *ratios, off, share, str(row["steps"]), note]
+    return [row["tool"], f"{us:.4g}", spread, *ratios, off, share, str(row["steps"]), note.removeprefix("; ")]
 
 
 def verdict_table(rows: list[Row]) -> Table:
@@ -131,11 +136,11 @@ def measure(options: argparse.Namespace, console: Console) -> list[Row]:
     """All rows, printed and written as they come."""
 
     def tell(text: str) -> None:
-        print(
-            f"\r\033[K{text}" if sys.stderr.isatty() else text, end="" if sys.stderr.isatty() else "\n", file=sys.stderr
-        )
+        line = f"\r\033[K{text}" if sys.stderr.isatty() else f"{text}\n"
+        print(line, end="", file=sys.stderr, flush=True)
 
-    session = Session(chosen_tools(options.tools), options.box, options.repeat, tell)
+    how = Options(options.box, options.repeat, options.clock)
+    session = Session(chosen_tools(options.tools), how, tell)
     found: list[Row] = []
     sink: Any = open(options.json, "w", encoding="utf-8") if options.json else None  # noqa: SIM115, PTH123
     try:
@@ -168,7 +173,7 @@ def main() -> None:
         profile_day(options.json)
         return
     one_thread()
-    console.print(f"Python {sys.version.split()[0]}, {versions()}; {options.repeat} rounds")
+    console.print(f"Python {sys.version.split()[0]}, {versions()}; {options.repeat} rounds, {options.clock} time")
     console.print(verdict_table(measure(options, console)))
 
 

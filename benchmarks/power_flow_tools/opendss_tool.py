@@ -30,39 +30,48 @@ def new_context() -> Any:
 
 def circuit_of(net: PiNetwork, frequency_hz: float) -> list[str]:
     """OpenDSS commands for one phase of a balanced network; transformers keep their ratio, not their shift."""
-    kv = net.vn_kv / np.sqrt(3)
-    ohm = net.vn_kv**2
+    kv = (net.vn_kv / np.sqrt(3)).tolist()
     lines = [
         "clear",
         f"set defaultbasefrequency={frequency_hz}",
-        f"new circuit.c bus1=b{net.source} phases=1 basekv={kv[net.source]:.15g} pu={net.vm_source_pu!r} "
+        f"new circuit.c bus1=b{net.source} phases=1 basekv={kv[net.source]} pu={net.vm_source_pu} "
         "r1=0 x1=1e-7 r0=0 x0=1e-7",
     ]
-    for k, ((a, b), z, y, ratio) in enumerate(zip(net.ends, net.z_pu, net.y_pu, net.ratio, strict=True)):
-        if net.is_plain[k]:
-            if y.real != 0.0:
-                raise ValueError("a line with a shunt conductance")
-            r, x, c = z.real * ohm[b], z.imag * ohm[b], y.imag / ohm[b] / (2 * np.pi * frequency_hz) * 1e9
-            lines.append(
-                f"new line.l{k} bus1=b{a} bus2=b{b} phases=1 length=1 r1={r!r} x1={x!r} c1={c!r} r0={r!r} x0={x!r} c0={c!r}"
-            )
-            continue
-        lines.append(
-            f"new transformer.t{k} phases=1 windings=2 buses=[b{a} b{b}] kvs=[{kv[a] * ratio!r} {kv[b]!r}] "
-            f"kvas=[{1e3 / 3!r} {1e3 / 3!r}] xhl={100 * z.imag!r} %rs=[{50 * z.real!r} {50 * z.real!r}] ppm_antifloat=0"
-        )
-        for end, bus, base in (("a", a, ohm[a] * ratio**2), ("b", b, ohm[b])):
-            for part, value in (("r", y.real), ("x", -y.imag)):
-                if value != 0.0:
-                    other = "x=0" if part == "r" else "r=0"
-                    lines.append(f"new reactor.{part}{k}{end} bus1=b{bus} phases=1 {part}={2 * base / value!r} {other}")
-    for bus, s in enumerate(net.s_mva):
+    for k, plain in enumerate(net.is_plain):
+        lines += _line(net, k, frequency_hz) if plain else _transformer(net, k)
+    for bus, s in enumerate(net.s_mva.tolist()):
         if s != 0:
-            lines.append(
-                f"new load.l{bus} bus1=b{bus} phases=1 kv={kv[bus]!r} kw={s.real * 1e3 / 3!r} kvar={s.imag * 1e3 / 3!r} "
-                + ANY_VOLTAGE
-            )
-    return [line.replace("np.float64(", "").replace(")", "") for line in lines]
+            power = f"kw={s.real * 1e3 / 3} kvar={s.imag * 1e3 / 3}"
+            lines.append(f"new load.l{bus} bus1=b{bus} phases=1 kv={kv[bus]} {power} {ANY_VOLTAGE}")
+    return lines
+
+
+def _line(net: PiNetwork, k: int, frequency_hz: float) -> list[str]:
+    a, b = net.ends[k].tolist()
+    ohm = float(net.vn_kv[b]) ** 2
+    y, z = complex(net.y_pu[k]) / ohm, complex(net.z_pu[k]) * ohm
+    if y.real != 0.0:
+        raise ValueError("a line with a shunt conductance")
+    c = y.imag / (2 * np.pi * frequency_hz) * 1e9
+    values = " ".join(f"r{s}={z.real} x{s}={z.imag} c{s}={c}" for s in "10")
+    return [f"new line.l{k} bus1=b{a} bus2=b{b} phases=1 length=1 {values}"]
+
+
+def _transformer(net: PiNetwork, k: int) -> list[str]:
+    """An unloaded transformer, and half of its shunt on either side as reactors."""
+    a, b = net.ends[k].tolist()
+    ratio, z, y = float(net.ratio[k]), complex(net.z_pu[k]), complex(net.y_pu[k])
+    kv = [float(net.vn_kv[a]) * ratio / 3**0.5, float(net.vn_kv[b]) / 3**0.5]
+    lines = [
+        f"new transformer.t{k} phases=1 windings=2 buses=[b{a} b{b}] kvs={kv} kvas=[{1e3 / 3} {1e3 / 3}] "
+        f"xhl={100 * z.imag} %rs=[{50 * z.real} {50 * z.real}] ppm_antifloat=0"
+    ]
+    for bus, base in ((a, (float(net.vn_kv[a]) * ratio) ** 2), (b, float(net.vn_kv[b]) ** 2)):
+        if y.real != 0.0:
+            lines.append(f"new reactor.r{k}_{bus} bus1=b{bus} phases=1 r={2 * base / y.real} x=0")
+        if y.imag != 0.0:
+            lines.append(f"new reactor.x{k}_{bus} bus1=b{bus} phases=1 r=0 x={-2 * base / y.imag}")
+    return lines
 
 
 class _OpenDss(Tool):
@@ -97,9 +106,7 @@ class _OpenDss(Tool):
             self._command(line)
         kv = pi.vn_kv / np.sqrt(3)
         for k, bus in enumerate(buses):
-            self._command(
-                f"new load.datacenter{k} bus1=b{bus} phases=1 kv={float(kv[bus])!r} kw=0 kvar=0 {ANY_VOLTAGE}"
-            )
+            self._command(f"new load.datacenter{k} bus1=b{bus} phases=1 kv={kv[bus]} kw=0 kvar=0 {ANY_VOLTAGE}")
         self._command("solve")
         self.kw_per_mw = 1e3 / 3
         at = {name.split(".")[0]: k for k, name in enumerate(self.dss.Circuit.AllNodeNames())}

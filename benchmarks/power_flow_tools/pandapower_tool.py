@@ -89,7 +89,7 @@ class RunPp(Tool):
 
 
 class Reference(RunPp):
-    """`runpp` from a cold start at each checked step, as tight as round-off allows, on the network with its switches."""
+    """`runpp` from a cold start at each checked step, as tight as round-off allows; the network has its switches."""
 
     def prepare(self, job: Job) -> None:
         """Names all nodes."""

@@ -79,6 +79,17 @@ class Worker:
         self.process = self.pipe = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to measure."""
+
+    box_s: float
+    """Time aimed at for one run of one tool. [s]"""
+    repeat: int
+    clock: str
+    """`wall`, or `cpu` for the time on the process's own cores, which busy neighbours lengthen less."""
+
+
 def one_thread() -> None:
     """Every process started from here on computes with one thread."""
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
@@ -87,10 +98,10 @@ def one_thread() -> None:
 class Session:
     """Workers of all chosen tools, and what one job costs each of them."""
 
-    def __init__(self, tools: list[str], box_s: float, repeat: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, tools: list[str], options: Options, tell: Callable[[str], None]) -> None:
         self.tools = {name: Worker(*TOOLS[name]) for name in tools}
         self.references = {balanced: Worker(*place) for balanced, place in REFERENCES.items()}
-        self.box_s, self.repeat, self.tell = box_s, repeat, tell
+        self.options, self.tell = options, tell
 
     def measure(self, job: Job, log: str) -> list[Row]:
         """One row a tool: its time per step, or why there is none.
@@ -111,21 +122,30 @@ class Session:
         base = {"work": job.work.name, "n_dc": job.n_dc, "log": log, "n_node": len(job.nodes), "n_logged": columns.size}
         rows = {name: base | {"tool": name} for name in tools}
         ready = [name for name in tools if self._prepare(name, job, rows[name])]
-        spent: dict[str, list[float]] = {name: [] for name in ready}
-        for k in range(self.repeat):
+        spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ready}
+        for k in range(self.options.repeat):
             for name in list(ready):
-                self.tell(f"{job.work.name}, {job.n_dc} dc, {log}: round {k + 1} of {self.repeat}, {name}")
+                self.tell(f"{job.work.name}, {job.n_dc} dc, {log}: round {k + 1} of {self.options.repeat}, {name}")
                 n = rows[name]["steps"]
                 took = self._try(name, rows[name], "run", n)
                 if took is None:
                     ready.remove(name)
                 else:
-                    spent[name].append(took / n * 1e6)
+                    spent[name].append(took)
         for name in ready:
-            us = spent[name]
-            rows[name] |= {"us_per_step": statistics.median(us), "us_least": min(us), "us_most": max(us)}
+            rows[name] |= self._times(spent[name], rows[name]["steps"])
             self._check(name, job, rows[name], expected[:, columns], how)
         return list(rows.values())
+
+    def _times(self, spent: list[tuple[float, float]], n: int) -> Row:
+        us = [(wall if self.options.clock == "wall" else cpu) / n * 1e6 for wall, cpu in spent]
+        return {
+            "us_per_step": statistics.median(us),
+            "us_least": min(us),
+            "us_most": max(us),
+            "clock": self.options.clock,
+            "cores": statistics.median(cpu / wall for wall, cpu in spent),
+        }
 
     def _reference(self, job: Job) -> tuple[Job, np.ndarray, str]:
         worker = self.references[job.work.is_balanced]
@@ -146,10 +166,10 @@ class Session:
             took = self._try(name, row, "run", n)
             if took is None:
                 return False
-            if took > PROBE_S or n == most:
+            if took[0] > PROBE_S or n == most:
                 break
             n = min(most, 4 * n)
-        row |= {"setup_s": found["setup_s"], "steps": int(np.clip(self.box_s / took * n, least, most))}
+        row |= {"setup_s": found["setup_s"], "steps": int(np.clip(self.options.box_s / took[0] * n, least, most))}
         return True
 
     def _check(self, name: str, job: Job, row: Row, expected: np.ndarray, how: str) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csc_matrix
 from place import Place
+from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu
 
 TOLERANCES = (1e-12, 1e-11, 1e-10, 1e-9)
@@ -144,7 +144,7 @@ class OpenDss:
         return float(difference[worst]), self.nodes[worst]
 
     def distances_pu(self, places: list[Place]) -> np.ndarray:
-        """Electrical distance of places: driving-point impedance on 1 MVA, loads at nominal, of their worst phase. [pu]"""
+        """Driving-point impedance of places on 1 MVA, loads at nominal, of their worst phase. [pu]"""
         solver = splu(self._y())
         found = []
         for place in places:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from continuation import NoSolution, Nose, nose
+from continuation import Nose, NoSolution, nose
 from cosim_subject import Subject
 from place import Place
 

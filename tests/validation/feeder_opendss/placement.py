@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from dss_reference import OpenDss
 from place import Place
 

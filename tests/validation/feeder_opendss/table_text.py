@@ -13,24 +13,25 @@ HEAD = """\
 
 Made by `python tests/validation/feeder_opendss/make_table.py`; do not edit. {versions}.
 
-Every feeder is read from its own file, by cosim and by a judge: OpenDSS for unbalanced feeders, pandapower for balanced
-ones. Both start from the same state of regulators and capacitor banks, and that state is frozen:
+Every feeder is read from its own file, by cosim and by a judge: OpenDSS for unbalanced feeders, pandapower for
+balanced ones. Both start from the same state of regulators and capacitor banks, and that state is frozen:
 
 - **file**: as the feeder's master leaves them, its own Solve included.
 - **settled**: after OpenDSS's controls settled.
 - **published**: the taps of the published solution; OpenDSS's own distance from the published table is the allowance.
 
-The judge is solved as tightly as round-off lets it (a voltage change of {tolerance} per iteration at best). |dV| is the
-largest difference of any node's phasor, so it holds for magnitude and angle. *Repeats* is how well OpenDSS repeats itself
-from two starts: no comparison can be better than that.
+The judge is solved as tightly as round-off lets it (a voltage change of {tolerance} per iteration at best). |dV| is
+the largest difference of any node's phasor, so it holds for magnitude and angle. *Repeats* is how well OpenDSS repeats
+itself from two starts: no comparison can be better than that.
 
-A data center is one load of constant power at any voltage, wye, at ten buses spread by electrical distance (six of three
-phases, two of two and two of one where a feeder has them), at {n_sizes} sizes up to 95 % of the nose and at power factors
-1.0, 0.98 lagging and 0.98 leading. The feeder's own loads keep the voltage limits of their file.
+A data center is one load of constant power at any voltage, wye, at ten buses spread by electrical distance (six of
+three phases, two of two and two of one where a feeder has them), at {n_sizes} sizes up to 95 % of the nose and at power
+factors 1.0, 0.98 lagging and 0.98 leading. The feeder's own loads keep the voltage limits of their file.
 
 The nose is the judge's, but not by its convergence: the current of the load is given, which leaves the judge a problem
-without a nose, and the power at its terminals is followed along the current until it turns back. cosim's nose is found by
-bisection on its own status. Where the judge's iteration diverges short of the nose it is given the current of that curve.
+without a nose, and the power at its terminals is followed along the current until it turns back. cosim's nose is found
+by bisection on its own status. Where the judge's iteration diverges short of the nose it is given the current of that
+curve. The nose is the first maximum on the way up from no load.
 
 Promised: |dV| below {dv_pu:.0e} pu, nose within {nose:.1%}.
 """
@@ -40,8 +41,8 @@ UNGROUNDED = """\
 
 On an ungrounded (delta) feeder the currents of a wye load return through nothing but line charging and what the engine
 adds to keep the delta from floating. A constant power to ground displaces the neutral there, and the nose is a few
-kilowatts or watts: such a data center has to be connected in delta or through a transformer. The places are held all the
-same.
+kilowatts or watts: such a data center has to be connected in delta or through a transformer. The places are held all
+the same.
 """
 
 
@@ -129,6 +130,12 @@ def page(rows: list[Row], limits: dict[str, float], n_sizes: int) -> str:
         "worst nose",
         "held",
     )
-    parts = [head, "## Feeders\n", table(columns, (summary_line(row, limits) for row in rows)), UNGROUNDED, "## Places\n"]
+    parts = [
+        head,
+        "## Feeders\n",
+        table(columns, (summary_line(row, limits) for row in rows)),
+        UNGROUNDED,
+        "## Places\n",
+    ]
     parts += [detail(row) for row in rows if row.get("held")]
     return "\n".join(parts)
