@@ -25,6 +25,8 @@ CHORD_STEPS = 4
 RESIDUAL = 1e-9
 """Of the powers, relative to the power of the step. [1]"""
 STEPS = 400
+FRESH_BELOW = 0.8
+"""Where the power rises slower than this part of its first slope, the impedance is measured at every point. [1]"""
 FINEST = 1e-4
 """Smallest step, relative to the arc length at which the power turns if the network were linear. [1]"""
 
@@ -170,7 +172,7 @@ def nose(respond: Response, n_phase: int, tan_phi: float) -> Nose:
     t = np.zeros(2 * n_phase + 1)
     t[-1] = 1.0
     t = curve.tangent(x, v, t)
-    length, path = 0.1, [x]
+    length, path, steepest = 0.1, [x], t[-1]
     for _ in range(STEPS):
         try:
             ahead, v_ahead = curve.step(x, t, length)
@@ -179,7 +181,8 @@ def nose(respond: Response, n_phase: int, tan_phi: float) -> Nose:
             if length < FINEST:
                 raise
             continue
-        curve.measure_z(ahead[:-1], v_ahead)
+        if t[-1] < FRESH_BELOW * steepest:
+            curve.measure_z(ahead[:-1], v_ahead)
         t_ahead = curve.tangent(ahead, v_ahead, t)
         if t_ahead[-1] <= 0.0:
             return _refined(curve, path, t, length)
@@ -193,7 +196,7 @@ def _refined(curve: Curve, path: list[np.ndarray], t: np.ndarray, length: float)
     """Maximum of the power between a point before the nose and one behind it."""
     x = path[-1]
     best = minimize_scalar(
-        lambda s: -curve.step(x, t, s)[0][-1], bounds=(0.0, length), method="bounded", options={"xatol": 1e-4 * length}
+        lambda s: -curve.step(x, t, s)[0][-1], bounds=(0.0, length), method="bounded", options={"xatol": 2e-3 * length}
     )
     top, v = curve.step(x, t, float(best.x))
     return Nose(float(top[-1]), np.abs(v), curve, [*path, top])

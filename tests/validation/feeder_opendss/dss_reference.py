@@ -114,10 +114,12 @@ class OpenDss:
     def set_port(self, place: Place, drawn_pu: np.ndarray) -> None:
         """Currents that a port draws, on 1 MVA a phase and the nominal voltage to ground. [pu]"""
         (name,) = (name for name, there in self.ports.items() if there == place)
+        sources = self.dss.Isource  # an edit in words would have the whole matrix built anew
         for k, node in enumerate(place.nodes):
             ampere = -complex(drawn_pu[k]) * 1e6 / self.volt[self.position[node]]
-            angle = float(np.degrees(np.angle(ampere)))
-            self.command(f"edit isource.{name}_{k} amps={abs(ampere)!r} angle={angle!r}")
+            sources.Name(f"{name}_{k}")
+            sources.Amps(abs(ampere))
+            sources.AngleDeg(float(np.degrees(np.angle(ampere))))
 
     def respond(self, place: Place, drawn_pu: np.ndarray) -> np.ndarray | None:
         """Voltages of a port that draws currents; None where OpenDSS does not converge. [pu]"""
