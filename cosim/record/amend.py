@@ -162,17 +162,18 @@ def flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def write_metrics(file: h5py.File, metrics: Mapping[str, Any]) -> None:
-    """Store numbers under `/metrics` as float64 scalars, each with its unit.
+    """Store numbers under `/metrics` as float64, each with its unit; one array where there is one a node.
 
     Parameters
     ----------
     file : h5py.File
         Open for writing.
     metrics : mapping
-        Names to numbers, nested or joined by "/"; the unit is read off the name.
+        Names to numbers, nested or joined by "/"; the unit is read off the name. Arrays stand in the order of the
+        group's names in the log (`bus/n_sag` in that of `/bus/name`).
     """
     for name, value in flat(metrics).items():
-        data = file.create_dataset(f"metrics/{name}", data=np.float64(value))
+        data = file.create_dataset(f"metrics/{name}", data=np.asarray(value, np.float64))
         data.attrs["unit"] = unit_of(name)
 
 

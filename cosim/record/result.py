@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ class Result:
     """
 
     def __init__(self, path: Path) -> None:
+        self._metrics: dict[str, Any] | None = None
         self.path = path
         self._scenario: dict[str, Any] | None = None
         self._open()
@@ -59,6 +61,7 @@ class Result:
 
     def refresh(self) -> None:
         """Open the file again, to see what was written since."""
+        self._metrics = None
         self._file.close()
         self._open()
 
@@ -202,8 +205,26 @@ class Result:
     @property
     def metrics(self) -> dict[str, Any]:
         """Numbers under `/metrics`, nested as their groups are; empty before the run has ended."""
-        with reading(self.path):
-            return _nested(self._file["metrics"])
+        if self._metrics is None:
+            with reading(self.path):
+                found = {group: self._by_name(group, part) for group, part in _nested(self._file["metrics"]).items()}
+            if self.status == "running":
+                return found
+            self._metrics = found
+        return copy.deepcopy(self._metrics)
+
+    def _by_name(self, group: str, part: dict[str, Any]) -> dict[str, Any]:
+        """Numbers of a group, those that are one a node under the node's name."""
+        columns = {key: value for key, value in part.items() if isinstance(value, np.ndarray)}
+        if not columns:
+            return part
+        rest = {key: value for key, value in part.items() if key not in columns}
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        by_name = {
+            name.replace("/", "_"): dict(zip(columns, row, strict=True))
+            for name, row in zip(self.names(group), rows, strict=True)
+        }
+        return rest | by_name
 
     @property
     def captures(self) -> tuple[CaptureLog, ...]:
@@ -253,7 +274,13 @@ class Result:
 
 
 def _nested(group: h5py.Group) -> dict[str, Any]:
-    return {key: _nested(item) if isinstance(item, h5py.Group) else float(item[()]) for key, item in group.items()}
+    found: dict[str, Any] = {}
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            found[key] = _nested(item)
+        else:
+            found[key] = item[()] if item.shape else float(item[()])
+    return found
 
 
 def _check_schema(path: Path, attrs: dict[str, Any]) -> None:
