@@ -150,14 +150,14 @@ def amended(path: Path, sync: bool = False) -> Iterator[h5py.File]:
         os.close(fd)
 
 
-def flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested metrics as one level of `/`-joined names."""
-    numbers: dict[str, float] = {}
+def flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float | np.ndarray[Any, Any]]:
+    """Nested metrics as one level of `/`-joined names; arrays as they are."""
+    numbers: dict[str, float | np.ndarray[Any, Any]] = {}
     for key, value in metrics.items():
         if isinstance(value, Mapping):
             numbers.update(flat(value, f"{prefix}{key}/"))
         else:
-            numbers[f"{prefix}{key}"] = float(value)
+            numbers[f"{prefix}{key}"] = value if isinstance(value, np.ndarray) else float(value)
     return numbers
 
 
