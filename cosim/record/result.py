@@ -42,6 +42,7 @@ class Result:
         self._open()
 
     def _open(self) -> None:
+        self._metrics: dict[str, Any] | None = None
         self._file = open_log(self.path)
         try:
             with reading(self.path):
@@ -201,9 +202,11 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Numbers under `/metrics`, nested as their groups are; empty before the run has ended."""
-        with reading(self.path):
-            return _nested(self._file["metrics"])
+        """Numbers under `/metrics`, nested as their groups are; empty before the run has ended. Read once."""
+        if self._metrics is None:
+            with reading(self.path):
+                self._metrics = _nested(self._file["metrics"])
+        return self._metrics
 
     @property
     def captures(self) -> tuple[CaptureLog, ...]:
