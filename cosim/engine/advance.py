@@ -38,6 +38,7 @@ from cosim.engine.kernel_log import (
     read_solved,
     watch_voltages,
     write_row,
+    write_sample,
 )
 from cosim.events import (
     LIMIT_EXCEEDED,
@@ -341,6 +342,8 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
         t_us = time[T]
         if _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us) == COLLAPSED:
             return NO_SOLUTION
+        if log.ring_us.size > 0:
+            write_sample(dc, ups, log, t_us)
         if t_us >= time[NEXT_ROW]:
             _write_row(clock, dc, ups, f, surf, watch_row, log, t_us)
         if t_us >= time[T_END]:
@@ -359,5 +362,7 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
             return EVENT_DUE
         if surf.info[WANTED] >= 0:
             return SURFACE_WANTED
+        if log.n_ring[0] == log.ring_us.size and log.ring_us.size > 0:
+            return BLOCK_FULL
         if log.n_row[0] == log.t_us.size or load.n_event[0] > load.events.size // 2:
             return BLOCK_FULL

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -38,12 +37,12 @@ class Result:
     """
 
     def __init__(self, path: Path) -> None:
-        self._metrics: dict[str, Any] | None = None
         self.path = path
         self._scenario: dict[str, Any] | None = None
         self._open()
 
     def _open(self) -> None:
+        self._metrics: dict[str, Any] | None = None
         self._file = open_log(self.path)
         try:
             with reading(self.path):
@@ -61,7 +60,6 @@ class Result:
 
     def refresh(self) -> None:
         """Open the file again, to see what was written since."""
-        self._metrics = None
         self._file.close()
         self._open()
 
@@ -204,14 +202,12 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Numbers under `/metrics`, nested as their groups are; empty before the run has ended."""
+        """Numbers under `/metrics`, nested as their groups are; empty before the run has ended. Read once."""
         if self._metrics is None:
             with reading(self.path):
-                found = {group: self._by_name(group, part) for group, part in _nested(self._file["metrics"]).items()}
-            if self.status == "running":
-                return found
-            self._metrics = found
-        return copy.deepcopy(self._metrics)
+                found = _nested(self._file["metrics"])
+            self._metrics = {group: self._by_name(group, part) for group, part in found.items()}
+        return self._metrics
 
     def _by_name(self, group: str, part: dict[str, Any]) -> dict[str, Any]:
         """Numbers of a group, those that are one a node under the node's name."""
