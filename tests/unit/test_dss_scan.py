@@ -142,6 +142,7 @@ def test_writing_calling_and_unknown_lines_are_refused(write, line):
         "energymeter.m1.action=take",
         "new swtcontrol.s switchedobj=line.l1 action=open",
         "new load.x bus1=export kv=12.47 daily=ls",
+        "new loadshape.long npts=900 interval=1 mult=(" + "1 2 / " * 900 + ")",
     ],
 )
 def test_harmless_lines_pass(write, line):
@@ -328,6 +329,15 @@ def test_tokens_are_the_engines(opendss, line):
     theirs.CmdString(line)
     for _ in range(12):
         assert ours.next() == (theirs.NextParam(), theirs.StrValue())
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(text=st.binary(max_size=200) | st.text(" \n,=!/\"'()@abenxrditcom.\\~", max_size=200).map(str.encode))
+def test_any_bytes_are_answered_by_a_scan_or_its_problems(tmp_path_factory, text):
+    master = tmp_path_factory.getbasetemp() / "bytes.dss"
+    master.write_bytes(text)
+    with contextlib.suppress(InputError):
+        scan(master, master.parent)
 
 
 def test_block_comments_take_whole_lines():

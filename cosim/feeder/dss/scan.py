@@ -113,6 +113,7 @@ class _Scanner:
     line: int | None = None
     _open: list[Path] = field(default_factory=list)
     _n_scripts: int = 0
+    _entries: dict[str, frozenset[str] | None] = field(default_factory=dict)
 
     def refuse(self, message: str, value: object = None) -> None:
         """Note a problem with the present line."""
@@ -284,7 +285,9 @@ class _Scanner:
             if key == "file" or (key and any(w.startswith(key) or key.startswith(w) for w in ("dblfile", "sngfile"))):
                 self.read_data(name, is_certain=key in ("file", "dblfile", "sngfile"))
                 return
-        if paths.is_there(value, self.folder):
+        if self.folder not in self._entries:
+            self._entries[self.folder] = paths.entries(self.folder)
+        if paths.is_there(value, self._entries[self.folder]):
             self.read_data(value, is_certain=False)
 
     def read_data(self, name: str, is_certain: bool) -> None:
