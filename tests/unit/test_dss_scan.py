@@ -426,7 +426,7 @@ def test_scripts_that_pass_write_nothing(engine):
     running, home = engine
     n_run = 0
 
-    @settings(derandomize=True, max_examples=600, deadline=None, database=None)
+    @settings(derandomize=True, max_examples=300, deadline=None, database=None)
     @given(body=st.lists(STATEMENT, min_size=1, max_size=3), part=st.lists(STATEMENT, max_size=2))
     def hold(body, part):
         nonlocal n_run
@@ -447,7 +447,7 @@ def test_scripts_that_pass_write_nothing(engine):
         assert tree(home) == before
 
     hold()
-    assert n_run > 50
+    assert n_run > 30
     # and without the scan this engine does write
     master = home / "work" / "feeder" / "master.dss"
     master.write_text(CIRCUIT + "export voltages\n")
