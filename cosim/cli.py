@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 import traceback
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cosim.errors import CosimError, InputError, Interrupted
+from cosim.errors import CosimError, EnvironmentFailure, InputError, Interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +41,12 @@ LogsArgument = Annotated[list[Path], typer.Argument(metavar="LOG.h5...", help="L
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to `main`: rich itself would exit with 1."""
+            raise BrokenPipeError
+
+    return Ours(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -54,8 +60,10 @@ def run(
     dss_root: DssRootOption = None,
 ) -> None:
     """Run a scenario and write its log."""
-    from cosim.jit import without_blas
+    from cosim.jit import CACHE_NOTE, without_blas
 
+    if CACHE_NOTE:
+        print(f"cosim: {CACHE_NOTE}", file=sys.stderr)
     without_blas()
     from cosim.wiring import run as run_scenario
 
@@ -268,8 +276,14 @@ def doctor() -> None:
 def main() -> None:
     """Entry point: every failure becomes a short message and its exit code."""
     gc.set_threshold(100_000)  # imports make many objects that stay: looking through them costs a tenth of the start
+    command = typer.main.get_command(app)
+    code = 0
     try:
-        code = app(standalone_mode=False) or 0
+        with command.make_context("cosim", sys.argv[1:]) as context:  # not command.main: it exits on a closed pipe
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as ended:
+        code = ended.exit_code
     except typer.Abort:
         code = Interrupted.exit_code
     except KeyboardInterrupt:
@@ -280,7 +294,6 @@ def main() -> None:
         code = error.exit_code
     except Exception as error:
         code = _other(error)
-    sys.stdout.flush()
     sys.exit(code)
 
 
@@ -291,11 +304,11 @@ def _other(error: Exception) -> int:
         show_usage()
         return int(error.exit_code)
     if isinstance(error, BrokenPipeError):
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - nobody reads on; keep the exit quiet
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads on; what is still held goes there, quietly
         return 0
     if isinstance(error, OSError):
         print(f"cosim: {error}", file=sys.stderr)
-        return 4
+        return EnvironmentFailure.exit_code
     file = Path(f"cosim-crash-{time.strftime('%Y%m%d-%H%M%S')}.txt")
     text = "".join(traceback.format_exception(error))
     try:

@@ -56,7 +56,7 @@ def shapes(net: Network, vmin_pu: float) -> Floats:
     """Laws of the network's legs, `vmin_pu` put where they leave the least voltage of constant power open."""
     shape = net.leg_shape.copy()
     is_open = np.isnan(shape[:, nw.V_MIN])
-    shape[np.ix_(is_open, [nw.V_LOW, nw.V_MIN])] = vmin_pu
+    shape[is_open, nw.V_LOW] = shape[is_open, nw.V_MIN] = vmin_pu
     if vmin_pu > 0:
         v = vmin_pu
         for c0, c1, c2, at in ((nw.P_0, nw.P_1, nw.P_2, nw.P_MIN), (nw.Q_0, nw.Q_1, nw.Q_2, nw.Q_MIN)):

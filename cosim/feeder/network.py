@@ -45,8 +45,8 @@ LOAD, SGEN, STORAGE, MOTOR, WARD, XWARD_PQ = range(6)
 #   above V_MIN, to V_MAX:  p (P_0 + P_1 m + P_2 m^2 + P_E m^P_EXP)  +  j q (Q_0 + Q_1 m + Q_2 m^2 + Q_E m^Q_EXP)
 #   above V_MAX:            p P_MAX m^2  +  j q Q_MAX m^2
 # and above V_LOW all of it times 1 / (1 + exp(-K_CUT (m - V_CUT))) where K_CUT > 0: contactors that drop out.
-# V_LOW = V_MIN where there is no line between; V_MIN = 0 and V_MAX = inf where the law holds at any voltage. V_MIN = NaN
-# leaves it to the scenario (`feeder.vmin_pu`), with the admittance at V_MIN below.
+# V_LOW = V_MIN where there is no line between; V_MIN = 0 and V_MAX = inf where the law holds at any voltage.
+# V_MIN = NaN leaves it to the scenario (`feeder.vmin_pu`), with the admittance at V_MIN below.
 (P_0, P_1, P_2, P_E, P_EXP, Q_0, Q_1, Q_2, Q_E, Q_EXP, V_LOW, V_MIN, V_MAX,
  P_LOW, P_MIN, P_MAX, Q_LOW, Q_MIN, Q_MAX, P_LINE, Q_LINE, V_CUT, K_CUT) = range(23)  # fmt: skip
 N_SHAPE: Final = 23

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
 from cosim.scenario.problems import problem_at
 from cosim.scenario.schema import (
+    CAPTURED_KINDS,
     NAME_PATTERN,
     ControllerConfig,
     DatacenterSite,
@@ -77,8 +78,8 @@ def parts_of(scenario: Scenario) -> Parts:
 def check_internal(scenario: Scenario | Parts) -> list[Problem]:
     """Contradictions that need no feeder: times, names, events in order, files that are not there."""
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
-    problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_names(parts)]
-    problems += [*_check_files(parts), *_check_event_targets(parts), *_check_controllers(parts)]
+    problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_capture(parts)]
+    problems += [*_check_names(parts), *_check_files(parts), *check_targets(parts), *_check_controllers(parts)]
     problems += _check_weights(parts)
     if parts.time is not None:
         problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
@@ -92,8 +93,9 @@ def check_against_feeder(
     switch_names: Iterable[str],
     line_names: Iterable[str],
     node_names: Iterable[str] = (),
+    dead_buses: Collection[str] = (),
 ) -> list[Problem]:
-    """Every id in the scenario that the feeder lacks, with the nearest that it has.
+    """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
     Parameters
     ----------
@@ -102,6 +104,8 @@ def check_against_feeder(
         Ids of the feeder; a whole line is switched as `line:ID`.
     node_names : iterable of str
         Nodes of an unbalanced feeder (`bus.phase`): some phases of a bus may be named then (`bus.1.3`).
+    dead_buses : collection of str
+        Buses without voltage in the feeder as its file has it.
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
@@ -115,12 +119,14 @@ def check_against_feeder(
         elif isinstance(event, ev.SwitchOpened | ev.SwitchClosed):
             wanted.append((("events", i, "switch"), event.switch, "switch", switches))
     if parts.log is not None:
-        nodes, logged = parts.log.nodes, parts.log.lines
-        places += [] if nodes == "all" else [(("log", "nodes", i), node) for i, node in enumerate(nodes)]
-        wanted += [] if logged == "all" else [(("log", "lines", i), n, "line", lines) for i, n in enumerate(logged)]
+        places += _listed(("log", "nodes"), parts.log.nodes)
+        wanted += [(path, name, "line", lines) for path, name in _listed(("log", "lines"), parts.log.lines)]
+        if parts.log.capture is not None:
+            places += _listed(("log", "capture", "nodes"), parts.log.capture.nodes)
     sets = {noun: set(known) for _, _, noun, known in wanted}
     found = [(path, _why_no_place(place, phases), place) for path, place in places]
     return [
+        *_check_supply(parts, dead_buses),
         *(parts.problem(path, why, place) for path, why, place in found if why),
         *(
             parts.problem(path, f"the feeder has no such {noun}; {nearest(name, known)}", name)
@@ -128,6 +134,21 @@ def check_against_feeder(
             if name not in sets[noun]
         ),
     ]
+
+
+def _listed(path: Path, names: str | Sequence[str]) -> list[tuple[Path, str]]:
+    """Every name of a selection with its place; none where it is a word for all."""
+    return [] if isinstance(names, str) else [((*path, i), name) for i, name in enumerate(names)]
+
+
+def _check_supply(parts: Parts, dead_buses: Collection[str]) -> Iterable[Problem]:
+    """Data centers at buses without voltage that no event of the scenario could give it."""
+    if any(isinstance(event, ev.SwitchClosed) for _, event in parts.events) or parts.controllers:
+        return
+    for name, bus in parts.buses.items():
+        if bus in dead_buses:
+            message = "has no voltage: it is cut off from the source, and no switch_closed event connects it"
+            yield parts.problem(("datacenters", name, "bus"), message, bus)
 
 
 def _phases_of_buses(buses: Sequence[str], node_names: Iterable[str]) -> dict[str, list[str]]:
@@ -174,10 +195,26 @@ def _check_magnitudes(root: Node) -> list[Problem]:
     return found
 
 
+def _check_capture(parts: Parts) -> Iterator[Problem]:
+    """Kinds of event that start a capture must be such as the log knows."""
+    if parts.log is None or parts.log.capture is None:
+        return
+    from cosim.events import KINDS  # with the kernels' compiler: not for every scenario
+
+    kinds = {*KINDS, *CAPTURED_KINDS}
+    for i, kind in enumerate(parts.log.capture.kinds):
+        if kind not in kinds:
+            message = f"no such kind of event; {nearest(kind, sorted(kinds))}"
+            yield parts.problem(("log", "capture", "kinds", i), message, kind)
+
+
 def _check_log(parts: Parts) -> list[Problem]:
     if parts.time is None or parts.log is None:
         return []
     step_s, log_step_s = parts.time.step_s, parts.log.step_s
+    if log_step_s > parts.time.duration_s:
+        message = f"is longer than the run, time.duration_s = {parts.time.duration_s:.12g}: it would have one row"
+        return [parts.problem(("log", "step_s"), message, log_step_s)]
     if not is_whole_us(log_step_s) or round(log_step_s * US_PER_S) % round(step_s * US_PER_S):
         return [parts.problem(("log", "step_s"), f"must be a multiple of time.step_s = {step_s:.12g}", log_step_s)]
     return []
@@ -231,6 +268,8 @@ def _check_files(parts: Parts) -> list[Problem]:
 def _is_file(path: FilePath) -> bool:
     try:
         return path.is_file()
+    except PermissionError:  # in a folder that may not be looked into: reading it will say so
+        return True
     except (OSError, ValueError):  # a name that no file can have
         return False
 
@@ -242,7 +281,7 @@ def _is_folder(path: FilePath) -> bool:
         return False
 
 
-def _check_event_targets(parts: Parts) -> list[Problem]:
+def check_targets(parts: Parts) -> list[Problem]:
     """Data centers, jobs and UPS that events name; those of a data center that is itself wrong are left out."""
     block = parts.root.child("datacenters")
     sites = list(block.value) if block is not None and block.is_mapping else list(parts.datacenters)
@@ -299,11 +338,16 @@ class FeederNames:
     lines: tuple[str, ...]
     nodes: tuple[str, ...] = ()
     """`bus.phase` of an unbalanced feeder."""
+    dead_buses: frozenset[str] = frozenset()
+    """Buses without voltage in the feeder as its file has it."""
 
     @classmethod
     def of(cls, feeder: Feeder) -> FeederNames:
         """Ids of a feeder that was loaded."""
-        return cls(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, feeder.node_names)
+        net = feeder.network
+        live = set(net.node_bus[net.node_v[: net.n_node] != 0].tolist())
+        dead = frozenset(bus for k, bus in enumerate(feeder.bus_names) if k not in live)
+        return cls(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, feeder.node_names, dead)
 
 
 def feeder_names(model: str, dss_root: str | None = None) -> FeederNames:

@@ -93,7 +93,7 @@ LOADS = {
 }
 
 
-@pytest.mark.parametrize("phases,connection", CONNECTIONS)
+@pytest.mark.parametrize(("phases", "connection"), CONNECTIONS)
 @pytest.mark.parametrize("law", LOADS)
 def test_load_draws_what_opendss_gives_it(tmp_path, law, phases, connection):
     element = _element("Load", phases, connection, f"kw=100 kvar=40 {LOADS[law]}")
@@ -110,7 +110,9 @@ def test_load_multiplier_reaches_what_opendss_multiplies(tmp_path, model):
 @pytest.mark.parametrize("status", ["variable", "fixed", "exempt"])
 @pytest.mark.parametrize("growth", [0, 3])
 def test_load_status_and_growth_multiply_as_in_opendss(tmp_path, status, growth):
-    element = _element("Load", 3, "wye", f"kw=100 kvar=40 status={status}\nSet LoadMult=0.6\nSet Year={growth} %growth=4")
+    element = _element(
+        "Load", 3, "wye", f"kw=100 kvar=40 status={status}\nSet LoadMult=0.6\nSet Year={growth} %growth=4"
+    )
     assert _worst_difference(tmp_path, element) < SAME_CURRENT
 
 
@@ -126,21 +128,21 @@ GENERATORS = {
 }
 
 
-@pytest.mark.parametrize("phases,connection", CONNECTIONS)
+@pytest.mark.parametrize(("phases", "connection"), CONNECTIONS)
 @pytest.mark.parametrize("law", GENERATORS)
 def test_generator_delivers_what_opendss_gives_it(tmp_path, law, phases, connection):
     element = _element("Generator", phases, connection, f"kw=100 kvar=40 {GENERATORS[law]}\nSet GenMult=0.7")
     assert _worst_difference(tmp_path, element) < SAME_CURRENT
 
 
-@pytest.mark.parametrize("phases,connection", CONNECTIONS)
+@pytest.mark.parametrize(("phases", "connection"), CONNECTIONS)
 @pytest.mark.parametrize("law", ["", "limitcurrent=yes vminpu=0.8", "model=2", "vminpu=0.8 vmaxpu=1.2"])
 def test_pv_system_delivers_what_opendss_gives_it(tmp_path, law, phases, connection):
     element = _element("PVSystem", phases, connection, f"kva=120 pmpp=100 irradiance=0.8 pf=0.9 {law}")
     assert _worst_difference(tmp_path, element) < SAME_CURRENT
 
 
-@pytest.mark.parametrize("phases,connection", CONNECTIONS)
+@pytest.mark.parametrize(("phases", "connection"), CONNECTIONS)
 @pytest.mark.parametrize("state", ["idling", "charging", "discharging"])
 def test_storage_draws_what_opendss_gives_it(tmp_path, state, phases, connection):
     element = _element("Storage", phases, connection, f"kwrated=100 kwhrated=500 %stored=60 state={state}")
@@ -148,7 +150,7 @@ def test_storage_draws_what_opendss_gives_it(tmp_path, state, phases, connection
 
 
 @pytest.mark.parametrize(
-    "element,said",
+    ("element", "said"),
     [
         (_element("Generator", 3, "wye", "kw=100 model=3"), r"Generator\.x: model=3 cannot be carried"),
         (_element("Generator", 3, "wye", "kw=100 balanced=yes model=7"), r"Generator\.x: balanced=yes"),
