@@ -61,8 +61,12 @@ class Scan:
 def default_root(master: Path) -> Path:
     """The folder a master may read in where none was named."""
     folder = master.resolve().parent
-    above, home = folder.parent, Path.home().resolve()
-    return folder if above == above.parent or home.is_relative_to(above) else above
+    above = folder.parent
+    try:
+        holds_home = Path.home().resolve().is_relative_to(above)
+    except RuntimeError:  # nobody's process
+        holds_home = False
+    return folder if above == above.parent or holds_home else above
 
 
 def scan(master: Path, root: Path | None = None) -> Scan:
