@@ -62,9 +62,9 @@ MAX_HALVINGS = 5
 MARGIN = 0.2
 """By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
 N_CHECKS = 40
-MAX_GUARDED = 12
+MAX_GUARDED = 16
 """Legs that may change the part of their law inside one cell."""
-MAX_REGIMES = 12
+MAX_REGIMES = 16
 FAR_PU = 10.0
 """A voltage that no leg reaches, to which the parts of laws are drawn out. [pu]"""
 LAW_POWERS = [P_0, P_1, P_2, P_E, P_LOW, P_MAX, Q_0, Q_1, Q_2, Q_E, Q_LOW, Q_MAX]
@@ -135,7 +135,7 @@ def fitted_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> list[Fit]:
     if not good:
         return []
     n_check = _check_points(box).shape[0]
-    unit = _units(values, d, lab)
+    unit = _units(values, lab)
     emf, z = _scalar_model(points, port, lab)
     part = parts_of_law(lab, values[:, -lab.v.size :])
     legs = np.flatnonzero((part != part[0]).any(axis=0))
@@ -262,7 +262,7 @@ def _sampled(lab: FeederArrays, points: Floats, watch_row: Ints) -> tuple[Floats
     good : bool
         Whether all were solved, with every phase inside its window.
     """
-    d, n_port = points.shape[1] // 2, int(lab.site_ptr[-1])
+    n_port = int(lab.site_ptr[-1])
     a, b = lab.port_row[:n_port].T
     values, port = [], []
     live = watch_row >= 0
@@ -272,17 +272,18 @@ def _sampled(lab: FeederArrays, points: Floats, watch_row: Ints) -> tuple[Floats
             return np.zeros((0, 0)), np.zeros((0, 0)), False
         balance(lab)
         vm = np.where(live, np.sqrt(lab.vm2[watch_row]), 0.0)
-        values.append(np.concatenate([lab.totals, lab.port_vm_pu[:d], lab.sensor.ravel(), vm, lab.v]))
         v = lab.v[0::2] + 1j * lab.v[1::2]
         port.append(v[a] - np.where(b >= 0, v[b], 0.0))
+        phase_vm = np.abs(port[-1]) / lab.port_base[:n_port]
+        values.append(np.concatenate([lab.totals, phase_vm, lab.sensor.ravel(), vm, lab.v]))
     return np.array(values), np.array(port), True
 
 
-def _units(values: Floats, d: int, lab: FeederArrays) -> Floats:
+def _units(values: Floats, lab: FeederArrays) -> Floats:
     """What a deviation of 1 means in each column: the feeder's power, a sensor's size, 1 pu."""
     unit = np.ones(values.shape[1])
     unit[: ix.N_TOTALS] = max(float(np.abs(values[:, : ix.N_TOTALS]).max()), 1e-6)
-    at = ix.N_TOTALS + d
+    at = ix.N_TOTALS + int(lab.site_ptr[-1])
     for k in range(lab.sensor.shape[0]):
         size = float(np.abs(values[:, at + 2 * k : at + 2 * k + 2]).max())
         unit[at + 2 * k : at + 2 * k + 2] = max(size, 1e-9)
@@ -386,7 +387,7 @@ class Surfaces:
         self.fits: list[Fit | None] = []
         self._scratch: tuple[Floats, Floats] | None = None
         self._directs: dict[int, Floats] = {}
-        self.n_out = ix.N_TOTALS + d + 2 * f.sensor.shape[0]
+        self.n_out = ix.N_TOTALS + int(f.site_ptr[-1]) + 2 * f.sensor.shape[0]
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
         info[[ks.IN_CELL, ks.WANTED]] = -1
@@ -473,38 +474,53 @@ class Surfaces:
     def _follow_cell(self, c: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> bool:
         """The same for requests of one cell, regime by regime; whether all were answered."""
         first, n_regime = self.arrays.cell[c, [ks.SLOT, ks.N_REGIME]].tolist()
-        if n_regime == 1:
-            return self._follow_slot(first, p_mw, q_mvar, vm_pu).all()
         left = np.arange(p_mw.shape[1])
         for slot in range(first, first + n_regime):
-            part = np.empty((left.size, vm_pu.shape[1]))
-            good = self._follow_slot(slot, p_mw[:, left], q_mvar[:, left], part)
-            vm_pu[left[good]] = part[good]
-            left = left[~good]
+            terms = self._terms_of(slot, np.ascontiguousarray(p_mw[:, left]), np.ascontiguousarray(q_mvar[:, left]))
+            if terms is None:
+                continue
+            good = self._in_regime(slot, terms)
+            if good.all() and left.size == vm_pu.shape[0]:
+                self._magnitudes(slot, terms, vm_pu)
+                return True
+            if good.any():
+                part = np.empty((int(good.sum()), vm_pu.shape[1]))
+                self._magnitudes(slot, terms[:, good], part)
+                vm_pu[left[good]] = part
+                left = left[~good]
             if left.size == 0:
                 return True
         return False
 
-    def _follow_slot(self, slot: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> NDArray[np.bool_]:
-        """Magnitudes from one surface; which requests lie in its regime."""
+    def _terms_of(self, slot: int, p_mw: Floats, q_mvar: Floats) -> Floats | None:
+        """Terms of requests, in scratch; None where the scalar model has no solution for some."""
         a, n = self.arrays, p_mw.shape[1]
-        n_term, n_mode, n_guard = a.shape[slot].tolist()
+        n_term = int(a.shape[slot, 0])
         x, terms = self._work(n)
         x, terms = x[:, :n], terms[:n_term, :n]
         if not warp_block(p_mw, q_mvar, a.emf[slot], a.z[slot], x):
-            return np.zeros(n, bool)
+            return None
         terms_block(x, a.middle[slot], a.scale[slot], a.parent[slot], a.factor[slot], terms)
+        return terms
+
+    def _in_regime(self, slot: int, terms: Floats) -> NDArray[np.bool_]:
+        """Which requests have the legs that a surface guards in the part of their law it was fitted for."""
+        a, (n_term, n_mode, n_guard) = self.arrays, self.arrays.shape[slot].tolist()
+        if n_guard == 0:
+            return np.ones(terms.shape[1], bool)
+        across = terms.T @ (a.weight[slot, :n_term, :n_mode] @ a.guard[slot, :n_mode, :n_guard])
+        low, high = a.between[slot, :n_guard].T
+        good: NDArray[np.bool_] = ((across >= low) & (across <= high)).all(axis=1)
+        return good
+
+    def _magnitudes(self, slot: int, terms: Floats, vm_pu: Floats) -> None:
+        """Magnitudes of the watched nodes: straight from the terms, or through the modes, whichever is less work."""
+        a, (n_term, n_mode, _) = self.arrays, self.arrays.shape[slot].tolist()
         w = vm_pu.shape[1]
-        good = np.ones(n, bool)
-        if n_guard:
-            across = terms.T @ (a.weight[slot, :n_term, :n_mode] @ a.guard[slot, :n_mode, :n_guard])
-            low, high = a.between[slot, :n_guard].T
-            good = ((across >= low) & (across <= high)).all(axis=1)
         if n_term * w <= n_mode * (n_term + w):
             np.dot(terms.T, self._direct(slot), out=vm_pu)
         else:
             np.dot(terms.T @ a.weight[slot, :n_term, :n_mode], a.watch[slot, :n_mode], out=vm_pu)
-        return good
 
     def _work(self, n: int) -> tuple[Floats, Floats]:
         """Scratch for blocks of up to n requests."""
