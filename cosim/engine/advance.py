@@ -28,14 +28,17 @@ from cosim.engine.kernel_log import (
     MAX_IMBALANCE,
     N_INSTANT,
     N_SOLVE,
+    N_SURFACE,
     NEXT_ROW,
     STEP,
     T_END,
     T_STOP,
     T,
     hold_sags,
+    read_solved,
     watch_voltages,
     write_row,
+    write_sample,
 )
 from cosim.events import (
     LIMIT_EXCEEDED,
@@ -58,8 +61,17 @@ from cosim.feeder.arrays import (
     P_SOURCE,
     SOURCE_ON,
 )
+from cosim.feeder.controls.kernel import watch
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance, change_bound
+from cosim.feeder.kernel_surface import (
+    ON_SURFACE,
+    WANTED,
+    evaluate_surface,
+    learn,
+    voltages,
+    watched,
+)
 from cosim.jit import inlined, njit
 from cosim.load.kernel import lose_power, regain_power, step_load
 from cosim.ups.kernel import (
@@ -72,7 +84,7 @@ from cosim.ups.kernel import (
     watch_saturation,
 )
 
-EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION = range(4)
+EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION, SURFACE_WANTED, CONTROL_DUE = range(6)
 SHORT_MW = 1e-9
 """Unserved power below this is rounding. [MW]"""
 DEEP_DIP = 0.5
@@ -183,7 +195,50 @@ def _receive(sites, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
 
 
 @inlined
-def _evaluate(clock, load, dc, ups, f, log, t_us):
+def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
+    """Bring the feeder up to date with what is asked: by a surface, not at all, or by a full solve.
+
+    Returns
+    -------
+    tuple
+        Status; whether converters ceased for want of an operating point.
+    """
+    was_surface = surf.info[ON_SURFACE] == 1
+    if not must_solve and evaluate_surface(surf, f):
+        clock.time[N_SURFACE] += 1
+        watched(surf, log.vm)
+        _watch_balance(clock.totals, f.totals, f.port_p_solved_mw)
+        watch_voltages(log)
+        return 0, False
+    must_solve |= was_surface
+    surf.info[ON_SURFACE] = 0
+    for s in range(f.port_p_mw.size):
+        must_solve |= abs(f.port_p_mw[s] - f.site_last[s, LAST_P]) > clock.limits[1] and f.flags[SOURCE_ON] == 1
+    bound = change_bound(f)
+    if not must_solve and bound <= clock.limits[0]:
+        clock.totals[MAX_BOUND] = max(clock.totals[MAX_BOUND], bound)
+        return 0, False
+    ceased = False
+    status = solve(f)
+    if status == COLLAPSED and f.params[EMF_FACTOR] < DEEP_DIP:
+        ceased = True
+        f.port_p_mw[:] = 0.0
+        f.port_q_mvar[:] = 0.0
+        status = solve(f)
+    if status == COLLAPSED:
+        return status, ceased
+    balance(f)
+    clock.time[N_SOLVE] += 1
+    if not ceased:
+        learn(surf, f, watch_row)
+    _watch_balance(clock.totals, f.totals, f.port_p_solved_mw)
+    read_solved(watch_row, f.vm2, f.flags[SOURCE_ON] == 1, log.vm)
+    watch_voltages(log)
+    return 0, ceased
+
+
+@inlined
+def _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us):
     """Everything at one instant. Returns the feeder's status."""
     step_us = clock.time[STEP]
     n_site = dc.sites.size
@@ -195,25 +250,10 @@ def _evaluate(clock, load, dc, ups, f, log, t_us):
     for s in range(n_site):
         _ask(load.p_ai_mw, dc, ups, f.port_p_mw, f.port_q_mvar, s, t_us, slot)
         must_solve |= dc.sites[s].in_window == 0 and dc.sites[s].vm_pu > 0.0
-        must_solve |= abs(f.port_p_mw[s] - f.port_last[s, LAST_P]) > clock.limits[1] and f.flags[SOURCE_ON] == 1
     clock.time[N_INSTANT] += 1
-    ceased = False
-    bound = change_bound(f)
-    if must_solve or not bound <= clock.limits[0]:
-        status = solve(f)
-        if status == COLLAPSED and f.params[EMF_FACTOR] < DEEP_DIP:
-            ceased = True
-            f.port_p_mw[:] = 0.0
-            f.port_q_mvar[:] = 0.0
-            status = solve(f)
-        if status == COLLAPSED:
-            return status
-        balance(f)
-        clock.time[N_SOLVE] += 1
-        _watch_balance(clock.totals, f.totals, f.port_p_solved_mw)
-        watch_voltages(f.bus_node, f.vm2, log)
-    else:
-        clock.totals[MAX_BOUND] = max(clock.totals[MAX_BOUND], bound)
+    status, ceased = _solve_feeder(clock, f, surf, watch_row, log, must_solve)
+    if status == COLLAPSED:
+        return status
     step_s = step_us * 1e-6
     for s in range(n_site):
         asked = (f.port_p_mw[s], f.port_q_mvar[s])
@@ -261,9 +301,19 @@ def _hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
             advance_storage(ups, s, port_p_mw[s], t_us, dt_us, t_us // step_us, on_tick)
 
 
+@inlined
+def _write_row(clock, dc, ups, f, surf, watch_row, log, t_us):
+    """One row, at the voltages of the surface or of the last full solve."""
+    if surf.info[ON_SURFACE] == 1:
+        voltages(surf)
+        write_row(clock, dc, ups, f, watch_row, surf.v, log, t_us)
+    else:
+        write_row(clock, dc, ups, f, watch_row, f.v, log, t_us)
+
+
 @njit
-def advance(clock, load, dc, ups, f, log):
-    """Step from clock T until T_STOP, a full block, the end, or no solution.
+def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
+    """Step from clock T until T_STOP, a full block, the end, or something that needs Python.
 
     Parameters
     ----------
@@ -272,23 +322,33 @@ def advance(clock, load, dc, ups, f, log):
     dc : SiteArrays
     ups : UpsArrays
     f : FeederArrays
-        Port s is the site s.
+        Data center s is the site s.
+    surf : SurfaceArrays
+        Of the feeder's present state.
+    ctl : array of CONTROL
+        Regulators, capacitors and inverters.
+    watch_row : array
+        Rows of the watched nodes, -1 where de-energized.
     log : LogArrays
 
     Returns
     -------
     int
-        EVENT_DUE, BLOCK_FULL, DONE or NO_SOLUTION. T stands at an instant not yet evaluated, except after DONE.
+        EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION, SURFACE_WANTED or CONTROL_DUE. T stands at an instant not yet
+        evaluated, except after DONE.
     """
     time = clock.time
     while True:
         t_us = time[T]
-        if _evaluate(clock, load, dc, ups, f, log, t_us) == COLLAPSED:
+        if _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us) == COLLAPSED:
             return NO_SOLUTION
+        if log.ring_us.size > 0:
+            write_sample(dc, ups, log, t_us)
         if t_us >= time[NEXT_ROW]:
-            write_row(clock, dc, ups, f, log, t_us)
+            _write_row(clock, dc, ups, f, surf, watch_row, log, t_us)
         if t_us >= time[T_END]:
             return DONE
+        is_due = ctl.size > 0 and f.flags[SOURCE_ON] == 1 and watch(ctl, f.sensor, t_us)
         next_us = min((t_us // time[STEP] + 1) * time[STEP], time[T_STOP])
         dt_us = next_us - t_us
         _hold_feeder(clock.totals, f.totals, f.port_p_solved_mw, dt_us * 1e-6)
@@ -296,8 +356,13 @@ def advance(clock, load, dc, ups, f, log):
         if log.any_sag[0] == 1:
             hold_sags(log, dt_us)
         time[T] = next_us
+        if is_due:
+            return CONTROL_DUE
         if next_us >= time[T_STOP]:
             return EVENT_DUE
+        if surf.info[WANTED] >= 0:
+            return SURFACE_WANTED
+        if log.n_ring[0] == log.ring_us.size and log.ring_us.size > 0:
+            return BLOCK_FULL
         if log.n_row[0] == log.t_us.size or load.n_event[0] > load.events.size // 2:
             return BLOCK_FULL
-

@@ -12,17 +12,19 @@ from cosim.feeder.kernel_flows import observe
 from cosim.jit import inlined, inner
 from cosim.ups.kernel import mode
 
-T, T_STOP, T_END, STEP, LOG_STEP, NEXT_ROW, LAST_ROW, N_INSTANT, N_SOLVE = range(9)
-SAG_VM2 = 0.9 * 0.9
-"""IEEE 1159: a sag is below 0.9 pu. [pu^2]"""
-INTERRUPTION_VM2 = 0.1 * 0.1
-"""IEEE 1159: an interruption is below 0.1 pu, and no sag. [pu^2]"""
+T, T_STOP, T_END, STEP, LOG_STEP, NEXT_ROW, LAST_ROW, N_INSTANT, N_SOLVE, N_SURFACE = range(10)
+N_TIME = 10
+SAG_PU = 0.9
+"""IEEE 1159: a sag is below 0.9 pu. [pu]"""
+INTERRUPTION_PU = 0.1
+"""IEEE 1159: an interruption is below 0.1 pu, and no sag. [pu]"""
 
 (E_SOURCE, E_LOAD, E_GEN, E_LOSS, E_SHUNT, E_PORTS, E_ROW_SOURCE, MAX_IMBALANCE, MAX_BOUND) = range(9)
 N_TOTAL = 9
 
 FEEDER_COLUMNS = 4
 SITE_COLUMNS = 18
+SAMPLE_COLUMNS = 6
 
 
 class ClockArrays(NamedTuple):
@@ -46,29 +48,51 @@ class LogArrays(NamedTuple):
     line_p: np.ndarray  # f4 (row, line)
     line_loading: np.ndarray
     trafo_loading: np.ndarray
-    vm2_min: np.ndarray  # f8 (bus,): since the last row
-    vm2_max: np.ndarray
-    lowest_vm2: np.ndarray  # f8 (bus,): over the run, energized
+    device: np.ndarray  # f4 (row, device): taps, steps on; written between blocks
+    vm: np.ndarray  # f8 (bus,): now [pu]
+    vm_min: np.ndarray  # f8 (bus,): since the last row [pu]
+    vm_max: np.ndarray
+    lowest_vm: np.ndarray  # f8 (bus,): over the run, energized [pu]
     sag_us: np.ndarray  # i8 (bus,): time below 0.9 pu
     longest_us: np.ndarray  # i8 (bus,): longest such stretch
     stretch_us: np.ndarray  # i8 (bus,): the present one
     n_sag: np.ndarray  # i8 (bus,)
+    ring_us: np.ndarray  # i8 (sample,): times of full-rate samples; empty where nothing is captured
+    ring: np.ndarray  # f4 (sample, bus + site * SAMPLE_COLUMNS): watched voltages, then powers of sites
+    n_ring: np.ndarray  # i8 (1,)
     any_sag: np.ndarray  # i8 (1,)
+    in_sag: np.ndarray  # i8 (1,): whether stretches may be open
 
 
 @inlined
-def watch_voltages(bus_node, vm2_node, log):
-    """Extremes of every bus since the last row and over the run."""
+def read_solved(watch_row, vm2, is_on, vm):
+    """Magnitudes of the watched nodes of a full solution."""
+    for b in range(vm.size):
+        row = watch_row[b]
+        vm[b] = math.sqrt(vm2[row]) if row >= 0 and is_on else 0.0
+
+
+@inlined
+def watch_voltages(log):
+    """Extremes of every watched node since the last row and over the run."""
     log.any_sag[0] = 0
-    for b in range(log.vm2_min.size):
-        node = bus_node[b]
-        vm2 = vm2_node[node] if node >= 0 else 0.0
-        log.vm2_min[b] = min(log.vm2_min[b], vm2)
-        log.vm2_max[b] = max(log.vm2_max[b], vm2)
-        if vm2 > 0.0:
-            log.lowest_vm2[b] = min(log.lowest_vm2[b], vm2)
-        if INTERRUPTION_VM2 <= vm2 < SAG_VM2:
-            log.any_sag[0] = 1
+    lowest = 1e300
+    for b in range(log.vm.size):
+        vm = log.vm[b]
+        log.vm_min[b] = min(log.vm_min[b], vm)
+        log.vm_max[b] = max(log.vm_max[b], vm)
+        lowest = min(lowest, vm)
+    if lowest >= SAG_PU and log.in_sag[0] == 0:
+        for b in range(log.vm.size):
+            log.lowest_vm[b] = min(log.lowest_vm[b], log.vm[b])
+        return
+    log.in_sag[0] = 0
+    for b in range(log.vm.size):
+        vm = log.vm[b]
+        if vm > 0.0:
+            log.lowest_vm[b] = min(log.lowest_vm[b], vm)
+        if INTERRUPTION_PU <= vm < SAG_PU:
+            log.any_sag[0] = log.in_sag[0] = 1
             if log.stretch_us[b] == 0:
                 log.n_sag[b] += 1
                 log.stretch_us[b] = 1
@@ -87,18 +111,18 @@ def hold_sags(log, dt_us):
 
 
 @inner
-def write_row(clock, dc, ups, f, log, t_us):
+def write_row(clock, dc, ups, f, watch_row, v, log, t_us):
     """One row of the log: values at t_us, extremes and means since the last row. Never solves."""
     r = log.n_row[0]
     log.t_us[r] = t_us
-    observe(f, log.bus_vm[r], log.bus_va[r], log.line_p[r], log.line_loading[r], log.trafo_loading[r])
-    for b in range(log.vm2_min.size):
-        node = f.bus_node[b]
-        vm2 = f.vm2[node] if node >= 0 else 0.0
-        log.bus_min[r, b] = math.sqrt(min(log.vm2_min[b], vm2))
-        log.bus_max[r, b] = math.sqrt(max(log.vm2_max[b], vm2))
-        log.vm2_min[b] = vm2
-        log.vm2_max[b] = vm2
+    observe(f, v, watch_row, log.bus_va[r], log.line_p[r], log.line_loading[r], log.trafo_loading[r])
+    for b in range(log.vm.size):
+        vm = log.vm[b]
+        log.bus_vm[r, b] = vm
+        log.bus_min[r, b] = min(log.vm_min[b], vm)
+        log.bus_max[r, b] = max(log.vm_max[b], vm)
+        log.vm_min[b] = vm
+        log.vm_max[b] = vm
     span_s = (t_us - clock.time[LAST_ROW]) * 1e-6
     row = log.scalars[r]
     row[0] = f.totals[P_SOURCE]
@@ -111,6 +135,26 @@ def write_row(clock, dc, ups, f, log, t_us):
     clock.time[LAST_ROW] = t_us
     clock.time[NEXT_ROW] = t_us + clock.time[LOG_STEP]
     log.n_row[0] = r + 1
+
+
+@inner
+def write_sample(dc, ups, log, t_us):
+    """One full-rate sample: voltages of the watched nodes, then of each site what a fault recorder there shows."""
+    r = log.n_ring[0]
+    log.ring_us[r] = t_us
+    row = log.ring[r]
+    n = log.vm.size
+    for b in range(n):
+        row[b] = log.vm[b]
+    for s in range(dc.sites.size):
+        site, unit, at = dc.sites[s], ups.units[s], n + s * SAMPLE_COLUMNS
+        row[at] = site.vm_pu
+        row[at + 1] = site.p_grid_mw
+        row[at + 2] = site.q_mvar
+        row[at + 3] = site.p_equip_mw
+        row[at + 4] = unit.p_mw
+        row[at + 5] = unit.e / unit.e_full if unit.e_full > 0.0 else 0.0
+    log.n_ring[0] = r + 1
 
 
 @inner

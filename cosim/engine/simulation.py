@@ -14,21 +14,30 @@ from cosim.datacenter.build import build_sites
 from cosim.engine import advance as adv
 from cosim.engine import kernel_log as kl
 from cosim.engine.checkpoint import restore_arrays, store_arrays
-from cosim.engine.columns import Column, log_columns
+from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.compile import CompiledFeeder
+from cosim.feeder.compile import CompiledFeeder, nodes_at
+from cosim.feeder.controls.desk import ControlDesk
+from cosim.feeder.controls.kernel import CONTROL
+from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.feeder import Feeder
+from cosim.feeder.network import STEP, TAP, Network
 from cosim.load.build import LoadBuilder
+from cosim.scenario.actions import read_action
+from cosim.scenario.checks import FeederNames
 from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import build_ups
 
 BLOCK_ROWS = 1024
 """Rows of one block of the log."""
+_NO_CONTROLS = np.zeros(0, CONTROL)
+RING_BYTES = 16 * 1024 * 1024
+"""Size of the full-rate samples between two blocks, about. [byte]"""
 MAX_TICKS = 1_000_000
 """Ticks of one block, so that progress shows and Ctrl-C is heard even where rows are far apart."""
 
@@ -42,6 +51,10 @@ class Block:
     events: list[tuple[int, str, str, float, str]]
     """Time [us], kind, element, value, detail."""
     now_us: int
+    sample_t_us: NDArray[np.int64] | None = None
+    """Where the scenario captures: every instant since the last block, and before them those of `pre_s`. [us]"""
+    samples: NDArray[np.float32] | None = None
+    """[n, width] what `Simulation.capture_columns` names, one column behind the other."""
 
 
 class Simulation:
@@ -70,6 +83,7 @@ class Simulation:
         self.step_us = to_us(scenario.time.step_s)
         self.end_us = to_us(scenario.time.duration_s)
         self.controllers = list(controllers)
+        self._names = FeederNames.of(feeder)
         centers = scenario.datacenters
         builder = LoadBuilder(
             {name: dc.load for name, dc in centers.items()}, step_us=self.step_us, seed=scenario.seed, folder=folder
@@ -92,12 +106,82 @@ class Simulation:
         )
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
+        self.compiled.watch(self._watched_nodes())
+        self.desk = self._control_desk(feeder.network)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = _new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
-        self.log = _new_log(self.compiled, len(self.sites))
+        self.log = _new_log(self.compiled, len(self.sites), self._ring_size())
         self.queue = EventQueue()
         self.events: list[tuple[int, str, str, float, str]] = []
         self._schedule()
+
+    def _watched_nodes(self) -> NDArray[np.int64]:
+        """Nodes in the log: those named, or all nodes of the buses named."""
+        wanted = self.scenario.log.nodes
+        names = self.compiled.node_names
+        if wanted in ("all", "extremes"):
+            return np.arange(len(names))
+        place = {name: k for k, name in enumerate(names)}
+        found = [[place[n]] if n in place else nodes_at(self.compiled.network, n).tolist() for n in wanted]
+        return np.array(list(dict.fromkeys(node for nodes in found for node in nodes)), np.int64)
+
+    def _ring_size(self) -> int:
+        """Full-rate samples kept: those of `pre_s`, and room for what happens until Python takes them; 0 for none."""
+        capture = self.scenario.log.capture
+        if capture is None:
+            return 0
+        width = self.compiled.watched.size + len(self.sites) * kl.SAMPLE_COLUMNS
+        return self._n_before + int(np.clip(RING_BYTES // (4 * width), 64, 4096))
+
+    @property
+    def _n_before(self) -> int:
+        """Samples that a capture may reach back for, instants between ticks among them."""
+        capture = self.scenario.log.capture
+        return 0 if capture is None else to_us(capture.pre_s) // self.step_us + 64
+
+    @property
+    def capture_columns(self) -> list[Column]:
+        """What a full-rate sample holds, in order; empty without capture."""
+        capture = self.scenario.log.capture
+        if capture is None:
+            return []
+        nodes = [self.compiled.node_names[k] for k in self.compiled.watched]
+        picked = list(range(len(nodes)))
+        if capture.nodes != "all":
+            place = {name: k for k, name in enumerate(nodes)}
+            named = [self.compiled.nodes_of(name) for name in capture.nodes]
+            wanted = list(dict.fromkeys(node for group in named for node in group))
+            lacking = [node for node in wanted if node not in place]
+            if lacking:
+                raise InputError(Problem("must be among log.nodes to be captured", "log.capture.nodes", lacking[0]))
+            picked = [place[node] for node in wanted]
+        return sample_columns(self.sites, self._with_ups, nodes, picked)
+
+    @property
+    def _with_ups(self) -> list[str]:
+        return [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
+
+    def _samples(self) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+        """Full-rate samples since the last block and before it; those of `pre_s` are kept for the next."""
+        if self.log.ring_us.size == 0:
+            return None
+        n = int(self.log.n_ring[0])
+        t_us = self.log.ring_us[:n].copy()
+        samples = np.hstack([np.atleast_2d(self.log.ring[:n, c.index].T).T for c in self._capture_columns])
+        kept = min(n, self._n_before)
+        self.log.ring_us[:kept] = self.log.ring_us[n - kept : n].copy()
+        self.log.ring[:kept] = self.log.ring[n - kept : n].copy()
+        self.log.n_ring[0] = kept
+        return t_us, samples
+
+    def _control_desk(self, network: Network) -> ControlDesk | None:
+        """The controls of the feeder, where they live."""
+        controls = ControlSet.from_json(network.controls)
+        if self.scenario.feeder.controls == "frozen" or controls == ControlSet():
+            return None
+        desk = ControlDesk(controls, network)
+        self.compiled.set_sensors(desk.rows)
+        return desk
 
     def _schedule(self) -> None:
         for event in self.scenario.events:
@@ -111,18 +195,21 @@ class Simulation:
     @property
     def columns(self) -> list[Column]:
         """Columns of the log, in order."""
-        elements = {
-            "bus": self.compiled.bus_names,
+        elements: dict[str, Sequence[str]] = {
+            "bus": [self.compiled.node_names[k] for k in self.compiled.watched],
             "line": self.compiled.line_names,
             "trafo": self.compiled.trafo_names,
         }
+        kinds = {"regulator": TAP, "capacitor": STEP}
+        rows = {name: np.flatnonzero(self.compiled.network.dev_kind == kind).tolist() for name, kind in kinds.items()}
+        elements |= {name: [self.compiled.device_names[d] for d in devices] for name, devices in rows.items()}
         log = self.scenario.log
-        wanted = {
-            "bus": None if log.nodes == "all" else list(log.nodes),
+        wanted: dict[str, list[str] | None] = {
+            "bus": [] if log.nodes == "extremes" else None,
             "line": None if log.lines == "all" else list(log.lines),
         }
-        with_ups = [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
-        return log_columns(self.sites, with_ups, elements, wanted)
+        columns = log_columns(self.sites, self._with_ups, elements, wanted, rows, log.quantities)
+        return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])
 
     @property
     def now_us(self) -> int:
@@ -151,20 +238,41 @@ class Simulation:
         Block
             Ends early behind a `collapsed` event where no solution exists.
         """
-        columns = self.columns
+        columns, self._capture_columns = self.columns, self.capture_columns
         while True:
             self._work_off_events()
             self.book.turn_to(self.now_us)
             self.clock.time[kl.T_STOP] = self._block_end(max_block_s)
-            reason = adv.advance(self.clock, self.load, self.dc, self.ups, self.compiled.arrays, self.log)
+            surfaces = self.compiled.surfaces
+            reason = adv.advance(
+                self.clock,
+                self.load,
+                self.dc,
+                self.ups,
+                self.compiled.arrays,
+                surfaces.arrays,
+                self.desk.ctl if self.desk else _NO_CONTROLS,
+                self.compiled.watch_row,
+                self.log,
+            )
+            if surfaces.is_wanted:
+                self.compiled.build_surface()
             self._drain_ring()
             if reason == adv.NO_SOLUTION:
                 self._report_collapse()
+            devices = self.compiled.device_values() if len(self.compiled.device_names) else None
+            if reason == adv.CONTROL_DUE and self.desk is not None:
+                self.events += [
+                    (self.now_us, e.kind, e.element, float(e.value), e.detail)
+                    for e in self.desk.act(self.compiled, self.now_us)
+                ]
             n = int(self.log.n_row[0])
+            if devices is not None:
+                self.log.device[:n] = devices
             rows = {column.path: column.rows(self.log, n) for column in columns}
             events, self.events = self.events, []
             self.log.n_row[0] = 0
-            yield Block(self.log.t_us[:n], rows, events, self.now_us)
+            yield Block(self.log.t_us[:n], rows, events, self.now_us, *(self._samples() or ()))
             if reason in (adv.DONE, adv.NO_SOLUTION):
                 return
 
@@ -185,8 +293,9 @@ class Simulation:
 
     def _call_controller(self, index: int) -> None:
         controller = self.controllers[index]
+        place = f"controllers.{index}"
         for action in controller.on_tick(self.view, self.now_us / US_PER_S) or ():
-            apply_event(self, dict(action))
+            apply_event(self, read_action(action, self.scenario, self._names, place), place)
         self.queue.push(self.now_us + to_us(controller.period_s), {"kind": "controller", "index": index})
 
     def _drain_ring(self) -> None:
@@ -205,6 +314,8 @@ class Simulation:
         """Everything a run needs to go on with identical bits."""
         stored = store_arrays(load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
+        if self.desk is not None:
+            stored |= {f"desk/{name}": array for name, array in self.desk.state().items()}
         stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
         for i, controller in enumerate(self.controllers):
             if hasattr(controller, "state"):
@@ -212,7 +323,23 @@ class Simulation:
         return stored
 
     def restore(self, stored: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `state` gave, in a simulation built from the same scenario."""
+        """Take back what `state` gave, in a simulation built from the same scenario.
+
+        Raises
+        ------
+        InputError
+            The controllers are others than those of the run that stopped.
+        """
+        self.queue.restore(stored["queue"].tobytes().decode())
+        n_then, n_now = self.queue.n_of("controller"), len(self.controllers)
+        if n_then != n_now:
+            raise InputError(
+                Problem(
+                    f"the run that stopped had {n_then} controllers, this one has {n_now}: resume it from Python with "
+                    "the same ones, cosim.run(..., controllers=[...], resume=True), or run again without --resume",
+                    path="controllers",
+                )
+            )
         for i, controller in enumerate(self.controllers):
             if not hasattr(controller, "restore") or f"controller/{i}" not in stored:
                 raise InputError(
@@ -222,17 +349,18 @@ class Simulation:
         restore_arrays(stored, load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
         prefix = "feeder/"
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
-        self.queue.restore(stored["queue"].tobytes().decode())
+        if self.desk is not None:
+            self.desk.restore({k[len("desk/") :]: v for k, v in stored.items() if k.startswith("desk/")})
 
 
 def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> kl.ClockArrays:
-    time = np.zeros(9, np.int64)
+    time = np.zeros(kl.N_TIME, np.int64)
     time[kl.STEP], time[kl.LOG_STEP], time[kl.T_END] = step_us, log_step_us, end_us
     return kl.ClockArrays(time=time, limits=limits, totals=np.zeros(kl.N_TOTAL))
 
 
-def _new_log(compiled: CompiledFeeder, n_site: int) -> kl.LogArrays:
-    n_bus, n_line, n_trafo = len(compiled.bus_names), len(compiled.line_names), len(compiled.trafo_names)
+def _new_log(compiled: CompiledFeeder, n_site: int, n_ring: int) -> kl.LogArrays:
+    n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS
 
     def block(width: int) -> NDArray[np.float32]:
@@ -249,12 +377,18 @@ def _new_log(compiled: CompiledFeeder, n_site: int) -> kl.LogArrays:
         line_p=block(n_line),
         line_loading=block(n_line),
         trafo_loading=block(n_trafo),
-        vm2_min=np.full(n_bus, np.inf),
-        vm2_max=np.zeros(n_bus),
-        lowest_vm2=np.full(n_bus, np.inf),
+        device=block(len(compiled.device_names)),
+        vm=np.zeros(n_bus),
+        vm_min=np.full(n_bus, np.inf),
+        vm_max=np.zeros(n_bus),
+        lowest_vm=np.full(n_bus, np.inf),
         sag_us=np.zeros(n_bus, np.int64),
         longest_us=np.zeros(n_bus, np.int64),
         stretch_us=np.zeros(n_bus, np.int64),
         n_sag=np.zeros(n_bus, np.int64),
+        ring_us=np.zeros(n_ring, np.int64),
+        ring=np.zeros((n_ring, n_bus + n_site * kl.SAMPLE_COLUMNS if n_ring else 0), np.float32),
+        n_ring=np.zeros(1, np.int64),
         any_sag=np.zeros(1, np.int64),
+        in_sag=np.zeros(1, np.int64),
     )

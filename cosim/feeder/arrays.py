@@ -1,9 +1,10 @@
 """The compiled feeder as its kernels see it: one NamedTuple of arrays, of one type for every feeder.
 
-Nodes are buses fused by ideal closed switches. The first `n` are free and stand in the order in which
-they are eliminated; behind them come the nodes of ideal sources, whose voltage is given. Vectors over
-nodes interleave real and imaginary part. All in pu on 1 MVA: a power in pu is one in MW.
-Columns are packed into few arrays because every array costs compile time in every kernel.
+Rows stand for nodes (buses, or buses and phases) fused by ideal closed switches. The first `n` are free
+and stand in the order in which they are eliminated; behind them come those of given voltage (ideal
+sources, and the emf of sources behind an impedance). Vectors over rows interleave real and imaginary
+part. All in pu on 1 MVA: a power in pu is one in MW. Columns are packed into few arrays because every
+array costs compile time in every kernel.
 """
 
 from __future__ import annotations
@@ -21,100 +22,130 @@ COLLAPSED: Final = 1
 DEAD: Final = 2
 
 # sizes
-N_FREE, N_NODE, N_DC, N_PORT, N_LOAD, N_LOAD_FREE, N_BRANCH, N_LINE, N_TRAFO, N_TRAFO3W = range(10)
+(N_FREE, N_ROW, N_DC, N_PORT, N_LEG, N_GROUND_LEG, N_ELEMENT, N_PASSIVE, N_LINE, N_TRAFO) = range(10)
 N_SIZES: Final = 10
 # flags
-DIRTY, COLD, SOURCE_ON, BOUND_READY, STATUS, SIGN, N_SOLVED, N_FACTORED, N_SPENT = range(9)
-N_FLAGS: Final = 9
+DIRTY, COLD, SOURCE_ON, BOUND_READY, STATUS, SIGN, N_SOLVED, N_FACTORED, N_SPENT, STALE = range(10)
+N_FLAGS: Final = 10
 # params
-VMIN_PU, SCALE_MW, EMF_FACTOR, EMF_SHIFT_RAD = range(4)
-N_PARAMS: Final = 4
+SCALE_MW, EMF_FACTOR = range(2)
+N_PARAMS: Final = 2
 # totals
 P_SOURCE, Q_SOURCE, P_LOAD, P_GEN, P_LOSS, P_SHUNT, Q_LOAD, Q_GEN, Q_LOSS = range(9)
 N_TOTALS: Final = 9
 # last_solvable
 LS_FRACTION, LS_P_MW = range(2)
-# columns of port_law: request or generator set-points
+# columns of port_law: power being tried and window, or a generator's set-points
 PORT_P, PORT_Q, PORT_V_MIN, PORT_GEN_P, PORT_GEN_VM = range(5)
-# columns of port_last: request at the last solve, voltage per power [pu/MW], curvature of that [1/MW]
+# columns of site_last: request at the last solve, voltage per power [pu/MW], curvature of that [1/MW]
 LAST_P, LAST_Q, SENSITIVITY, CURVATURE = range(4)
-# columns of load_law: at constant power, at constant current, generation within, slope of the current
-LOAD_P, LOAD_Q, LOAD_IP, LOAD_IQ, LOAD_GEN_P, LOAD_GEN_Q, LOAD_SLOPE = range(7)
-N_LOAD_LAW: Final = 10
-# columns of node_y: constant-impedance loads, shunts and wards
-Z_P, Z_Q, SHUNT_P, SHUNT_Q = range(4)
+# columns of leg_fast: what most legs need at most instants, in one cache line; V_MIN and V_MAX squared. Legs that are
+# more than a constant power have an empty window here, so that leg_law is asked.
+F_P, F_Q, F_MIN, F_MAX, F_SLOPE = range(5)
+N_FAST: Final = 8
 
 
 class FeederArrays(NamedTuple):
     """Arrays of one compiled topology.
 
-    Shapes: n free nodes, N all nodes, k entries below the diagonal, s sources, d data centers, m ports
-    (data centers, then voltage-controlled generators), l nodes with loads, b branches.
+    Shapes: n free rows, N all rows, k entries below the diagonal, s sources, d data centers, m ports (each
+    data center's nodes, then voltage-controlled generators), l legs, e elements with K conductors.
     """
 
     sizes: Ints
     flags: Ints
     params: Floats
-    """Least voltage of constant power [pu], the feeder's own power [MW], source factor [1], shift [rad]."""
+    """The feeder's own power [MW], source factor [1]."""
     port_p_mw: Floats
     """[d] requested, consumption positive. [MW]"""
     port_q_mvar: Floats
     """[d] requested. [Mvar]"""
     port_v_min_pu: Floats
-    """[d] below it the port draws constant current; 0 never. [pu]"""
+    """[d] below it each phase draws constant current; 0 never. [pu]"""
     port_p_solved_mw: Floats
     """[d] drawn. [MW]"""
     port_q_solved_mvar: Floats
     """[d] drawn. [Mvar]"""
     port_vm_pu: Floats
-    """[d] voltage, zero where de-energized. [pu]"""
+    """[d] voltage of the lowest phase (of its nominal one), zero where de-energized. [pu]"""
     vm2: Floats
     """[N] squared voltage magnitude. [pu^2]"""
     totals: Floats
     """[9] p_source, q_source, p_load, p_gen, p_loss, p_shunt, q_load, q_gen, q_loss. [MW, Mvar]"""
     last_solvable: Floats
     """[2] after COLLAPSED: fraction of the way that is solvable; data center power there. [1, MW]"""
-    bus_node: Ints
-    """[n_bus] node of each named bus, -1 where de-energized."""
-    port_node: Ints
-    """[m] node of each port, -1 where de-energized."""
+    node_row: Ints
+    """[n_node] row of each named node, -1 where de-energized."""
+    site_ptr: Ints
+    """[d + 1] ports of data center k are site_ptr[k]:site_ptr[k + 1], one a phase."""
+    site_last: Floats
+    """[d, 4] request of the last solve, sensitivities there. [MW, Mvar, pu/MW, 1/MW]"""
+    port_row: Ints
+    """[m, 2] rows of each port, the second -1 to ground; the first -1 where de-energized."""
+    port_base: Floats
+    """[m] nominal voltage of the port: 1, between phases sqrt(3). [pu]"""
     port_law: Floats
     """[m, 5] power being tried, window, generator's power and voltage. [MW, Mvar, pu, MW, pu]"""
-    port_last: Floats
-    """[d, 4] request of the last solve, sensitivities there. [MW, Mvar, pu/MW, 1/MW]"""
+    port_z: Floats
+    """[2 m, 2 m] response of the ports' voltages to their currents: `response` at their rows. [pu]"""
     y: Floats
     """[n + 2 k, 2] admittance matrix: diagonal, entries below it, entries above it. [pu]"""
+    row_sum: Floats
+    """[n, 2] sum of each row of it, summed with more digits. [pu]"""
     block: Floats
     """[n + 2 k, 4] its factors with the loads' slopes, the diagonal inverted."""
     lu_ptr: Ints
     lu_row: Ints
     lu_target: Ints
     """Row of `block` that each product of the elimination is subtracted from."""
-    tie_node: Ints
-    """[t, 2] free node and source node of each admittance between such."""
-    tie_y: Floats
-    """[t, 2] that matrix entry. [pu]"""
+    zone_ptr: Ints
+    zone_row: Ints
+    """Rows of each floating zone: behind ungrounded windings only, without a path to ground of any weight."""
+    zone_sum_ptr: Ints
+    zone_sum_row: Ints
+    zone_sum_y: Floats
+    """[.., 2] sum over the zone's rows of each column of the matrix, summed with more digits. [pu]"""
+    tie: Floats
+    """[2 n] currents that the given voltages drive into the free rows. [pu]"""
     emf: Floats
-    """[s, 2] emf of each source before a dip. [pu]"""
-    source_node: Ints
-    """[s] node at whose terminals the source is metered."""
-    source_y: Floats
-    """[s, 2] admittance between emf and that node; zero where ideal. [pu]"""
-    load_node: Ints
-    """[l] ascending, so that those at ideal sources come last."""
-    load_law: Floats
-    """[l, 10] p, q at constant power, p, q at constant current (at 1 pu, net of generation), generation's
-    part of the former (positive), slope of the current at the base point. [MW, Mvar, pu]"""
-    node_y: Floats
-    """[N, 4] constant-impedance loads, shunts: power at 1 pu. [MW, Mvar]"""
-    branch_node: Ints
-    """[b, 2] nodes of each branch, -1 where the end is open."""
-    branch_y: Floats
-    """[b, 10] gff, bff, gft, bft, gtf, btf, gtt, btt; loading per current at both ends. [pu, percent/pu]"""
+    """[s, 2] given voltages at present, a dip included. [pu]"""
+    leg_row: Ints
+    """[l, 2] rows; legs to ground first (second row -1), then those between two rows; -1 also at dead rows."""
+    leg_block: Ints
+    """[l, 4] places of (a, a), (a, b), (b, a), (b, b) in `block`, -1 where there is none."""
+    leg_fast: Floats
+    """[l, 8] constant power, window, slope of its current at the base point. [MW, Mvar, pu^2, pu]"""
+    leg_law: Floats
+    """[l, 23] law of each leg as in `Network.leg_shape`, times its power; V_MIN and V_MAX squared. [MW, Mvar, pu]"""
+    gen_row: Ints
+    """[g, 2] rows of the legs of given generation, which leg_law holds among the others."""
+    gen_law: Floats
+    row_shunt: Floats
+    """[N, 2] shunts that count as load: power at 1 pu. [MW, Mvar]"""
+    el_ptr: Ints
+    el_row: Ints
+    """[K] row of each conductor, -1 at ground or open. Sources' impedances come last (from `N_PASSIVE` on)."""
+    el_first: Ints
+    """[e] conductors of the first terminal."""
+    el_y_ptr: Ints
+    el_y: Floats
+    """[.., 2] primitive admittances, row by row. [pu]"""
+    el_sum: Floats
+    """[K, 2] sum of each of their rows, summed with more digits. [pu]"""
+    el_loading: Floats
+    """[K] [percent/pu]"""
+    trafo_el: Ints
+    """[.., 2] row of the transformer in the log, element."""
+    sensor_ptr: Ints
+    sensor_row: Ints
+    sensor_coef: Floats
+    """[.., 2] what each row's voltage counts in a sensor, in its own unit per pu."""
+    sensor: Floats
+    """[.., 2] values of the sensors of controls, real and imaginary."""
     v: Floats
-    """[2 N] node voltages. [pu]"""
+    """[2 N] voltages. [pu]"""
     u: Floats
-    """[2 N] node voltages if the ports drew nothing, other loads as linearized. [pu]"""
+    """[2 N] voltages if the ports drew nothing, other loads as linearized. [pu]"""
     h: Floats
     """[2 n] what the linearization leaves of the load currents. [pu]"""
     v_base: Floats
@@ -122,8 +153,10 @@ class FeederArrays(NamedTuple):
     current: Floats
     """[2 m] port currents, into the port. [pu]"""
     response: Floats
-    """[2 m, 2 N] fall of node voltages per port current. [pu]"""
+    """[2 m, 2 N] fall of voltages per port current. [pu]"""
     rhs: Floats
+    work: Floats
+    product: Floats
     jac: Floats
     v_save: Floats
     current_save: Floats
@@ -141,12 +174,22 @@ STATE: Final = [
     "vm2",
     "totals",
     "last_solvable",
+    "site_last",
     "port_law",
-    "port_last",
+    "port_z",
     "y",
+    "row_sum",
+    "zone_sum_y",
     "block",
-    "load_law",
-    "node_y",
+    "tie",
+    "emf",
+    "leg_fast",
+    "leg_law",
+    "gen_law",
+    "el_y",
+    "el_sum",
+    "sensor_coef",
+    "sensor",
     "v",
     "u",
     "h",
@@ -157,22 +200,23 @@ STATE: Final = [
 """Fields whose value depends on history: what a checkpoint keeps."""
 
 
-def empty_state(n_free: int, n_node: int, n_dc: int, n_port: int, n_block: int) -> dict[str, Any]:
+def empty_state(n_free: int, n_row: int, n_dc: int, n_port: int, n_block: int) -> dict[str, Any]:
     """Zeroed arrays of everything that is not the network itself."""
     z = np.zeros
     faces = ["port_p_mw", "port_q_mvar", "port_v_min_pu", "port_p_solved_mw", "port_q_solved_mvar", "port_vm_pu"]
     return {
         "flags": z(N_FLAGS, np.int64),
         **{k: z(n_dc) for k in faces},
-        "port_last": z((n_dc, 4)),
-        "vm2": z(n_node),
+        "site_last": z((n_dc, 4)),
+        "vm2": z(n_row),
         "totals": z(N_TOTALS),
         "last_solvable": z(2),
-        **{k: z(2 * n_node) for k in ("v", "u", "v_base", "v_save")},
-        **{k: z(2 * n_free) for k in ("h", "rhs")},
+        **{k: z(2 * n_row) for k in ("v", "u", "v_base", "v_save")},
+        **{k: z(2 * n_free) for k in ("h", "rhs", "work", "product", "tie")},
         "current": z(2 * n_port),
         "current_save": z(2 * n_port),
         "block": z((n_block, 4)),
-        "response": z((2 * n_port, 2 * n_node)),
+        "port_z": z((2 * n_port, 2 * n_port)),
+        "response": z((2 * n_port, 2 * n_row)),
         "jac": z((2 * n_port, 2 * n_port + 2)),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,8 +13,12 @@ class FeederConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str = Field(
-        description="Name of a pandapower or SimBench network, or the path of a pandapower .json file",
+        description="Name of a shipped, pandapower or SimBench network, or the path of an OpenDSS .dss master or of a "
+        "pandapower .json file",
         min_length=1,
+    )
+    dss_root: str | None = Field(
+        None, min_length=1, description="Folder that a .dss may read in; null: the folder above that of its master"
     )
     load_scaling: float = Field(
         1.0, ge=0, description="Factor on every load and motor of the feeder, not on generation [1]"
@@ -26,6 +30,13 @@ class FeederConfig(BaseModel):
         0.001,
         ge=0,
         description="Change of a data center's power that change-driven solving may leave out of the flows [MW]",
+    )
+    controls: Literal["live", "frozen"] = Field(
+        "live", description="Whether the feeder's regulators, capacitor controls and inverters act, where it has any"
+    )
+    surfaces: bool = Field(
+        True,
+        description="Answer instants at which only data centers moved from polynomials that are held to full solves",
     )
     vmin_pu: float = Field(
         0.7,

@@ -7,7 +7,9 @@ applied by `topology`, so that they can change at run time without pandapower.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import json
 import warnings
 from typing import Any
 
@@ -168,21 +170,53 @@ def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
     ppc_bus = opened._ppc["bus"][opened._pd2ppc_lookups["bus"][lookup]]
     from pandapower.pypower.idx_bus import BS, GS
 
-    branch = _branches(net, opened, at, internal, vn_kv)
+    names = _names(net.bus)
     return Network(
-        bus_name=_names(net.bus),
-        bus_vn_kv=vn_kv,
-        bus_in_service=in_service,
-        bus_y_shunt=ppc_bus[:, GS] + 1j * ppc_bus[:, BS],
-        bus_v=solved,
-        line_name=_names(net.line),
-        trafo_name=np.concatenate([_names(net.trafo), _names(net.trafo3w)]).astype(np.str_),
-        load_name=_names(net.load),
-        **branch,
+        is_balanced=True,
+        bus_name=names,
+        bus_xy=_coordinates(net),
+        node_name=names,
+        node_bus=np.arange(n_bus),
+        node_phase=np.zeros(n_bus, np.int64),
+        node_vn_kv=vn_kv,
+        node_in_service=in_service,
+        node_y_shunt=ppc_bus[:, GS] + 1j * ppc_bus[:, BS],
+        node_v=solved,
+        **_elements(net, opened, at, internal, vn_kv),
         **_switches(net, position),
         **_injections(net, at),
         **_sources(net, at, internal),
+        **_no_devices(),
     )
+
+
+def _coordinates(net: Any) -> Floats:
+    """Position of every bus from its GeoJSON point, NaN where there is none."""
+    xy = np.full((len(net.bus), 2), np.nan)
+    for k, text in enumerate(net.bus["geo"] if "geo" in net.bus.columns else []):
+        if isinstance(text, str) and text:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                xy[k] = json.loads(text)["coordinates"][:2]
+    return xy
+
+
+def _no_devices() -> dict[str, Any]:
+    """A pandapower network's taps and steps stand as they do in its file."""
+    ints = ("dev_kind", "dev_el", "dev_state", "dev_low")
+    return {
+        "profile_name": np.array([], np.str_),
+        "profile_step_s": np.zeros(0),
+        "profile_ptr": np.zeros(1, np.int64),
+        "profile_p": np.zeros(0),
+        "profile_q": np.zeros(0),
+        "profile_is_power": np.zeros(0, bool),
+        "dev_name": np.array([], np.str_),
+        **{k: np.zeros(0, np.int64) for k in ints},
+        "dev_value": np.zeros(0),
+        "dev_ptr": np.zeros(1, np.int64),
+        "dev_y": np.zeros(0, np.complex128),
+        "controls": "",
+    }
 
 
 def _names(frame: Any) -> nw.Names:
@@ -204,7 +238,7 @@ def _text(name: Any) -> str:
     return "" if name is None or name != name else str(name).strip()
 
 
-def _branches(net: Any, opened: Any, at: Any, internal: dict[str, Any], vn_kv: Floats) -> dict[str, Any]:
+def _elements(net: Any, opened: Any, at: Any, internal: dict[str, Any], vn_kv: Floats) -> dict[str, Any]:
     star = internal["trafo3w"]
     parts = [
         (nw.LINE, "line", at("line", "from_bus"), at("line", "to_bus")),
@@ -222,13 +256,16 @@ def _branches(net: Any, opened: Any, at: Any, internal: dict[str, Any], vn_kv: F
     for k, _, f, t in parts:
         if k < nw.IMPEDANCE:
             loading[kind == k] = _loading(net, k, vn_kv[f], vn_kv[t])
+    k = kind.size
     return {
-        "branch_kind": kind,
-        "branch_from": f_bus,
-        "branch_to": t_bus,
-        "branch_in_service": np.concatenate([net[t].in_service.to_numpy(bool) for _, t, _, _ in parts]),
-        "branch_y": _two_ports(opened),
-        "branch_loading": loading,
+        "el_kind": kind,
+        "el_name": np.concatenate([_names(net[t]) for _, t, _, _ in parts]).astype(np.str_),
+        "el_in_service": np.concatenate([net[t].in_service.to_numpy(bool) for _, t, _, _ in parts]),
+        "el_ptr": 2 * np.arange(k + 1),
+        "el_node": np.column_stack([f_bus, t_bus]).ravel(),
+        "el_terminal": np.tile([0, 1], k),
+        "el_y": _two_ports(opened).ravel(),
+        "el_loading": loading.ravel(),
     }
 
 
@@ -282,37 +319,32 @@ def _loading(net: Any, kind: int, vn_from: Floats, vn_to: Floats) -> Floats:
 def _switches(net: Any, position: dict[Any, int]) -> dict[str, Any]:
     n_line, n_trafo, n_trafo3w = len(net.line), len(net.trafo), len(net.trafo3w)
     row = {t: {i: k for k, i in enumerate(net[t].index)} for t in ("line", "trafo", "trafo3w")}
-    kind, bus, element, at_to, y = [], [], [], [], []
+    kind, start, end, y = [], [], [], []
     for et, b, e, z_ohm in zip(net.switch.et, net.switch.bus, net.switch.element, net.switch.z_ohm, strict=True):
-        bus.append(position[b])
         y.append(0j)
+        kind.append(nw.SWITCH_BUS if et == "b" else nw.SWITCH_ELEMENT)
         if et == "b":
-            kind.append(nw.SWITCH_BUS)
-            element.append(position[e])
-            at_to.append(False)
+            start.append(position[b])
+            end.append(position[e])
             if z_ohm > 0:
                 z = z_ohm * complex(SWITCH_R_PER_X, 1) / np.hypot(SWITCH_R_PER_X, 1)
                 y[-1] = net.bus.vn_kv.at[b] ** 2 / z
         elif et == "l":
-            kind.append(nw.SWITCH_LINE)
-            element.append(row["line"][e])
-            at_to.append(bool(net.line.to_bus.at[e] == b))
+            start.append(row["line"][e])
+            end.append(int(net.line.to_bus.at[e] == b))
         elif et == "t":
-            kind.append(nw.SWITCH_TRAFO)
-            element.append(n_line + row["trafo"][e])
-            at_to.append(bool(net.trafo.hv_bus.at[e] != b))
+            start.append(n_line + row["trafo"][e])
+            end.append(int(net.trafo.hv_bus.at[e] != b))
         else:
             sides = [side for side in ("hv", "mv", "lv") if net.trafo3w[f"{side}_bus"].at[e] == b]
             leg = ("hv", "mv", "lv").index(sides[0])
-            kind.append(nw.SWITCH_TRAFO3W)
-            element.append(n_line + n_trafo + leg * n_trafo3w + row["trafo3w"][e])
-            at_to.append(leg > 0)
+            start.append(n_line + n_trafo + leg * n_trafo3w + row["trafo3w"][e])
+            end.append(int(leg > 0))
     return {
         "switch_name": _names(net.switch),
         "switch_kind": np.array(kind, np.int64),
-        "switch_bus": np.array(bus, np.int64),
-        "switch_element": np.array(element, np.int64),
-        "switch_at_to": np.array(at_to, bool),
+        "switch_from": np.array(start, np.int64),
+        "switch_to": np.array(end, np.int64),
         "switch_closed": net.switch.closed.to_numpy(bool),
         "switch_y": np.array(y, np.complex128),
     }
@@ -321,7 +353,7 @@ def _switches(net: Any, position: dict[Any, int]) -> dict[str, Any]:
 def _injections(net: Any, at: Any) -> dict[str, Any]:
     from pandapower.build_bus import _get_motor_pq
 
-    parts: list[tuple[int, Any, Any, Any]] = []
+    parts: list[tuple[int, str, Any, Any]] = []
     for kind, table, sign in ((nw.LOAD, "load", 1), (nw.SGEN, "sgen", -1), (nw.STORAGE, "storage", 1)):
         scale = (net[table].scaling * net[table].in_service).to_numpy(float) * sign
         parts.append((kind, table, _column(net, table, "p_mw") * scale, _column(net, table, "q_mvar") * scale))
@@ -332,15 +364,33 @@ def _injections(net: Any, at: Any) -> dict[str, Any]:
         on = net[table].in_service.to_numpy(float)
         parts.append((kind, table, _column(net, table, "ps_mw") * on, _column(net, table, "qs_mvar") * on))
     kinds = np.concatenate([np.full(len(p), k, np.int64) for k, _, p, _ in parts])
-    share = np.zeros((kinds.size, 4))
-    for c, column in enumerate(("const_i_p", "const_z_p", "const_i_q", "const_z_q")):
-        share[: len(net.load), c] = _column(net, "load", f"{column}_percent") / 100
+    n = kinds.size
     return {
+        "inj_name": np.concatenate([_names(net[t]) for _, t, _, _ in parts]).astype(np.str_),
         "inj_kind": kinds,
-        "inj_bus": np.concatenate([at(t) for _, t, _, _ in parts]).astype(np.int64),
         "inj_s_mva": np.concatenate([p + 1j * q for _, _, p, q in parts]).astype(np.complex128),
-        "inj_share": share,
+        "inj_profile": np.full((n, 3), -1, np.int64),
+        "leg_inj": np.arange(n),
+        "leg_node": np.column_stack(
+            [np.concatenate([at(t) for _, t, _, _ in parts]).astype(np.int64), np.full(n, -1, np.int64)]
+        ),
+        "leg_share": np.ones(n),
+        "leg_shape": _shapes(net, n),
     }
+
+
+def _shapes(net: Any, n: int) -> Floats:
+    """Constant power but for the shares that loads have; V_MIN is left to the scenario (NaN)."""
+    shape = np.zeros((n, nw.N_SHAPE))
+    shape[:, [nw.P_0, nw.Q_0]] = 1.0
+    for law, (p_column, q_column) in (("i", (nw.P_1, nw.Q_1)), ("z", (nw.P_2, nw.Q_2))):
+        for power, column, rest in (("p", p_column, nw.P_0), ("q", q_column, nw.Q_0)):
+            share = _column(net, "load", f"const_{law}_{power}_percent") / 100
+            shape[: len(net.load), column] = share
+            shape[: len(net.load), rest] -= share
+    shape[:, [nw.V_LOW, nw.V_MIN]] = np.nan
+    shape[:, nw.V_MAX] = np.inf
+    return shape
 
 
 def _column(net: Any, table: str, column: str) -> Floats:
@@ -357,10 +407,13 @@ def _sources(net: Any, at: Any, internal: dict[str, Any]) -> dict[str, Any]:
     angle = np.radians(_column(net, "ext_grid", "va_degree"))
     grid_v = (_column(net, "ext_grid", "vm_pu") * np.exp(1j * angle))[grid_on]
     p = _column(net, "gen", "p_mw") * _column(net, "gen", "scaling")
+    at_source = np.concatenate([at("ext_grid")[grid_on], at("gen")[slack]]).astype(np.int64)
     return {
-        "source_bus": np.concatenate([at("ext_grid")[grid_on], at("gen")[slack]]).astype(np.int64),
+        "source_name": np.concatenate([_names(net.ext_grid)[grid_on], _names(net.gen)[slack]]).astype(np.str_),
+        "source_node": at_source,
+        "source_terminal": at_source,
         "source_v": np.concatenate([grid_v, _column(net, "gen", "vm_pu")[slack]]).astype(np.complex128),
-        "gen_bus": np.concatenate([at("gen")[held], internal["xward"][xward_on]]).astype(np.int64),
+        "gen_node": np.concatenate([at("gen")[held], internal["xward"][xward_on]]).astype(np.int64),
         "gen_p_mw": np.concatenate([p[held], np.zeros(int(xward_on.sum()))]),
         "gen_vm_pu": np.concatenate([_column(net, "gen", "vm_pu")[held], _column(net, "xward", "vm_pu")[xward_on]]),
     }

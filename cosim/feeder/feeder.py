@@ -17,8 +17,9 @@ from cosim.feeder.compile import CompiledFeeder, solve_totals
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.extract import extract, voltages_at_draw
 from cosim.feeder.kernel_flows import observe
-from cosim.feeder.names import check_name, make_net
-from cosim.feeder.network import Floats, Network
+from cosim.feeder.names import check_name, is_dss, is_path, make_net
+from cosim.feeder.network import LINE, LOAD, P_1, P_2, Q_1, Q_2, TRAFO, TRAFO3W_HV, Floats, Network
+from cosim.feeder.shipped import shipped_feeder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +35,11 @@ class Solution:
 
     status: str
     """ok, collapsed (no solution exists; the values are the last solvable ones on the way) or dead."""
-    bus_names: tuple[str, ...]
-    bus_vm_pu: Floats
-    """Magnitudes in the order of `bus_names`, zero where de-energized. [pu]"""
-    bus_va_degree: Floats
+    node_names: tuple[str, ...]
+    """Buses where balanced, else `bus.phase`."""
+    node_vm_pu: Floats
+    """Magnitudes in the order of `node_names`, zero where de-energized. [pu]"""
+    node_va_degree: Floats
     p_source_mw: float
     q_source_mvar: float
     p_load_mw: float
@@ -47,17 +49,17 @@ class Solution:
     @cached_property
     def vm_pu(self) -> pd.Series[float]:
         """Voltage magnitude by bus, zero where de-energized. [pu]"""
-        return self._series(self.bus_vm_pu, "vm_pu")
+        return self._series(self.node_vm_pu, "vm_pu")
 
     @cached_property
     def va_degree(self) -> pd.Series[float]:
         """Voltage angle by bus. [degree]"""
-        return self._series(self.bus_va_degree, "va_degree")
+        return self._series(self.node_va_degree, "va_degree")
 
     def _series(self, values: Floats, name: str) -> pd.Series[float]:
         import pandas as pd
 
-        return pd.Series(values, index=pd.Index(self.bus_names, name="bus"), name=name)
+        return pd.Series(values, index=pd.Index(self.node_names, name="bus"), name=name)
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,20 @@ class Feeder:
         return tuple(self.network.bus_name.tolist())
 
     @property
+    def node_names(self) -> tuple[str, ...]:
+        """Node ids: buses where balanced, else `bus.phase`."""
+        return tuple(self.network.node_name.tolist())
+
+    @property
     def line_names(self) -> tuple[str, ...]:
         """Line ids."""
-        return tuple(self.network.line_name.tolist())
+        return tuple(self.network.el_name[self.network.el_kind == LINE].tolist())
 
     @property
     def trafo_names(self) -> tuple[str, ...]:
         """Two-winding transformers, then three-winding ones."""
-        return tuple(self.network.trafo_name.tolist())
+        names = [self.network.el_name[self.network.el_kind == kind] for kind in (TRAFO, TRAFO3W_HV)]
+        return tuple(np.concatenate(names).tolist())
 
     @property
     def switch_names(self) -> tuple[str, ...]:
@@ -90,7 +98,7 @@ class Feeder:
     @property
     def load_names(self) -> tuple[str, ...]:
         """Load ids."""
-        return tuple(self.network.load_name.tolist())
+        return tuple(self.network.inj_name[self.network.inj_kind == LOAD].tolist())
 
     def compile(
         self,
@@ -136,14 +144,16 @@ class Feeder:
 def solution_of(compiled: CompiledFeeder) -> Solution:
     """Solve a compiled feeder as it stands."""
     status, totals = solve_totals(compiled)
-    vm, va = np.zeros((2, len(compiled.bus_names)))
-    line_p, line_loading = np.zeros((2, len(compiled.line_names)))
-    observe(compiled.arrays, vm, va, line_p, line_loading, np.zeros(len(compiled.trafo_names)))
+    f = compiled.arrays
+    vm = np.where(f.node_row >= 0, np.sqrt(f.vm2[np.maximum(f.node_row, 0)]), 0.0)
+    va = np.zeros(vm.size)
+    nothing = np.zeros(0)
+    observe(f, f.v, f.node_row, va, nothing, nothing, nothing)
     return Solution(
         status=_STATUS[status],
-        bus_names=compiled.bus_names,
-        bus_vm_pu=vm,
-        bus_va_degree=va,
+        node_names=compiled.node_names,
+        node_vm_pu=vm,
+        node_va_degree=va,
         p_source_mw=float(totals[ix.P_SOURCE]),
         q_source_mvar=float(totals[ix.Q_SOURCE]),
         p_load_mw=float(totals[ix.P_LOAD]),
@@ -152,29 +162,48 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
     )
 
 
-def load_feeder(name_or_path: str | Path) -> Feeder:
-    """A feeder by the name of a pandapower or SimBench network, or a pandapower .json file.
+def load_feeder(name_or_path: str | Path, dss_root: str | Path | None = None) -> Feeder:
+    """A feeder by name (shipped, pandapower, SimBench), or a pandapower .json or OpenDSS .dss file.
 
-    The first load of a feeder imports pandapower (seconds) and keeps the arrays in the cache; later
-    ones read those.
+    The first load of a feeder imports what reads it (pandapower: seconds) and keeps the arrays in the
+    cache; later ones read those. A .dss file is scanned before it runs, each time.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+    dss_root : str or Path, optional
+        Folder that a .dss file may read in; default the folder above its own.
 
     Raises
     ------
     InputError
         If nothing has that name, the file is not a network, it has no source, or an element in
-        service is not supported.
+        service is not supported; of a .dss file also what it must not do, by file and line.
     PhysicsError
         If the feeder as it stands has no power flow solution.
     """
     name = str(name_or_path)
     check_name(name)
-    network = cached(name, lambda: _read(name))
-    return Feeder(Path(name).stem if name.endswith(".json") else name, network)
+    master = Path(name) if is_dss(name) else shipped_feeder(name)
+    label = Path(name).stem if is_path(name) else name
+    if master is not None:
+        from cosim.feeder.dss.scan import scan
+
+        found = scan(master, None if dss_root is None else Path(dss_root))
+        return Feeder(label, cached(name, lambda: _read_dss(found.master), found))
+    return Feeder(label, cached(name, lambda: _read(name)))
 
 
 def from_pandapower(net: Any, name: str = "pandapower") -> Feeder:
     """A feeder from a pandapower network in memory; raises as `load_feeder` does."""
     return Feeder(name, _checked(extract(net), net))
+
+
+def _read_dss(master: Path) -> Network:
+    from cosim.feeder.controls.from_dss import read_controls
+    from cosim.feeder.dss import read_dss
+
+    return read_dss(master, lambda dss: read_controls(dss).to_json())
 
 
 def _read(name: str) -> Network:
@@ -186,17 +215,17 @@ def _checked(network: Network, net: Any) -> Network:
     """Hold the compiled feeder to pandapower's solution of it: never silently wrong."""
     compiled = CompiledFeeder(network, [], FeederConfig(model="check", vmin_pu=0.0))
     status, _ = solve_totals(compiled)
-    node = compiled.arrays.bus_node
+    row = compiled.arrays.node_row
     v = compiled.arrays.v[0::2] + 1j * compiled.arrays.v[1::2]
-    found = np.where(node >= 0, v[np.maximum(node, 0)], 0)
-    by_law = bool(np.any(network.inj_share != 0))
-    expected = voltages_at_draw(net, np.abs(found)) if by_law else network.bus_v
-    deviation = np.abs(found - expected[: network.n_bus])
+    found = np.where(row >= 0, v[np.maximum(row, 0)], 0)
+    by_law = bool(np.any(network.leg_shape[:, [P_1, P_2, Q_1, Q_2]] != 0))
+    expected = voltages_at_draw(net, np.abs(found)) if by_law else network.node_v
+    deviation = np.abs(found - expected[: network.n_node])
     worst = int(np.argmax(deviation))
     if status == ix.COLLAPSED or not deviation[worst] <= MAX_DEVIATION_PU:
         raise InputError(
             f"the compiled feeder differs from pandapower's solution by {deviation[worst]:.1e} pu at bus "
-            f"{network.bus_name[worst]} (allowed {MAX_DEVIATION_PU:.0e}): it holds something that is not "
+            f"{network.node_name[worst]} (allowed {MAX_DEVIATION_PU:.0e}): it holds something that is not "
             "modelled here as there"
         )
     return network

@@ -2,7 +2,7 @@
 
 The loads of the feeder are linearized at a base point inside a factorized matrix; data centers and
 voltage-controlled generators (the ports) are solved exactly on top of it, through the response of all
-nodes to port currents; what the linearization leaves of the loads is iterated. Where that contracts
+rows to port currents; what the linearization leaves of the loads is iterated. Where that contracts
 too slowly the base point moves to the present voltage, which is a full Newton near the nose.
 docs/feeder.md has the equations.
 """
@@ -17,23 +17,17 @@ from cosim.feeder.arrays import (
     COLLAPSED,
     DEAD,
     DIRTY,
-    EMF_FACTOR,
-    EMF_SHIFT_RAD,
     LAST_P,
     LAST_Q,
-    LOAD_IP,
-    LOAD_IQ,
-    LOAD_P,
-    LOAD_Q,
-    LOAD_SLOPE,
     LS_FRACTION,
     LS_P_MW,
     N_DC,
     N_FACTORED,
     N_FREE,
-    N_LOAD_FREE,
-    N_NODE,
+    N_GROUND_LEG,
+    N_LEG,
     N_PORT,
+    N_ROW,
     N_SOLVED,
     N_SPENT,
     OK,
@@ -43,10 +37,11 @@ from cosim.feeder.arrays import (
     SCALE_MW,
     SIGN,
     SOURCE_ON,
+    STALE,
     STATUS,
-    VMIN_PU,
 )
-from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, set_all, solve_factored
+from cosim.feeder.kernel_legs import add_slopes, leg_remainders, set_slopes, subtract_slopes, voltage_across
+from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, multiply, set_all, settle_zones, solve_factored
 from cosim.feeder.kernel_ports import solve_ports
 from cosim.jit import inlined, inner, njit
 
@@ -58,122 +53,129 @@ STEEP = 0.3
 """Determinant of the port equations (1 at no load, 0 at the nose) below which likewise. [1]"""
 WORTH = 16
 """Iterations beyond the second that may add up before the loads are linearized anew: what that costs."""
+REFRESH = 64
+"""Updates of u by differences before it is held to the whole of Kirchhoff's law again."""
 MAX_ITERATIONS = 40
 SHORTEST_STEP = 1e-6
 """Continuation gives up on steps shorter than this fraction of the way. [1]"""
 
 
 @inner
-def load_factors(law, k, vmin, m):
-    """Factors of constant power and of constant current of load k at |U|^2 = m, each per |U|^2."""
-    current = 0.0
-    if law[k, LOAD_IP] != 0.0 or law[k, LOAD_IQ] != 0.0:
-        current = 1.0 / math.sqrt(max(m, 1e-30))
-    return 1.0 / max(m, vmin * vmin, 1e-30), current
+def subtract_linear(f, x, out):
+    """out -= (Y + slopes of the legs) x over the free rows."""
+    multiply(f.y, f.row_sum, f.lu_ptr, f.lu_row, x, f.product)
+    settle_zones(f.zone_ptr, f.zone_row, f.zone_sum_ptr, f.zone_sum_row, f.zone_sum_y, x, f.product)
+    for i in range(f.product.size):
+        out[i] -= f.product[i]
+    subtract_slopes(f.leg_fast, f.leg_row, f.leg_block, f.sizes[N_LEG], x, out)
 
 
 @inner
-def add_slopes(law, load_node, n_load, vmin, lam, v, block):
-    """Slope of each load's current (times lam) at voltage v, kept and added to the matrix."""
-    for k in range(n_load):
-        i = load_node[k]
-        x, y = v[2 * i], v[2 * i + 1]
-        m = max(x * x + y * y, 1e-30)
-        cp, ci = load_factors(law, k, vmin, m)
-        dp = -2.0 * cp / m if m > vmin * vmin else 0.0
-        di = -ci / m
-        p = lam * (law[k, LOAD_P] * cp + law[k, LOAD_IP] * ci)
-        q = lam * (law[k, LOAD_Q] * cp + law[k, LOAD_IQ] * ci)
-        sp = lam * (law[k, LOAD_P] * dp + law[k, LOAD_IP] * di)
-        sq = lam * (law[k, LOAD_Q] * dp + law[k, LOAD_IQ] * di)
-        ax, ay = sp * x + sq * y, sp * y - sq * x
-        d0, d1, d2, d3 = p + ax * x, q + ax * y, -q + ay * x, p + ay * y
-        s = LOAD_SLOPE
-        law[k, s], law[k, s + 1], law[k, s + 2], law[k, s + 3] = d0, d1, d2, d3
-        block[i, 0] += d0
-        block[i, 1] += d1
-        block[i, 2] += d2
-        block[i, 3] += d3
+def improve_u(f):
+    """One step of iterative refinement on u: hold it to Kirchhoff's law for the remainder in h.
 
-
-@inner
-def load_residual(law, load_node, n_load, vmin, lam, v, h, rhs):
-    """Put the load remainder at voltage v into rhs; return the 1-norm of its change from h.
-
-    That change is the residual of KCL: the voltages hold exactly for the remainder in h.
+    A factorization alone loses digits where short switches meet floating windings.
     """
-    set_all(rhs, 0.0)
-    residual = 0.0
-    s = LOAD_SLOPE
-    for k in range(n_load):
-        i = load_node[k]
-        x, y = v[2 * i], v[2 * i + 1]
-        cp, ci = load_factors(law, k, vmin, x * x + y * y)
-        p = lam * (law[k, LOAD_P] * cp + law[k, LOAD_IP] * ci)
-        q = lam * (law[k, LOAD_Q] * cp + law[k, LOAD_IQ] * ci)
-        hx = (p - law[k, s]) * x + (q - law[k, s + 1]) * y
-        hy = (p - law[k, s + 3]) * y - (q + law[k, s + 2]) * x
-        rhs[2 * i], rhs[2 * i + 1] = hx, hy
-        residual += abs(hx - h[2 * i]) + abs(hy - h[2 * i + 1])
-    return residual
-
-
-@inner
-def set_u(f):
-    """Take f.rhs as the new load remainder h and solve for the voltages without port currents."""
     for i in range(f.h.size):
-        f.h[i] = f.rhs[i]
-        f.rhs[i] = -f.rhs[i]
-    for t in range(f.tie_node.shape[0]):
-        i, s = 2 * f.tie_node[t, 0], 2 * f.tie_node[t, 1]
-        x, y = f.u[s], f.u[s + 1]
-        f.rhs[i] -= f.tie_y[t, 0] * x - f.tie_y[t, 1] * y
-        f.rhs[i + 1] -= f.tie_y[t, 0] * y + f.tie_y[t, 1] * x
+        f.rhs[i] = f.tie[i] - f.h[i]
+    subtract_linear(f, f.u, f.rhs)
     solve_factored(f.block, f.lu_ptr, f.lu_row, f.rhs)
     for i in range(f.h.size):
-        f.u[i] = f.rhs[i]
+        f.u[i] += f.rhs[i]
+
+
+@inner
+def restart_u(f, lam):
+    """Remainder of the legs at the present voltage, and u for it."""
+    leg_remainders(
+        f.leg_fast, f.leg_law, f.leg_row, f.leg_block, f.sizes[N_GROUND_LEG], f.sizes[N_LEG], lam, f.v, f.h
+    )
+    improve_u(f)
+    improve_u(f)
+    f.flags[STALE] = 0
+
+
+@inner
+def move_u(f):
+    """Take f.rhs as the new remainder h, and move u by the difference."""
+    for i in range(f.h.size):
+        step = f.rhs[i] - f.h[i]
+        f.h[i] = f.rhs[i]
+        f.rhs[i] = -step
+    solve_factored(f.block, f.lu_ptr, f.lu_row, f.rhs)
+    for i in range(f.h.size):
+        f.u[i] += f.rhs[i]
+    f.flags[STALE] += 1
+
+
+@inner
+def respond(f):
+    """Response of all rows to a current into each port, refined once, and the part that ports see."""
+    n_free, n2 = f.sizes[N_FREE], 2 * f.sizes[N_FREE]
+    for a in range(2 * f.sizes[N_PORT]):
+        row = f.response[a]
+        set_all(row, 0.0)
+        set_all(f.work, 0.0)
+        if f.port_row[a // 2, 0] < 0:
+            continue
+        for side in range(2):
+            at = f.port_row[a // 2, side]
+            if 0 <= at < n_free:
+                row[2 * at + a % 2] = f.work[2 * at + a % 2] = 1.0 - 2.0 * side
+        solve_factored(f.block, f.lu_ptr, f.lu_row, row)
+        subtract_linear(f, row, f.work)
+        solve_factored(f.block, f.lu_ptr, f.lu_row, f.work)
+        for i in range(n2):
+            row[i] += f.work[i]
+    for k in range(f.sizes[N_PORT]):
+        for a in range(2 * f.sizes[N_PORT]):
+            zx, zy = 0.0, 0.0
+            if f.port_row[k, 0] >= 0:
+                zx, zy = voltage_across(f.port_row, f.response[a], k)
+            f.port_z[2 * k, a], f.port_z[2 * k + 1, a] = zx, zy
+
+
+@inner
+def factorize_slopes(f):
+    """Factorize the matrix with the kept slopes, and get the responses; whether it is regular."""
+    fill_matrix(f.y, f.block)
+    add_slopes(f.leg_fast, f.leg_block, f.sizes[N_LEG], f.block)
+    f.flags[SIGN] = factorize(f.block, f.lu_ptr, f.lu_row, f.lu_target)
+    f.flags[N_FACTORED] += 1
+    f.flags[N_SPENT] = 0
+    if f.flags[SIGN] == 0:
+        return False
+    respond(f)
+    return True
+
+
+@njit
+def linearize_at(f, v):
+    """Linearize the legs at the voltages v and factorize, for `solve` to start from; whether it is regular."""
+    set_slopes(f.leg_fast, f.leg_law, f.leg_row, f.sizes[N_LEG], 1.0, v)
+    copy_to(f.v_base, v)
+    return factorize_slopes(f)
 
 
 @inner
 def linearize(f, lam):
-    """Linearize the loads (times lam) at the present voltage, factorize, and get the responses.
-
-    Returns
-    -------
-    bool
-        Whether the matrix is regular.
-    """
-    n_load, vmin = f.sizes[N_LOAD_FREE], f.params[VMIN_PU]
-    fill_matrix(f.y, f.block)
-    add_slopes(f.load_law, f.load_node, n_load, vmin, lam, f.v, f.block)
-    f.flags[SIGN] = factorize(f.block, f.lu_ptr, f.lu_row, f.lu_target)
-    f.flags[N_FACTORED] += 1
-    f.flags[N_SPENT] = 0
+    """Linearize the legs (times lam) at the present voltage; whether the matrix is regular."""
+    set_slopes(f.leg_fast, f.leg_law, f.leg_row, f.sizes[N_LEG], lam, f.v)
     copy_to(f.v_base, f.v)
-    if f.flags[SIGN] == 0:
+    if not factorize_slopes(f):
         return False
-    for a in range(f.sizes[N_PORT]):
-        for e in range(2):
-            row = f.response[2 * a + e]
-            set_all(row, 0.0)
-            if 0 <= f.port_node[a] < f.sizes[N_FREE]:
-                row[2 * f.port_node[a] + e] = 1.0
-                solve_factored(f.block, f.lu_ptr, f.lu_row, row)
-    load_residual(f.load_law, f.load_node, n_load, vmin, lam, f.v, f.h, f.rhs)
-    set_u(f)
+    restart_u(f, lam)
     return True
 
 
 @inner
-def set_emf(emf, params, n_free, u, v):
-    """Voltages of the source nodes under the present dip."""
-    c = params[EMF_FACTOR] * math.cos(params[EMF_SHIFT_RAD])
-    s = params[EMF_FACTOR] * math.sin(params[EMF_SHIFT_RAD])
-    for k in range(emf.shape[0]):
-        x, y = emf[k, 0], emf[k, 1]
-        i = 2 * (n_free + k)
-        u[i], u[i + 1] = c * x - s * y, c * y + s * x
-        v[i], v[i + 1] = u[i], u[i + 1]
+def set_given(f):
+    """Voltages of the rows that have them given."""
+    at = 2 * f.sizes[N_FREE]
+    for k in range(f.emf.shape[0]):
+        for e in range(2):
+            f.u[at + 2 * k + e] = f.emf[k, e]
+            f.v[at + 2 * k + e] = f.emf[k, e]
 
 
 @inner
@@ -186,11 +188,11 @@ def set_v(n, u, response, current, v):
         return
     for i in range(n):
         v[i] = u[i]
-    for a in range(current.size):
-        c, g = current[a], response[a]
-        if c != 0.0:
+    for a in range(0, current.size, 2):
+        cx, cy, g, h = current[a], current[a + 1], response[a], response[a + 1]
+        if cx != 0.0 or cy != 0.0:
             for i in range(n):
-                v[i] -= g[i] * c
+                v[i] -= g[i] * cx + h[i] * cy
 
 
 @inner
@@ -202,14 +204,21 @@ def newton(f, lam, tol):
     bool
         Whether a solution on the upper branch was found; f.v then holds it.
     """
-    n_free, n_dc, n_load, vmin = f.sizes[N_FREE], f.sizes[N_DC], f.sizes[N_LOAD_FREE], f.params[VMIN_PU]
+    n_free, n_dc_port = f.sizes[N_FREE], f.site_ptr[f.sizes[N_DC]]
+    n_ground, n_leg = f.sizes[N_GROUND_LEG], f.sizes[N_LEG]
     before, fresh = math.inf, False
+    if f.flags[STALE] > REFRESH:
+        improve_u(f)
+        f.flags[STALE] = 0
     for iteration in range(MAX_ITERATIONS):
-        det = solve_ports(f.port_node, f.port_law, f.u, f.response, f.current, f.jac, n_free, n_dc, lam, tol)
+        det = solve_ports(f.port_row, f.port_law, f.u, f.port_z, f.current, f.jac, n_dc_port, lam, tol)
         anew = det == 0.0
         if not anew:
             set_v(2 * n_free, f.u, f.response, f.current, f.v)
-            residual = load_residual(f.load_law, f.load_node, n_load, vmin, lam, f.v, f.h, f.rhs)
+            leg_remainders(f.leg_fast, f.leg_law, f.leg_row, f.leg_block, n_ground, n_leg, lam, f.v, f.rhs)
+            residual = 0.0
+            for i in range(2 * n_free):
+                residual += abs(f.rhs[i] - f.h[i])
             if not residual < 1e30:
                 return False
             if residual <= tol:
@@ -226,7 +235,7 @@ def newton(f, lam, tol):
         elif fresh:
             return False
         if not anew:
-            set_u(f)
+            move_u(f)
         elif not linearize(f, lam):
             return False
         fresh = fresh or anew
@@ -237,10 +246,13 @@ def newton(f, lam, tol):
 def set_request(f, to, p_from, q_from):
     """Put the request into port_law: a fraction `to` of the way from p_from, q_from times the last one."""
     for k in range(f.sizes[N_DC]):
-        p0, q0 = p_from * f.port_last[k, LAST_P], q_from * f.port_last[k, LAST_Q]
-        f.port_law[k, PORT_P] = p0 + to * (f.port_p_mw[k] - p0)
-        f.port_law[k, PORT_Q] = q0 + to * (f.port_q_mvar[k] - q0)
-        f.port_law[k, PORT_V_MIN] = f.port_v_min_pu[k]
+        p0, q0 = p_from * f.site_last[k, LAST_P], q_from * f.site_last[k, LAST_Q]
+        first, end = f.site_ptr[k], f.site_ptr[k + 1]
+        share = 1.0 / max(end - first, 1)
+        for r in range(first, end):
+            f.port_law[r, PORT_P] = share * (p0 + to * (f.port_p_mw[k] - p0))
+            f.port_law[r, PORT_Q] = share * (q0 + to * (f.port_q_mvar[k] - q0))
+            f.port_law[r, PORT_V_MIN] = f.port_v_min_pu[k] * f.port_base[r]
 
 
 @inner
@@ -273,6 +285,25 @@ def walk(f, lam_from, tol):
     return done
 
 
+@inner
+def start_from_no_load(f):
+    """Voltages that only the sources give, legs and ports drawing nothing; whether the matrix is regular.
+
+    A flat start would diverge across transformers that turn the phase.
+    """
+    set_all(f.v, 1.0)
+    set_all(f.current, 0.0)
+    set_given(f)
+    set_slopes(f.leg_fast, f.leg_law, f.leg_row, f.sizes[N_LEG], 0.0, f.v)
+    copy_to(f.v_base, f.v)
+    if not factorize_slopes(f):
+        return False
+    copy_to(f.u, f.v)
+    restart_u(f, 0.0)
+    set_v(2 * f.sizes[N_FREE], f.u, f.response, f.current, f.v)
+    return True
+
+
 @inlined
 def solve_changed(f, tol):
     """Solve after an event: from the last voltage, else from no load, else by continuation from there.
@@ -282,18 +313,21 @@ def solve_changed(f, tol):
     float
         Fraction of the way from no load that is solvable; 1 where solved.
     """
-    set_emf(f.emf, f.params, f.sizes[N_FREE], f.u, f.v)
-    for attempt in range(3):
-        if attempt == 0 and f.flags[COLD] != 0:
+    set_given(f)
+    for attempt in range(4):
+        if attempt < 2 and f.flags[COLD] != 0:
             continue
-        if attempt > 0:
-            set_all(f.v, 1.0)
-            set_all(f.current, 0.0)
-            set_emf(f.emf, f.params, f.sizes[N_FREE], f.u, f.v)
-            if not linearize(f, 0.0):
-                return 0.0
-            set_v(2 * f.sizes[N_FREE], f.u, f.response, f.current, f.v)
-        if attempt < 2 and linearize(f, 1.0) and newton(f, 1.0, tol):
+        if attempt == 0:  # on the factors that are there
+            if f.flags[SIGN] == 0:
+                continue
+            copy_to(f.v_save, f.v)
+            restart_u(f, 1.0)
+            if newton(f, 1.0, tol):
+                return 1.0
+            copy_to(f.v, f.v_save)
+        elif attempt >= 2 and not start_from_no_load(f):
+            return 0.0
+        if 0 < attempt < 3 and linearize(f, 1.0) and newton(f, 1.0, tol):
             return 1.0
     copy_to(f.v_save, f.v)
     copy_to(f.current_save, f.current)
@@ -301,23 +335,35 @@ def solve_changed(f, tol):
 
 
 @inner
+def read_site(f, k):
+    """What data center k draws, and the voltage of its lowest phase, into the result arrays; whether any is there."""
+    p, q, least, live = 0.0, 0.0, math.inf, False
+    for r in range(f.site_ptr[k], f.site_ptr[k + 1]):
+        if f.port_row[r, 0] < 0:
+            least = 0.0
+            continue
+        live = True
+        x, y = voltage_across(f.port_row, f.v, r)
+        cx, cy = f.current[2 * r], f.current[2 * r + 1]
+        p += x * cx + y * cy
+        q += y * cx - x * cy
+        least = min(least, (x * x + y * y) / f.port_base[r] ** 2)
+    f.port_p_solved_mw[k], f.port_q_solved_mvar[k] = p, q
+    f.port_vm_pu[k] = math.sqrt(least)
+    return live
+
+
+@inner
 def finish(f, done):
     """Write what the solve found into the result arrays; return its status."""
     n_dead = 0
-    for i in range(f.sizes[N_NODE]):
+    for i in range(f.sizes[N_ROW]):
         x, y = f.v[2 * i], f.v[2 * i + 1]
         f.vm2[i] = x * x + y * y
     for k in range(f.sizes[N_DC]):
-        f.port_last[k, LAST_P], f.port_last[k, LAST_Q] = f.port_p_mw[k], f.port_q_mvar[k]
-        i = f.port_node[k]
-        if i < 0:
+        f.site_last[k, LAST_P], f.site_last[k, LAST_Q] = f.port_p_mw[k], f.port_q_mvar[k]
+        if not read_site(f, k):
             n_dead += 1
-            f.port_vm_pu[k] = f.port_p_solved_mw[k] = f.port_q_solved_mvar[k] = 0.0
-            continue
-        x, y, cx, cy = f.v[2 * i], f.v[2 * i + 1], f.current[2 * k], f.current[2 * k + 1]
-        f.port_vm_pu[k] = math.sqrt(f.vm2[i])
-        f.port_p_solved_mw[k] = x * cx + y * cy
-        f.port_q_solved_mvar[k] = y * cx - x * cy
     status = OK
     f.flags[BOUND_READY] = 0
     f.flags[N_SOLVED] += 1

@@ -12,20 +12,10 @@ from cosim.feeder.arrays import (
     DIRTY,
     LAST_P,
     LAST_Q,
-    LOAD_GEN_P,
-    LOAD_GEN_Q,
-    LOAD_IP,
-    LOAD_IQ,
-    LOAD_P,
-    LOAD_Q,
-    N_BRANCH,
     N_DC,
+    N_ELEMENT,
     N_FREE,
-    N_LINE,
-    N_LOAD,
-    N_PORT,
-    N_TRAFO,
-    N_TRAFO3W,
+    N_PASSIVE,
     P_GEN,
     P_LOAD,
     P_LOSS,
@@ -38,91 +28,88 @@ from cosim.feeder.arrays import (
     Q_LOSS,
     Q_SOURCE,
     SENSITIVITY,
-    SHUNT_P,
-    SHUNT_Q,
     SOURCE_ON,
     STATUS,
-    VMIN_PU,
-    Z_P,
-    Z_Q,
 )
-from cosim.feeder.kernel import load_factors
+from cosim.feeder.kernel_legs import leg_factors, voltage_across
 from cosim.feeder.kernel_lu import set_all, solve_dense
 from cosim.feeder.kernel_ports import port_equations
 from cosim.jit import inner, njit
 
 
 @inner
-def end_current(node, y, v, b, end):
-    """Current into branch b at its from (0) or to (1) end. [pu]"""
-    i, j = node[b, end], node[b, 1 - end]
-    if i < 0:
-        return 0.0, 0.0
-    own, other = 6 * end, 2 + 2 * end
-    vx, vy = v[2 * i], v[2 * i + 1]
-    cx = y[b, own] * vx - y[b, own + 1] * vy
-    cy = y[b, own] * vy + y[b, own + 1] * vx
-    if j >= 0:
-        wx, wy = v[2 * j], v[2 * j + 1]
-        cx += y[b, other] * wx - y[b, other + 1] * wy
-        cy += y[b, other] * wy + y[b, other + 1] * wx
+def conductor_current(f, v, e, a):
+    """Current into element e at its conductor a, in differences as `subtract_product`. [pu]"""
+    first, k = f.el_ptr[e], f.el_ptr[e + 1] - f.el_ptr[e]
+    at, own = f.el_y_ptr[e] + a * k, f.el_row[first + a]
+    x, y = v[2 * own], v[2 * own + 1]
+    g, s = f.el_sum[first + a, 0], f.el_sum[first + a, 1]
+    cx, cy = g * x - s * y, g * y + s * x
+    for b in range(k):
+        j = f.el_row[first + b]
+        if b != a:
+            dx, dy = (v[2 * j] - x, v[2 * j + 1] - y) if j >= 0 else (-x, -y)
+            g, s = f.el_y[at + b, 0], f.el_y[at + b, 1]
+            cx += g * dx - s * dy
+            cy += g * dy + s * dx
     return cx, cy
 
 
-@inner
-def end_power(node, y, v, b, end):
-    """Power into branch b at one end. [MW, Mvar]"""
-    i = max(node[b, end], 0)
-    cx, cy = end_current(node, y, v, b, end)
-    return v[2 * i] * cx + v[2 * i + 1] * cy, v[2 * i + 1] * cx - v[2 * i] * cy
+@njit
+def add_elements(f, t):
+    """Losses, and what leaves the sources: at ideal ones' rows, and into the outer end of their impedances."""
+    n_free = f.sizes[N_FREE]
+    for e in range(f.sizes[N_ELEMENT]):
+        first, passive = f.el_ptr[e], e < f.sizes[N_PASSIVE]
+        for a in range(f.el_ptr[e + 1] - first):
+            i = f.el_row[first + a]
+            if i < 0:
+                continue
+            cx, cy = conductor_current(f, f.v, e, a)
+            p, q = f.v[2 * i] * cx + f.v[2 * i + 1] * cy, f.v[2 * i + 1] * cx - f.v[2 * i] * cy
+            if passive:
+                t[P_LOSS] += p
+                t[Q_LOSS] += q
+                if i >= n_free:
+                    t[P_SOURCE] += p
+                    t[Q_SOURCE] += q
+            elif a < f.el_first[e]:
+                t[P_SOURCE] -= p
+                t[Q_SOURCE] -= q
 
 
 @inner
-def end_loading(node, y, v, b, end):
-    """Loading by the current at one end of branch b. [percent]"""
-    cx, cy = end_current(node, y, v, b, end)
-    return math.sqrt(cx * cx + cy * cy) * y[b, 8 + end]
+def leg_power(law, row, v, k):
+    """What leg k draws. [MW, Mvar]"""
+    x, y = voltage_across(row, v, k)
+    m = x * x + y * y
+    p, q = leg_factors(law, k, m)
+    return p * m, q * m
 
 
 @njit
-def add_branches(node, y, v, n_branch, n_free, t):
-    """Losses, and what leaves the ideal sources' nodes through branches."""
-    for b in range(n_branch):
-        if node[b, 0] < 0 and node[b, 1] < 0:
-            continue
-        pf, qf = end_power(node, y, v, b, 0)
-        pt, qt = end_power(node, y, v, b, 1)
-        t[P_LOSS] += pf + pt
-        t[Q_LOSS] += qf + qt
-        if node[b, 0] >= n_free:
-            t[P_SOURCE] += pf
-            t[Q_SOURCE] += qf
-        if node[b, 1] >= n_free:
-            t[P_SOURCE] += pt
-            t[Q_SOURCE] += qt
-
-
-@inner
-def add_loads(law, load_node, node_y, vmin, v, n_load, n_free, t):
-    """Loads, generation and shunts as they draw now, and the ideal sources' share of them."""
-    for k in range(n_load):
-        i = load_node[k]
-        m = v[2 * i] ** 2 + v[2 * i + 1] ** 2
-        cp, ci = load_factors(law, k, vmin, m)
-        gp, gq = law[k, LOAD_GEN_P] * cp * m, law[k, LOAD_GEN_Q] * cp * m
-        p = (law[k, LOAD_P] * cp + law[k, LOAD_IP] * ci) * m
-        q = (law[k, LOAD_Q] * cp + law[k, LOAD_IQ] * ci) * m
-        t[P_LOAD] += p + gp
-        t[Q_LOAD] += q + gq
-        t[P_GEN] += gp
-        t[Q_GEN] += gq
-        if i >= n_free:
+def add_legs(f, t):
+    """Loads and generation as they draw now, shunts, and the ideal sources' share of them."""
+    n_free = f.sizes[N_FREE]
+    for k in range(f.leg_row.shape[0]):
+        p, q = leg_power(f.leg_law, f.leg_row, f.v, k)
+        t[P_LOAD] += p
+        t[Q_LOAD] += q
+        if f.leg_row[k, 0] >= n_free:
             t[P_SOURCE] += p
             t[Q_SOURCE] += q
-    for i in range(node_y.shape[0]):
-        m = v[2 * i] ** 2 + v[2 * i + 1] ** 2
-        p, q = (node_y[i, Z_P] + node_y[i, SHUNT_P]) * m, (node_y[i, Z_Q] + node_y[i, SHUNT_Q]) * m
-        t[P_SHUNT] += node_y[i, SHUNT_P] * m
+    for k in range(f.gen_row.shape[0]):
+        p, q = leg_power(f.gen_law, f.gen_row, f.v, k)
+        t[P_LOAD] -= p
+        t[Q_LOAD] -= q
+        t[P_GEN] -= p
+        t[Q_GEN] -= q
+    for i in range(f.row_shunt.shape[0]):
+        if f.row_shunt[i, 0] == 0.0 and f.row_shunt[i, 1] == 0.0:
+            continue
+        m = f.v[2 * i] ** 2 + f.v[2 * i + 1] ** 2
+        p, q = f.row_shunt[i, 0] * m, f.row_shunt[i, 1] * m
+        t[P_SHUNT] += p
         t[P_LOAD] += p
         t[Q_LOAD] += q
         if i >= n_free:
@@ -131,93 +118,102 @@ def add_loads(law, load_node, node_y, vmin, v, n_load, n_free, t):
 
 
 @njit
-def add_ports(port_node, current, v, n_dc, n_free, t):
+def add_ports(f, t):
     """Voltage-controlled generation, and the data centers at ideal sources."""
-    for k in range(port_node.size):
-        i = port_node[k]
+    n_dc_port = f.site_ptr[f.sizes[N_DC]]
+    for k in range(f.port_row.shape[0]):
+        i = f.port_row[k, 0]
         if i < 0:
             continue
-        x, y, cx, cy = v[2 * i], v[2 * i + 1], current[2 * k], current[2 * k + 1]
+        x, y = voltage_across(f.port_row, f.v, k)
+        cx, cy = f.current[2 * k], f.current[2 * k + 1]
         p, q = x * cx + y * cy, y * cx - x * cy
-        if k >= n_dc:
+        if k >= n_dc_port:
             t[P_GEN] -= p
             t[Q_GEN] -= q
-        if i >= n_free:
+        if i >= f.sizes[N_FREE]:
             t[P_SOURCE] += p
             t[Q_SOURCE] += q
 
 
-@njit
-def add_sources(source_node, source_y, v, n_free, t):
-    """Sources behind an impedance, metered at its terminals."""
-    for s in range(source_node.size):
-        i, e = source_node[s], 2 * (n_free + s)
-        if i < n_free:
-            x, y = v[2 * i], v[2 * i + 1]
-            dx, dy = v[e] - x, v[e + 1] - y
-            cx = source_y[s, 0] * dx - source_y[s, 1] * dy
-            cy = source_y[s, 0] * dy + source_y[s, 1] * dx
-            t[P_SOURCE] += x * cx + y * cy
-            t[Q_SOURCE] += y * cx - x * cy
+@inner
+def read_sensors(f):
+    """Values of the sensors: sums over the voltages of rows, zero without a source."""
+    for s in range(f.sensor.shape[0]):
+        x, y = 0.0, 0.0
+        for k in range(f.sensor_ptr[s], f.sensor_ptr[s + 1]):
+            i, a, b = 2 * f.sensor_row[k], f.sensor_coef[k, 0], f.sensor_coef[k, 1]
+            x += a * f.v[i] - b * f.v[i + 1]
+            y += a * f.v[i + 1] + b * f.v[i]
+        on = f.flags[SOURCE_ON]
+        f.sensor[s, 0], f.sensor[s, 1] = on * x, on * y
 
 
 @njit
 def balance(f):
-    """Totals of the solved feeder into `totals`.
+    """Totals of the solved feeder into `totals`, values of the sensors into `sensor`.
 
-    Losses are the sum of both ends' power over all branches, source power is what leaves its node;
-    neither is a difference, so source + generation = load + losses + data centers is a check.
+    Losses are the sum of the power into all conductors of all elements, source power is what leaves its
+    terminals; neither is a difference, so source + generation = load + losses + data centers is a check.
     `p_load` holds loads, motors, storage, wards and shunts; `p_shunt` is the part of wards and shunts.
     A source behind an impedance is metered at its terminals: the loss inside is not the feeder's.
     """
     set_all(f.totals, 0.0)
+    read_sensors(f)
     if f.flags[SOURCE_ON] == 0:
         return
-    n_free = f.sizes[N_FREE]
-    add_branches(f.branch_node, f.branch_y, f.v, f.sizes[N_BRANCH], n_free, f.totals)
-    add_loads(f.load_law, f.load_node, f.node_y, f.params[VMIN_PU], f.v, f.sizes[N_LOAD], n_free, f.totals)
-    add_ports(f.port_node, f.current, f.v, f.sizes[N_DC], n_free, f.totals)
-    add_sources(f.source_node, f.source_y, f.v, n_free, f.totals)
+    add_elements(f, f.totals)
+    add_legs(f, f.totals)
+    add_ports(f, f.totals)
+
+
+@inner
+def element_flow(f, v, e):
+    """Power into element e at its first terminal, loading of its hottest conductor. [MW, percent]"""
+    first, flow, hottest = f.el_ptr[e], 0.0, 0.0
+    for a in range(f.el_ptr[e + 1] - first):
+        i = f.el_row[first + a]
+        if i < 0 or (a >= f.el_first[e] and f.el_loading[first + a] == 0.0):
+            continue
+        cx, cy = conductor_current(f, v, e, a)
+        if a < f.el_first[e]:
+            flow += v[2 * i] * cx + v[2 * i + 1] * cy
+        hottest = max(hottest, math.sqrt(cx * cx + cy * cy) * f.el_loading[first + a])
+    return flow, hottest
 
 
 @njit
-def observe(f, bus_vm, bus_va, line_p, line_loading, trafo_loading):
-    """One row for the log, into arrays of the caller; zero where de-energized.
+def observe(f, v, watch_row, node_va, line_p, line_loading, trafo_loading):
+    """Angles, flows and loadings at the voltages v, into arrays of the caller; zero where de-energized.
 
     Parameters
     ----------
-    bus_vm, bus_va : array [n_bus]
-        Voltage magnitude and angle. [pu, degree]
+    v : array [2 N]
+        Voltages of all rows. [pu]
+    watch_row : array [w]
+        Rows of the nodes whose angle is wanted, -1 where de-energized.
+    node_va : array [w]
+        [degree]
     line_p, line_loading : array [n_line]
-        Power into the line at its from end, loading of its hotter end. [MW, percent]
+        Power into the line at its first terminal, loading of its hottest conductor. [MW, percent]
     trafo_loading : array [n_trafo]
-        Two-winding transformers, then three-winding ones, by current. [percent]
+        Hottest winding, by current. [percent]
     """
+    for a in (node_va, line_p, line_loading, trafo_loading):
+        set_all(a, 0.0)
     if f.flags[SOURCE_ON] == 0:
-        set_all(bus_vm, 0.0)
-        set_all(bus_va, 0.0)
-        set_all(line_p, 0.0)
-        set_all(line_loading, 0.0)
-        set_all(trafo_loading, 0.0)
         return
-    node, y, v = f.branch_node, f.branch_y, f.v
-    for k in range(f.bus_node.size):
-        i = f.bus_node[k]
-        bus_vm[k] = bus_va[k] = 0.0
+    for k in range(watch_row.size):
+        i = watch_row[k]
         if i >= 0:
-            bus_vm[k] = math.sqrt(v[2 * i] ** 2 + v[2 * i + 1] ** 2)
-            bus_va[k] = math.degrees(math.atan2(v[2 * i + 1], v[2 * i]))
-    n_line, n_trafo, n_trafo3w = f.sizes[N_LINE], f.sizes[N_TRAFO], f.sizes[N_TRAFO3W]
-    for k in range(n_line):
-        line_p[k] = end_power(node, y, v, k, 0)[0]
-        line_loading[k] = max(end_loading(node, y, v, k, 0), end_loading(node, y, v, k, 1))
-    for k in range(n_trafo):
-        b = n_line + k
-        trafo_loading[k] = max(end_loading(node, y, v, b, 0), end_loading(node, y, v, b, 1))
-    for k in range(n_trafo3w):
-        b = n_line + n_trafo + k
-        mv, lv = end_loading(node, y, v, b + n_trafo3w, 1), end_loading(node, y, v, b + 2 * n_trafo3w, 1)
-        trafo_loading[n_trafo + k] = max(end_loading(node, y, v, b, 0), mv, lv)
+            node_va[k] = math.degrees(math.atan2(v[2 * i + 1], v[2 * i]))
+    for k in range(line_p.size):
+        line_p[k], line_loading[k] = element_flow(f, v, k)
+    if trafo_loading.size == 0:
+        return
+    for k in range(f.trafo_el.shape[0]):
+        row = f.trafo_el[k, 0]
+        trafo_loading[row] = max(trafo_loading[row], element_flow(f, v, f.trafo_el[k, 1])[1])
 
 
 @njit
@@ -250,29 +246,35 @@ def farthest_reach(response, jac, n_free):
 
 @njit
 def refresh_sensitivities(f):
-    """Voltage per change of each data center's power at the last solution, over all nodes."""
-    m, d, n_free, jac = f.sizes[N_PORT], f.sizes[N_DC], f.sizes[N_FREE], f.jac
-    for k in range(d):
-        f.port_law[k, PORT_P], f.port_law[k, PORT_Q] = f.port_last[k, LAST_P], f.port_last[k, LAST_Q]
+    """Voltage per change of each data center's power at the last solution, over all rows."""
+    m2, d, n_free, jac = 2 * f.port_row.shape[0], f.sizes[N_DC], f.sizes[N_FREE], f.jac
     slack = 1.0 - 3.0 * base_drift(n_free, f.v, f.v_base)
     for k in range(d):
-        f.port_last[k, SENSITIVITY] = f.port_last[k, CURVATURE] = 0.0
-        i = f.port_node[k]
-        if i < 0 or i >= n_free:
-            continue
-        port_equations(f.port_node, f.port_law, f.u, f.response, f.current, jac, n_free, d, 1.0)
-        for a in range(2 * m):
-            jac[a, 2 * m] = jac[a, 2 * m + 1] = 0.0
-        jac[2 * k, 2 * m] = jac[2 * k + 1, 2 * m + 1] = 1.0
-        if solve_dense(jac, 2 * m, 2) == 0.0 or slack <= 0.0:
-            f.port_last[k, SENSITIVITY] = math.inf
-            continue
-        reach = farthest_reach(f.response, jac, n_free) / slack
-        own = jac[2 * k, 2 * m] ** 2 + jac[2 * k, 2 * m + 1] ** 2
-        own += jac[2 * k + 1, 2 * m] ** 2 + jac[2 * k + 1, 2 * m + 1] ** 2
-        vm = math.sqrt(f.vm2[i])
-        f.port_last[k, SENSITIVITY] = reach / vm
-        f.port_last[k, CURVATURE] = 2.0 * math.sqrt(max(own, 1.0)) * reach / (vm * vm)
+        f.site_last[k, SENSITIVITY] = f.site_last[k, CURVATURE] = 0.0
+        first, end = f.site_ptr[k], f.site_ptr[k + 1]
+        for r in range(first, end):
+            f.port_law[r, PORT_P] = f.site_last[k, LAST_P] / (end - first)
+            f.port_law[r, PORT_Q] = f.site_last[k, LAST_Q] / (end - first)
+    for k in range(d):
+        first, end = f.site_ptr[k], f.site_ptr[k + 1]
+        for r in range(first, end):
+            i = f.port_row[r, 0]
+            if i < 0 or i >= n_free:
+                continue
+            port_equations(f.port_row, f.port_law, f.u, f.port_z, f.current, jac, f.site_ptr[d], 1.0)
+            for a in range(m2):
+                jac[a, m2] = jac[a, m2 + 1] = 0.0
+            jac[2 * r, m2] = jac[2 * r + 1, m2 + 1] = 1.0
+            if solve_dense(jac, m2, 2) == 0.0 or slack <= 0.0:
+                f.site_last[k, SENSITIVITY] = math.inf
+                continue
+            reach = farthest_reach(f.response, jac, n_free) / slack / (end - first)
+            own = jac[2 * r, m2] ** 2 + jac[2 * r, m2 + 1] ** 2
+            own += jac[2 * r + 1, m2] ** 2 + jac[2 * r + 1, m2 + 1] ** 2
+            x, y = voltage_across(f.port_row, f.v, r)
+            vm = math.sqrt(x * x + y * y)
+            f.site_last[k, SENSITIVITY] += reach / vm
+            f.site_last[k, CURVATURE] += 2.0 * math.sqrt(max(own, 1.0)) * reach / (vm * vm)
     f.flags[BOUND_READY] = 1
 
 
@@ -295,14 +297,14 @@ def change_bound(f):
         return 0.0
     bound, bend = 0.0, 0.0
     for k in range(f.sizes[N_DC]):
-        dp, dq = f.port_p_mw[k] - f.port_last[k, LAST_P], f.port_q_mvar[k] - f.port_last[k, LAST_Q]
+        dp, dq = f.port_p_mw[k] - f.site_last[k, LAST_P], f.port_q_mvar[k] - f.site_last[k, LAST_Q]
         if dp == 0.0 and dq == 0.0:
             continue
         if f.flags[BOUND_READY] == 0:
             refresh_sensitivities(f)
         ds = math.sqrt(dp * dp + dq * dq)
-        bound += f.port_last[k, SENSITIVITY] * ds
-        bend += f.port_last[k, CURVATURE] * ds
+        bound += f.site_last[k, SENSITIVITY] * ds
+        bend += f.site_last[k, CURVATURE] * ds
     if bound == 0.0:
         return 0.0
     if not 2.0 * bend < 1.0:

@@ -39,8 +39,8 @@ def port_current(p, q, v_min, x, y):
 
 
 @inner
-def solve_one_port(i, law, u, response, current, tol):
-    """Newton on the current of a single data center at node i.
+def solve_one_port(i, law, u, z, current, tol):
+    """Newton on the current of a single data center at row i of a balanced feeder.
 
     Returns
     -------
@@ -49,8 +49,7 @@ def solve_one_port(i, law, u, response, current, tol):
         no solution was found.
     """
     p, q, v_min = law[0, PORT_P], law[0, PORT_Q], law[0, PORT_V_MIN]
-    b00, b01 = response[0, 2 * i], response[1, 2 * i]
-    b10, b11 = response[0, 2 * i + 1], response[1, 2 * i + 1]
+    b00, b01, b10, b11 = z[0, 0], z[0, 1], z[1, 0], z[1, 1]
     ux, uy = u[2 * i], u[2 * i + 1]
     cx, cy = current[0], current[1]
     last = False
@@ -74,65 +73,69 @@ def solve_one_port(i, law, u, response, current, tol):
 
 
 @inner
-def port_equations(port_node, law, u, response, current, jac, n_free, n_dc, lam):
+def port_equations(port_row, law, u, z, current, jac, n_dc_port, lam):
     """Fill jac with the Jacobian of the port equations and their residual; return its 1-norm.
 
-    A data center: current - S*/U* = 0. A generator: Re(U I*) + lam p = 0 and |U|^2 - vm^2 = 0. The
-    determinant is positive at no load (a generator's is twice the reactance seen from it).
+    A phase of a data center: current - S*/U* = 0. A generator: Re(U I*) + lam p = 0 and |U|^2 - vm^2 = 0.
+    The determinant is positive at no load (a generator's is twice the reactance seen from it).
     """
-    m2 = 2 * port_node.size
+    m2 = 2 * port_row.shape[0]
     total = 0.0
-    for k in range(port_node.size):
-        r, i = 2 * k, port_node[k]
-        for a in range(m2):
-            jac[r, a] = jac[r + 1, a] = 0.0
-        cx, cy = current[r], current[r + 1]
+    for k in range(port_row.shape[0]):
+        r, i, j = 2 * k, port_row[k, 0], port_row[k, 1]
         if i < 0:
-            jac[r, r] = jac[r + 1, r + 1] = 1.0
-            jac[r, m2], jac[r + 1, m2] = cx, cy
-            continue
-        x, y = u[2 * i], u[2 * i + 1]
-        if i < n_free:
             for a in range(m2):
-                x -= response[a, 2 * i] * current[a]
-                y -= response[a, 2 * i + 1] * current[a]
-        if k < n_dc:
+                jac[r, a] = jac[r + 1, a] = 0.0
+            jac[r, r] = jac[r + 1, r + 1] = 1.0
+            jac[r, m2], jac[r + 1, m2] = current[r], current[r + 1]
+            continue
+        cx, cy = current[r], current[r + 1]
+        x, y = u[2 * i], u[2 * i + 1]
+        if j >= 0:
+            x -= u[2 * j]
+            y -= u[2 * j + 1]
+        for a in range(m2):
+            x -= z[r, a] * current[a]
+            y -= z[r + 1, a] * current[a]
+        if k < n_dc_port:
             ix, iy, d00, d01, d10, d11 = port_current(law[k, PORT_P], law[k, PORT_Q], law[k, PORT_V_MIN], x, y)
             e0, e1 = cx - ix, cy - iy
-            jac[r, r] = jac[r + 1, r + 1] = 1.0
+            own00, own01, own10, own11 = 1.0, 0.0, 0.0, 1.0
         else:
             d00, d01, d10, d11 = -cx, -cy, -2.0 * x, -2.0 * y
             e0 = x * cx + y * cy + lam * law[k, PORT_GEN_P]
             e1 = x * x + y * y - law[k, PORT_GEN_VM] ** 2
-            jac[r, r], jac[r, r + 1] = x, y
-        if i < n_free:
-            for a in range(m2):
-                gx, gy = response[a, 2 * i], response[a, 2 * i + 1]
-                jac[r, a] += d00 * gx + d01 * gy
-                jac[r + 1, a] += d10 * gx + d11 * gy
+            own00, own01, own10, own11 = x, y, 0.0, 0.0
+        for a in range(m2):
+            jac[r, a] = d00 * z[r, a] + d01 * z[r + 1, a]
+            jac[r + 1, a] = d10 * z[r, a] + d11 * z[r + 1, a]
+        jac[r, r] += own00
+        jac[r, r + 1] += own01
+        jac[r + 1, r] += own10
+        jac[r + 1, r + 1] += own11
         jac[r, m2], jac[r + 1, m2] = e0, e1
         total += abs(e0) + abs(e1)
     return total
 
 
 @inner
-def solve_ports(port_node, law, u, response, current, jac, n_free, n_dc, lam, tol):
+def solve_ports(port_row, law, u, z, current, jac, n_dc_port, lam, tol):
     """Port currents for the powers in `law` on the linear network seen from the ports.
 
     Returns
     -------
     float
-        Determinant of the port equations for a single data center, else its sign; 0 where no
+        Determinant of the port equations for a single balanced data center, else its sign; 0 where no
         solution was found.
     """
-    m = port_node.size
+    m = port_row.shape[0]
     if m == 0:
         return 1.0
-    if m == 1 and n_dc == 1 and port_node[0] >= 0:
-        return solve_one_port(port_node[0], law, u, response, current, tol)
+    if m == 1 and n_dc_port == 1 and port_row[0, 0] >= 0 and port_row[0, 1] < 0:
+        return solve_one_port(port_row[0, 0], law, u, z, current, tol)
     last = False
     for _ in range(PORT_ITERATIONS):
-        r = port_equations(port_node, law, u, response, current, jac, n_free, n_dc, lam)
+        r = port_equations(port_row, law, u, z, current, jac, n_dc_port, lam)
         if not r < 1e30:
             return 0.0
         sign = solve_dense(jac, 2 * m, 1)

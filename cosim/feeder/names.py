@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cosim.errors import InputError, Problem
+from cosim.feeder.shipped import shipped_feeders
 
 _CIGRE: dict[str, tuple[str, dict[str, Any]]] = {
     "cigre_hv": ("create_cigre_network_hv", {}),
@@ -112,13 +113,23 @@ def _known() -> dict[str, tuple[str, dict[str, Any]]]:
 
 def list_feeders() -> list[str]:
     """Names that `load_feeder` takes, sorted; any SimBench code (`1-MV-rural--0-sw`) works besides."""
-    return sorted(_known())
+    return sorted([*_known(), *shipped_feeders()])
 
 
 def is_simbench(name: str) -> bool:
     """Whether a name has the form of a SimBench code: six parts, `1-MV-rural--0-sw`."""
     parts = name.split("-")
     return len(parts) == 6 and parts[0].isdigit() and parts[-1] in ("sw", "no_sw")
+
+
+def is_dss(name: str) -> bool:
+    """Whether a name is the path of an OpenDSS master file."""
+    return name.lower().endswith(".dss")
+
+
+def is_path(name: str) -> bool:
+    """Whether a name is the path of a file, not the name of a feeder."""
+    return name.endswith(".json") or is_dss(name)
 
 
 def check_name(name: str) -> None:
@@ -129,7 +140,7 @@ def check_name(name: str) -> None:
     InputError
         Names the nearest known ones.
     """
-    if name.endswith(".json"):
+    if is_path(name):
         if not Path(name).is_file():
             raise InputError(Problem("no such feeder file", value=name))
         return
@@ -139,13 +150,13 @@ def check_name(name: str) -> None:
                 Problem("a SimBench feeder needs the simbench package: pip install cosim-feeder[simbench]", value=name)
             )
         return
-    known = _known()
+    known = list_feeders()
     if name not in known:
         near = difflib.get_close_matches(name, known, 4, 0.5) or ["case33bw", "cigre_mv", "mv_oberrhein"]
         raise InputError(
             Problem(
-                f"no such feeder; nearest: {', '.join(near)}; else a SimBench code or the path of a "
-                "pandapower .json file",
+                f"no such feeder; nearest: {', '.join(near)}; else a SimBench code or the path of an "
+                "OpenDSS .dss or a pandapower .json file",
                 value=name,
             )
         )

@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Names = NDArray[np.str_]
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 """Counts up whenever the meaning of a stored network changes."""
 
 LINE, TRAFO, TRAFO3W_HV, TRAFO3W_MV, TRAFO3W_LV, IMPEDANCE, XWARD, CAPACITOR, REACTOR, SOURCE = range(10)
@@ -39,14 +39,17 @@ LOAD, SGEN, STORAGE, MOTOR, WARD, XWARD_PQ = range(6)
 """Kinds of injection; loads come first, so load k is injection k. SGEN is every generator of given power."""
 
 # Columns of leg_shape. With m = |U| in pu of the leg's node, an injection of p + jq draws in its leg, times its share,
-#   inside [V_MIN, V_MAX]:  p (P_0 + P_1 m + P_2 m^2 + P_E m^P_EXP)  +  j q (Q_0 + Q_1 m + Q_2 m^2 + Q_E m^Q_EXP)
-#   below V_LOW:            p P_LOW m^2  +  j q Q_LOW m^2
-#   from V_LOW to V_MIN:    the same, with a factor of m^2 that goes in a straight line in m to P_MIN, Q_MIN at V_MIN
+#   up to V_LOW:            p P_LOW m^2  +  j q Q_LOW m^2
+#   from V_LOW to V_MIN:    p m I_P(m)  +  j q m I_Q(m): currents that go in a straight line in m, I_P from P_LINE
+#                           at V_LOW to P_MIN V_MIN at V_MIN, I_Q from Q_LINE to Q_MIN V_MIN
+#   above V_MIN, to V_MAX:  p (P_0 + P_1 m + P_2 m^2 + P_E m^P_EXP)  +  j q (Q_0 + Q_1 m + Q_2 m^2 + Q_E m^Q_EXP)
 #   above V_MAX:            p P_MAX m^2  +  j q Q_MAX m^2
+# and above V_LOW all of it times 1 / (1 + exp(-K_CUT (m - V_CUT))) where K_CUT > 0: contactors that drop out.
 # V_LOW = V_MIN where there is no line between; V_MIN = 0 and V_MAX = inf where the law holds at any voltage.
+# V_MIN = NaN leaves it to the scenario (`feeder.vmin_pu`), with the admittance at V_MIN below.
 (P_0, P_1, P_2, P_E, P_EXP, Q_0, Q_1, Q_2, Q_E, Q_EXP, V_LOW, V_MIN, V_MAX,
- P_LOW, P_MIN, P_MAX, Q_LOW, Q_MIN, Q_MAX) = range(19)  # fmt: skip
-N_SHAPE: Final = 19
+ P_LOW, P_MIN, P_MAX, Q_LOW, Q_MIN, Q_MAX, P_LINE, Q_LINE, V_CUT, K_CUT) = range(23)  # fmt: skip
+N_SHAPE: Final = 23
 
 TAP, STEP = range(2)
 """Kinds of device: a transformer winding with taps, a capacitor bank with steps."""

@@ -1,48 +1,185 @@
-"""From switch states to nodes: fused buses, open ends, what is energized, the admittance matrix."""
+"""From switch states to nodes: fused nodes, open ends, what is energized, the pattern of the matrix."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cosim.feeder.network import (
+    IMPEDANCE,
     LINE,
     SWITCH_BUS,
+    SWITCH_ELEMENT,
+    TRAFO,
+    TRAFO3W_HV,
+    TRAFO3W_LV,
+    TRAFO3W_MV,
     Bools,
     Complexes,
     Floats,
     Ints,
     Network,
 )
-from cosim.feeder.ordering import factor_pattern, minimum_degree
+from cosim.feeder.ordering import Pattern, make_pattern
+
+
+FLOATING = 1e-3
+"""A zone floats where its columns' sums are below this part of its transformers' smallest admittance. [1]"""
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Elements as the switch states leave them; fields as in `Network`, without the leading `el_`."""
+
+    kind: Ints
+    ptr: Ints
+    node: Ints
+    """[K] node of the network, -1 at ground or where open."""
+    terminal: Ints
+    y: Complexes
+    loading: Floats
+    y_ptr: Ints
+    """[E + 1] into `y`."""
+
+    @property
+    def size(self) -> Ints:
+        """Conductors of each element."""
+        return np.diff(self.ptr)
+
+    def sorted_by_kind(self) -> Elements:
+        """The same in the order of their kinds, so that lines come first and sources last."""
+        order = np.argsort(self.kind, kind="stable")
+        size = self.size[order]
+        conductor = ranges(self.ptr[:-1][order], size)
+        entry = ranges(self.y_ptr[:-1][order], size**2)
+        return Elements(
+            kind=self.kind[order],
+            ptr=np.concatenate([[0], np.cumsum(size)]),
+            node=self.node[conductor],
+            terminal=self.terminal[conductor],
+            y=self.y[entry],
+            loading=self.loading[conductor],
+            y_ptr=np.concatenate([[0], np.cumsum(size**2)]),
+        )
+
+
+def ranges(start: Ints, count: Ints) -> Ints:
+    """start[0], start[0] + 1, ..., start[1], ...: count[k] numbers from each start[k]."""
+    skipped = np.cumsum(count) - count
+    filled: Ints = np.arange(count.sum()) - np.repeat(skipped, count) + np.repeat(start, count)
+    return filled
 
 
 @dataclass(frozen=True)
 class Topology:
-    """What one combination of switch states makes of a network; field names as in `FeederArrays`."""
+    """What one combination of switch states makes of a network."""
 
     n_free: int
-    n_node: int
     node: Ints
-    """Node of every bus, internal ones included, -1 where de-energized."""
-    y: Complexes
-    """Matrix entries in the order of `FeederArrays.y`. [pu]"""
-    lu_ptr: Ints
-    lu_row: Ints
-    lu_target: Ints
-    tie_node: Ints
-    tie_y: Complexes
-    source_node: Ints
+    """Row of every node of the network, internal ones included, -1 where de-energized."""
+    pattern: Pattern
     source_row: Ints
-    """Which source of the network each fixed node is."""
+    """Which source of the network each fixed row is."""
+    elements: Elements
+    """Lines first, sources last; nodes are rows here."""
     shunt: Complexes
-    branch_node: Ints
-    branch_y: Complexes
-    branch_loading: Floats
+    """[n_row] pu"""
+
+    @property
+    def n_row(self) -> int:
+        """Free rows, then those of given voltage."""
+        return self.n_free + self.source_row.size
+
+    def matrix(self, y: Complexes) -> tuple[Complexes, Complexes]:
+        """Admittance matrix of the elements with the primitive admittances `y`, and its part that meets sources.
+
+        Returns
+        -------
+        entries : array [n + 2 k]
+            In the order of `FeederArrays.y`. [pu]
+        ties : array [n_free, n_source]
+            Columns of the given voltages. [pu]
+        """
+        rows, columns = _pairs(self.elements)
+        return self.pattern.assemble(rows, columns, y, self.shunt[: self.n_free], self.source_row.size)
 
 
-def build_topology(net: Network, closed: Bools, line_on: Bools, z_source_pu: complex) -> Topology:
+    def sums(self, y: Complexes) -> tuple[Complexes, Complexes]:
+        """Sums of the rows of the matrix over free columns, and of the rows of the primitive admittances.
+
+        Short switches all but cancel in them, so they are summed with more digits than they are kept with.
+        """
+        e, n = self.elements, self.n_free
+        rows, columns = _pairs(e)
+        exact = y.astype(np.clongdouble)
+        total = self.shunt[:n].astype(np.clongdouble)
+        free = (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n)
+        np.add.at(total, rows[free], exact[free])
+        conductor = np.repeat(ranges(e.ptr[:-1], e.size), np.repeat(e.size, e.size))
+        by_conductor = np.zeros(e.node.size, np.clongdouble)
+        np.add.at(by_conductor, conductor, exact)
+        return total.astype(np.complex128), by_conductor.astype(np.complex128)
+
+
+    @cached_property
+    def zones(self) -> tuple[Ints, Ints]:
+        """Rows of floating zones, one behind the other, and where each starts.
+
+        A zone is what hangs together without a transformer. It floats where the sums of its rows' columns all but
+        vanish: only series elements and ungrounded windings meet there.
+        """
+        e, n = self.elements, self.n_free
+        rows, columns = _pairs(e)
+        owner = np.repeat(np.arange(e.size.size), e.size**2)
+        one, other = e.terminal[_conductors(e)[0]], e.terminal[_conductors(e)[1]]
+        apart = np.isin(e.kind[owner], (TRAFO, TRAFO3W_HV, TRAFO3W_MV, TRAFO3W_LV)) & (one != other)
+        used = (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n) & (e.y != 0) & ~apart
+        _, label = connected_components(
+            coo_array((np.ones(used.sum()), (rows[used], columns[used])), shape=(n, n)), directed=False
+        )
+        inside = (rows >= 0) & (rows < n)
+        held = columns >= n
+        n_zone = int(label.max(initial=-1)) + 1
+        key = label[rows[inside]] * (n + 1) + np.minimum(columns[inside], n)
+        unique, place = np.unique(key[columns[inside] >= 0], return_inverse=True)
+        sums = np.zeros(unique.size, np.clongdouble)
+        np.add.at(sums, place, e.y[inside][columns[inside] >= 0].astype(np.clongdouble))
+        largest = np.zeros(n_zone)
+        np.maximum.at(largest, unique // (n + 1), np.abs(sums).astype(float))
+        scale = np.full(n_zone, np.inf)
+        across = inside & apart & (columns >= 0)
+        np.minimum.at(scale, label[rows[across]], np.abs(e.y[across]))
+        grounded = np.zeros(n_zone, bool)
+        grounded[label[rows[inside & held]]] = True
+        floating = ~grounded & np.isfinite(scale) & (largest < FLOATING * scale)
+        picked = np.flatnonzero(floating[label]) if n_zone else np.zeros(0, np.int64)
+        picked = picked[np.argsort(label[picked], kind="stable")]
+        ptr = np.concatenate([[0], np.cumsum(np.bincount(label[picked], minlength=n_zone)[floating])])
+        return picked.astype(np.int64), ptr.astype(np.int64)
+
+    def zone_sums(self, y: Complexes) -> tuple[Ints, Ints, Complexes]:
+        """Sums of the columns over the rows of each floating zone: start of each zone, rows, sums. [pu]"""
+        picked, ptr = self.zones
+        zone = np.full(self.n_row, -1, np.int64)
+        zone[picked] = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))
+        rows, columns = _pairs(self.elements)
+        used = (rows >= 0) & (columns >= 0)
+        used[used] &= zone[rows[used]] >= 0
+        key = zone[rows[used]] * self.n_row + columns[used]
+        unique, place = np.unique(key, return_inverse=True)
+        sums = np.zeros(unique.size, np.clongdouble)
+        np.add.at(sums, place, y[used].astype(np.clongdouble))
+        diagonal = np.searchsorted(unique, zone[picked] * self.n_row + picked)
+        np.add.at(sums, diagonal, self.shunt[picked])
+        start = np.searchsorted(unique, np.arange(ptr.size) * self.n_row).astype(np.int64)
+        return start, (unique % self.n_row).astype(np.int64), sums.astype(np.complex128)
+
+
+def build_topology(net: Network, closed: Bools, line_on: Bools, el_y: Complexes) -> Topology:
     """Apply the switch states.
 
     Parameters
@@ -51,166 +188,149 @@ def build_topology(net: Network, closed: Bools, line_on: Bools, z_source_pu: com
     closed : array [n_switch]
     line_on : array [n_line]
         Lines in service.
-    z_source_pu : complex
-        Impedance behind which each source stands, 0 for ideal ones. [pu on 1 MVA]
+    el_y : array
+        Primitive admittances in the order of `Network.el_y`, devices in whatever state. [pu]
     """
     root = _fuse(net, closed)
-    ends, y = _effective_branches(net, closed, line_on)
-    group_end = np.where(ends >= 0, root[ends], -1)
-    group_end[(ends >= 0) & ~net.bus_in_service[ends]] = -1
+    elements = apply_switches(net, closed, line_on, el_y).sorted_by_kind()
+    at = np.where(elements.node >= 0, root[elements.node], -1)
+    at[(elements.node >= 0) & ~net.node_in_service[elements.node]] = -1
+    legs = np.where(net.leg_node >= 0, root[net.leg_node], -1)
     source_root, source_row = _sources(net, root)
-    alive = _energized(group_end, source_root, net.bus_in_service.size)
-    fixed = np.array([] if z_source_pu else source_root, np.int64)
-    free = [k for k in np.flatnonzero(alive) if root[k] == k and k not in set(fixed.tolist())]
-    local = np.full(net.bus_in_service.size, -1, np.int64)
-    local[free] = np.arange(len(free))
+    merged = _replaced(elements, at)
+    alive = _energized(merged, legs, source_root, net.node_in_service.size)
+    free = np.flatnonzero(alive & (root == np.arange(root.size)))
+    free = free[~np.isin(free, source_root)]
+    local = np.full(root.size, -1, np.int64)
+    local[free] = np.arange(free.size)
 
-    position, ptr, row, target = _pattern(group_end, local, len(free))
-    node_of_root = np.full(net.bus_in_service.size, -1, np.int64)
-    node_of_root[free] = position
-    node_of_root[fixed] = len(free) + np.arange(fixed.size)
-    node = np.where(net.bus_in_service, node_of_root[root], -1)
-    branch_node = np.where(group_end >= 0, node_of_root[np.maximum(group_end, 0)], -1)
-    y[(branch_node < 0).all(axis=1)] = 0
+    rows, columns = _pairs(merged)
+    couples = np.concatenate([np.column_stack([rows, columns])[(elements.y != 0)], legs[(legs >= 0).all(axis=1)]])
+    couples = np.where(couples >= 0, local[couples], -1)
+    pattern = make_pattern(couples[(couples >= 0).all(axis=1)], free.size)
+    row_of_root = np.full(root.size, -1, np.int64)
+    row_of_root[free] = pattern.position
+    row_of_root[source_root] = free.size + np.arange(source_root.size)
+    node = np.where(net.node_in_service, row_of_root[root], -1)
 
-    n_node = len(free) + source_root.size
-    shunt = np.zeros(n_node, np.complex128)
-    live = node >= 0
-    np.add.at(shunt, node[live], net.bus_y_shunt[live])
-    source_node = node_of_root[source_root]
-    y_matrix, ties = _matrix(branch_node, y, shunt, len(free), ptr, row)
-    if z_source_pu:
-        y_matrix[source_node] += 1 / z_source_pu
-        emf = len(free) + np.arange(source_root.size)
-        ties = [(int(i), int(s), -1 / z_source_pu) for i, s in zip(source_node, emf, strict=True)]
-    pad = np.zeros((y.shape[0] - net.branch_loading.shape[0], 2))
+    shunt = np.zeros(free.size + source_root.size, np.complex128)
+    np.add.at(shunt, node[node >= 0], net.node_y_shunt[node >= 0])
     return Topology(
-        n_free=len(free),
-        n_node=n_node,
+        n_free=int(free.size),
         node=node,
-        y=y_matrix,
-        lu_ptr=ptr,
-        lu_row=row,
-        lu_target=target,
-        tie_node=np.array([t[:2] for t in ties], np.int64).reshape(-1, 2),
-        tie_y=np.array([t[2] for t in ties], np.complex128),
-        source_node=source_node,
+        pattern=pattern,
         source_row=source_row,
+        elements=_replaced(elements, np.where(at >= 0, row_of_root[at], -1)),
         shunt=shunt,
-        branch_node=np.ascontiguousarray(branch_node),
-        branch_y=y,
-        branch_loading=np.vstack([net.branch_loading, pad]),
     )
 
 
+def _replaced(elements: Elements, node: Ints) -> Elements:
+    e = elements
+    return Elements(e.kind, e.ptr, node, e.terminal, e.y, e.loading, e.y_ptr)
+
+
 def _fuse(net: Network, closed: Bools) -> Ints:
-    """Representative of every bus: buses joined by closed ideal switches are one node."""
-    root = np.arange(net.bus_in_service.size)
-
-    def find(k: int) -> int:
-        while root[k] != k:
-            root[k] = root[root[k]]
-            k = int(root[k])
-        return k
-
+    """Representative of every node: nodes joined by closed ideal switches are one."""
     ideal = closed & (net.switch_kind == SWITCH_BUS) & (net.switch_y == 0)
-    for s in np.flatnonzero(ideal):
-        a, b = int(net.switch_bus[s]), int(net.switch_element[s])
-        if net.bus_in_service[a] and net.bus_in_service[b]:
-            a, b = find(a), find(b)
-            root[max(a, b)] = min(a, b)
-    return np.array([find(k) for k in range(root.size)], np.int64)
+    a, b = net.switch_from[ideal], net.switch_to[ideal]
+    both = net.node_in_service[a] & net.node_in_service[b]
+    a, b = a[both], b[both]
+    n = net.node_in_service.size
+    _, label = connected_components(coo_array((np.ones(a.size), (a, b)), shape=(n, n)), directed=False)
+    first = np.full(n, n, np.int64)
+    np.minimum.at(first, label, np.arange(n))
+    fused: Ints = first[label]
+    return fused
 
 
-def _effective_branches(net: Network, closed: Bools, line_on: Bools) -> tuple[Ints, Complexes]:
-    """Buses at both ends of every branch (-1 where open) and its two-port as seen then.
+def apply_switches(net: Network, closed: Bools, line_on: Bools, el_y: Complexes) -> Elements:
+    """Elements with their conductors cut where a terminal is open, bus-bus switches with an impedance behind them.
 
-    A branch that is open at one end is what its two-port shows at the other (Kron reduction). A line
-    at a bus out of service is open there; any other branch is out. Bus-bus switches with an impedance
-    follow behind the branches.
+    An element that is open at a terminal is what its admittance shows at the others (Kron reduction). A
+    line at a bus out of service is open there; any other element is out.
     """
-    on = net.branch_in_service.copy()
-    on[net.branch_kind == LINE] = line_on
-    open_end = np.zeros((on.size, 2), bool)
-    at_branch = ~closed & (net.switch_kind != SWITCH_BUS)
-    open_end[net.switch_element[at_branch], net.switch_at_to[at_branch].astype(int)] = True
-    ends = np.column_stack([net.branch_from, net.branch_to])
-    out = ~net.bus_in_service[ends]
-    open_end |= out & (net.branch_kind == LINE)[:, None]
-    on &= ~(out & (net.branch_kind != LINE)[:, None]).any(axis=1)
-    on &= ~open_end.all(axis=1)
+    on = net.el_in_service.copy()
+    on[net.el_kind == LINE] = line_on
+    size = np.diff(net.el_ptr)
+    owner = np.repeat(np.arange(size.size), size)
+    is_open = np.zeros(owner.size, bool)
+    for s in np.flatnonzero(~closed & (net.switch_kind == SWITCH_ELEMENT)):
+        e = int(net.switch_from[s])
+        span = slice(net.el_ptr[e], net.el_ptr[e + 1])
+        is_open[span] |= net.el_terminal[span] == net.switch_to[s]
+    out = (net.el_node >= 0) & ~net.node_in_service[net.el_node]
+    line = net.el_kind[owner] == LINE
+    is_open |= out & line
+    on[owner[out & ~line]] = False
 
-    y = net.branch_y.copy()
-    for end in (0, 1):
-        rows = np.flatnonzero(open_end[:, end])
-        own, far = y[rows, 3 * end], y[rows, 3 - 3 * end]
-        seen = far - np.divide(y[rows, 1] * y[rows, 2], own, out=np.zeros_like(own), where=own != 0)
-        y[rows] = 0
-        y[rows, 3 - 3 * end] = seen
-    ends = np.where(open_end | ~on[:, None], -1, ends)
-    y[~on] = 0
+    y_ptr = np.concatenate([[0], np.cumsum(size**2)])
+    y, node = el_y.copy(), net.el_node.copy()
+    for e in np.unique(owner[is_open]):
+        span = slice(net.el_ptr[e], net.el_ptr[e + 1])
+        block = y[y_ptr[e] : y_ptr[e + 1]].reshape(size[e], size[e])
+        block[:] = without(block, is_open[span])
+    node[is_open | ~on[owner]] = -1
+    y[np.repeat(~on, size**2)] = 0
 
     tie = (net.switch_kind == SWITCH_BUS) & (net.switch_y != 0)
-    g = np.where(closed[tie], net.switch_y[tie], 0)
-    tie_ends = np.column_stack([net.switch_bus[tie], net.switch_element[tie]])
-    dead = ~net.bus_in_service[tie_ends].all(axis=1) | ~closed[tie]
-    tie_ends[dead] = -1
-    g = np.where(dead, 0, g)
-    return np.vstack([ends, tie_ends]), np.vstack([y, np.column_stack([g, -g, -g, g])])
+    ends = np.column_stack([net.switch_from[tie], net.switch_to[tie]])
+    live = closed[tie] & net.node_in_service[ends].all(axis=1)
+    ends[~live] = -1
+    g = np.where(live, net.switch_y[tie], 0)
+    n_tie = g.size
+    return Elements(
+        kind=np.concatenate([net.el_kind, np.full(n_tie, IMPEDANCE, np.int64)]),
+        ptr=np.concatenate([net.el_ptr, net.el_ptr[-1] + 2 * np.arange(1, n_tie + 1)]),
+        node=np.concatenate([node, ends.ravel()]),
+        terminal=np.concatenate([net.el_terminal, np.tile([0, 1], n_tie)]),
+        y=np.concatenate([y, np.column_stack([g, -g, -g, g]).ravel()]),
+        loading=np.concatenate([net.el_loading, np.zeros(2 * n_tie)]),
+        y_ptr=np.concatenate([y_ptr, y_ptr[-1] + 4 * np.arange(1, n_tie + 1)]),
+    )
+
+
+def without(y: Complexes, is_open: Bools) -> Complexes:
+    """Primitive admittance with some conductors left open (Kron reduction), zero in their rows and columns."""
+    kept = ~is_open
+    reduced = np.zeros_like(y)
+    if kept.any() and is_open.any():
+        inner = np.linalg.lstsq(y[np.ix_(is_open, is_open)], y[np.ix_(is_open, kept)], rcond=None)[0]
+        reduced[np.ix_(kept, kept)] = y[np.ix_(kept, kept)] - y[np.ix_(kept, is_open)] @ inner
+    return reduced
 
 
 def _sources(net: Network, root: Ints) -> tuple[Ints, Ints]:
-    """Fused bus of each source, and the row of the source, one per node."""
+    """Fused node of each source, and the row of the source, one per node."""
     seen: dict[int, int] = {}
-    for row, bus in enumerate(net.source_bus):
-        if net.bus_in_service[bus]:
-            seen.setdefault(int(root[bus]), row)
+    for row, node in enumerate(net.source_node.tolist()):
+        if net.node_in_service[node]:
+            seen.setdefault(int(root[node]), row)
     return np.array(list(seen), np.int64), np.array(list(seen.values()), np.int64)
 
 
-def _energized(ends: Ints, sources: Ints, n: int) -> Bools:
-    """Fused buses with a path to a source."""
-    near: list[list[int]] = [[] for _ in range(n)]
-    for a, b in ends.tolist():
-        if a >= 0 and b >= 0:
-            near[a].append(b)
-            near[b].append(a)
-    alive = np.zeros(n, bool)
-    stack = sources.tolist()
-    alive[stack] = True
-    while stack:
-        for k in near[stack.pop()]:
-            if not alive[k]:
-                alive[k] = True
-                stack.append(k)
+def _conductors(elements: Elements) -> tuple[Ints, Ints]:
+    """Conductors of row and column of every entry of the primitive admittances."""
+    size = elements.size
+    entries = size**2
+    owner = np.repeat(np.arange(size.size), entries)
+    place = np.arange(entries.sum()) - np.repeat(elements.y_ptr[:-1], entries)
+    return elements.ptr[owner] + place // size[owner], elements.ptr[owner] + place % size[owner]
+
+
+def _pairs(elements: Elements) -> tuple[Ints, Ints]:
+    """Row and column of every entry of the primitive admittances."""
+    row, column = _conductors(elements)
+    return elements.node[row], elements.node[column]
+
+
+def _energized(elements: Elements, legs: Ints, sources: Ints, n: int) -> Bools:
+    """Fused nodes with a path to a source, through elements or through injections between two nodes."""
+    rows, columns = _pairs(elements)
+    used = (rows >= 0) & (columns >= 0) & (elements.y != 0)
+    between = legs[(legs >= 0).all(axis=1)]
+    a = np.concatenate([rows[used], between[:, 0]])
+    b = np.concatenate([columns[used], between[:, 1]])
+    _, label = connected_components(coo_array((np.ones(a.size), (a, b)), shape=(n, n)), directed=False)
+    alive: Bools = np.isin(label, label[sources])
     return alive
-
-
-def _pattern(ends: Ints, local: Ints, n: int) -> tuple[Ints, Ints, Ints, Ints]:
-    near: list[set[int]] = [set() for _ in range(n)]
-    for a, b in ends.tolist():
-        if a >= 0 and b >= 0 and a != b and local[a] >= 0 and local[b] >= 0:
-            near[local[a]].add(int(local[b]))
-            near[local[b]].add(int(local[a]))
-    return factor_pattern(*minimum_degree(near))
-
-
-def _matrix(
-    ends: Ints, y: Complexes, shunt: Complexes, n: int, ptr: Ints, row: Ints
-) -> tuple[Complexes, list[tuple[int, int, complex]]]:
-    """Admittance matrix in the pattern of the factors, and the ties from free nodes to sources."""
-    matrix = np.concatenate([shunt[:n], np.zeros(2 * row.size)])
-    low = {(int(row[p]), k): n + p for k in range(n) for p in range(ptr[k], ptr[k + 1])}
-    ties: list[tuple[int, int, complex]] = []
-    for (f, t), (yff, yft, ytf, ytt) in zip(ends.tolist(), y.tolist(), strict=True):
-        for i, j, yii, yij in ((f, t, yff, yft), (t, f, ytt, ytf)):
-            if not 0 <= i < n:
-                continue
-            matrix[i] += yii
-            if j >= n:
-                ties.append((i, j, yij))
-            elif j == i:
-                matrix[i] += yij
-            elif j >= 0:
-                matrix[low[i, j] if i > j else low[j, i] + row.size] += yij
-    return matrix, ties

@@ -13,10 +13,13 @@ from rich.table import Table
 from cosim.metrics import Analysis, analyse, summarize
 from cosim.metrics.log import Log
 from cosim.metrics.voltage import RANGE_A_MIN_PU
+from cosim.report.captures import CaptureRow, capture_rows
 from cosim.report.words import findings, named, number, status_note
 
 N_BUS = 5
 """Buses in the table of voltages: those with the lowest."""
+N_CAPTURE = 20
+"""Captures in their table."""
 _POWER_LABEL = {
     "ai": "AI servers",
     "it": "IT",
@@ -51,6 +54,9 @@ def render_show(result: Log, console: Console) -> None:
         console.print(f"  - {escape(finding.text)}")
     for table in _tables(summary, found):
         console.print(table)
+    rows = capture_rows(result)
+    if rows:
+        console.print(_captures(rows))
 
 
 def show_json(result: Log) -> str:
@@ -89,9 +95,20 @@ def _power(name: str, part: dict[str, Any]) -> Table:
         f"PUE {part['pue']:.3f}" if "pue" in part else "",
     ]
     title = ", ".join([f"Power of {name}", *(text for text in about if text)])
-    table = _table(title, "", "mean MW", "peak MW", "idle MW", "peak/mean", "peak/idle", "MWh")
+    columns = {
+        "mean MW": "mean_mw",
+        "peak MW": "peak_mw",
+        "export peak MW": "export_peak_mw",
+        "idle MW": "idle_mw",
+        "peak/mean": "peak_per_mean",
+        "peak/idle": "peak_per_idle",
+        "MWh": "e_mwh",
+    }
+    if not any("export_peak_mw" in row for row in part["power"].values()):
+        del columns["export peak MW"]
+    table = _table(title, "", *columns)
+    keys = columns.values()
     for kind, row in part["power"].items():
-        keys = ("mean_mw", "peak_mw", "idle_mw", "peak_per_mean", "peak_per_idle", "e_mwh")
         table.add_row(_POWER_LABEL.get(kind, kind), *(_number(row.get(key)) for key in keys))
     return table
 
@@ -145,12 +162,36 @@ def _voltage(voltage: dict[str, Any]) -> Table:
 
 
 def _flows(summary: dict[str, Any]) -> Table:
-    table = _table("Flow in MW", "", "peak to peak", "in 1 s", "in 60 s", "calm 60 s", "loading %")
-    keys = ("peak_to_peak_mw", "swing_1s_mw", "swing_60s_mw", "undisturbed_swing_60s_mw", "max_loading_percent")
-    rows = [("source", summary["source"]["swing"])] if "source" in summary else []
+    columns = {
+        "peak to peak": "peak_to_peak_mw",
+        "in 1 s": "swing_1s_mw",
+        "in 60 s": "swing_60s_mw",
+        "calm 60 s": "undisturbed_swing_60s_mw",
+        "export peak": "export_peak_mw",
+        "loading %": "max_loading_percent",
+    }
+    rows = [("source", _source(summary["source"]))] if "source" in summary else []
     rows += [(named("line", row["name"]), row) for row in summary.get("lines", [])]
+    columns = {head: key for head, key in columns.items() if any(key in row for _, row in rows)}
+    table, keys = _table("Flow in MW", "", *columns), columns.values()
     for label, row in rows:
         table.add_row(escape(label), *(_number(row.get(key)) for key in keys))
+    return table
+
+
+def _source(part: dict[str, Any]) -> dict[str, Any]:
+    return {**part["swing"], **{key: part[key] for key in ("export_peak_mw",) if key in part}}
+
+
+def _captures(rows: list[CaptureRow]) -> Table:
+    table = _table("Captures", "", "event", "element", "at t s", "from s", "to s", "instants", "lowest pu", "at", "")
+    for row in rows[:N_CAPTURE]:
+        low = "" if row.vm_min_pu is None else f"{row.vm_min_pu:.4f}"
+        times = (number(t_s, 7) for t_s in (row.trigger_s, row.from_s, row.until_s))
+        cells = (row.kind, escape(row.element), *times, str(row.n_instant), low, escape(row.node))
+        table.add_row(str(row.number), *cells, "cut" if row.is_cut else "")
+    if len(rows) > N_CAPTURE:
+        table.add_row("...", f"and {len(rows) - N_CAPTURE} more", *[""] * 8)
     return table
 
 

@@ -1,0 +1,439 @@
+"""Response surfaces: voltages and totals as polynomials of the data centers' powers; numbers and arrays only.
+
+Their variable is not the power but the current of a scalar model of the network seen from each data center,
+which bends as the network does towards its nose; so few terms are enough. docs/feeder.md has the equations.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.feeder.arrays import DIRTY, N_DC, N_TOTALS, SOURCE_ON
+from cosim.jit import inner, njit
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# info
+(ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_SINCE_CHECK, N_CHECKED, N_REFUSED, N_STRAY, N_SLOT, IN_SLOT) = range(13)
+N_INFO: Final = 13
+# columns of cell
+SLOT, VISITS, DEPTH, N_REGIME = range(4)
+UNBUILT: Final = -1
+GIVEN_UP: Final = -2
+# errors
+ALLOWED, WORST_CHECK = range(2)
+SWEEPS: Final = 3
+"""Times that data centers of the scalar model are solved in turn; what that leaves is for the polynomials."""
+CHECK_EVERY: Final = 4096
+"""Evaluations between two full solves that a surface is held to."""
+
+
+class SurfaceArrays(NamedTuple):
+    """Cells in the space of requests, and the polynomials of those that have been built.
+
+    Shapes: d data centers, C cells, S slots, T terms, R modes, w watched nodes, N rows, o outputs (totals, then one
+    voltage a data center, then real and imaginary part of each sensor).
+    """
+
+    info: Ints
+    error: Floats
+    """Deviation from a full solve that is allowed, largest one seen. [pu]"""
+    cell: Ints
+    """[C, 4] first slot or UNBUILT or GIVEN_UP, solves in it so far, number of halvings behind it, slots."""
+    box: Floats
+    """[C, 2 d, 2] least and greatest of every P and Q. [MW, Mvar]"""
+    stray: Floats
+    """[2 d, 2] least and greatest request outside all cells since the last one was added. [MW, Mvar]"""
+    emf: Floats
+    """[S, d, 4] of the scalar model: emf, load beside the data center. [pu, MW, Mvar]"""
+    z: Floats
+    """[S, d, 2 d] of the scalar model. [pu]"""
+    middle: Floats
+    """[S, 2 d] of its currents in the cell. [pu]"""
+    scale: Floats
+    """[S, 2 d] over half their width. [1/pu]"""
+    shape: Ints
+    """[S, 3] terms, modes, guarded legs."""
+    parent: Ints
+    """[S, T] each term is that earlier one ..."""
+    factor: Ints
+    """[S, T] ... times this variable."""
+    weight: Floats
+    """[S, T, R] from terms to modes."""
+    out: Floats
+    """[S, R, o] from modes to outputs."""
+    watch: Floats
+    """[S, R, w] from modes to magnitudes of watched nodes. [pu]"""
+    rows: Floats
+    """[S, R, 2 N] from modes to voltages of all rows. [pu]"""
+    guard: Floats
+    """[S, R, g] from modes to the voltages across guarded legs. [pu]"""
+    between: Floats
+    """[S, g, 2] least and greatest of those for which the surface holds. [pu]"""
+    across: Floats
+    x: Floats
+    term: Floats
+    mode: Floats
+    """[R] of the present request."""
+    output: Floats
+    """[o] of the present request."""
+    v: Floats
+    """[2 N] voltages of the present request, where `voltages` was called. [pu]"""
+
+
+@inner
+def scalar_current(p, q, ex, ey, zx, zy):
+    """Current that draws p + jq behind the impedance z from the emf e, on the upper branch.
+
+    With U the voltage, U* (U + z I) = U* e and I = conj(S / U) give a quadratic in |U|^2.
+
+    Returns
+    -------
+    tuple of float
+        Current, and whether there is one.
+    """
+    a, b = zx * p + zy * q, zy * p - zx * q  # z conj(S)
+    e2 = ex * ex + ey * ey
+    half = 0.5 * e2 - a
+    under = half * half - (a * a + b * b)
+    if not under > 0.0:
+        return 0.0, 0.0, False
+    w = half + math.sqrt(under)  # |U|^2
+    # U* = (w + z S*) / e, I = S* / U* = S* e / (w + z S*)
+    dx, dy = w + a, b
+    nx, ny = p * ex + q * ey, p * ey - q * ex
+    d2 = dx * dx + dy * dy
+    return (nx * dx + ny * dy) / d2, (ny * dx - nx * dy) / d2, True
+
+
+@inner
+def warp(p, q, emf, z, out):
+    """Currents of the scalar model for all data centers, each with the load that the model puts beside it.
+
+    Parameters
+    ----------
+    p, q : array [d]
+        Powers. [MW, Mvar]
+    emf : array [d, 4]
+        Emf, and power of the load. [pu, MW, Mvar]
+    z : array [d, 2 d]
+        Impedance between data centers, real and imaginary part side by side. [pu]
+    out : array [2 d]
+        Currents. [pu]
+
+    Returns
+    -------
+    bool
+        Whether the model has a solution.
+    """
+    d = p.size
+    for a in range(2 * d):
+        out[a] = 0.0
+    for _ in range(1 if d == 1 else SWEEPS):
+        for k in range(d):
+            ex, ey = emf[k, 0], emf[k, 1]
+            for m in range(d):
+                if m != k:
+                    zx, zy, cx, cy = z[k, 2 * m], z[k, 2 * m + 1], out[2 * m], out[2 * m + 1]
+                    ex -= zx * cx - zy * cy
+                    ey -= zx * cy + zy * cx
+            cx, cy, there = scalar_current(p[k] + emf[k, 2], q[k] + emf[k, 3], ex, ey, z[k, 2 * k], z[k, 2 * k + 1])
+            if not there:
+                return False
+            out[2 * k], out[2 * k + 1] = cx, cy
+    return True
+
+
+@njit
+def warp_block(p, q, emf, z, out):
+    """The same for a block of requests side by side, so that they share vector instructions.
+
+    Parameters
+    ----------
+    p, q : array [d, n]
+    out : array [2 d, n]
+
+    Returns
+    -------
+    bool
+        Whether the model has a solution for all of them.
+    """
+    d, n = p.shape
+    good = True
+    for a in range(2 * d):
+        out[a, :] = 0.0
+    for _ in range(1 if d == 1 else SWEEPS):
+        for k in range(d):
+            zx, zy = z[k, 2 * k], z[k, 2 * k + 1]
+            for t in range(n):
+                ex, ey = emf[k, 0], emf[k, 1]
+                for m in range(d):
+                    if m != k:
+                        wx, wy, cx, cy = z[k, 2 * m], z[k, 2 * m + 1], out[2 * m, t], out[2 * m + 1, t]
+                        ex -= wx * cx - wy * cy
+                        ey -= wx * cy + wy * cx
+                pk, qk = p[k, t] + emf[k, 2], q[k, t] + emf[k, 3]
+                a, b = zx * pk + zy * qk, zy * pk - zx * qk
+                half = 0.5 * (ex * ex + ey * ey) - a
+                under = half * half - (a * a + b * b)
+                good &= under > 0.0
+                dx = half + math.sqrt(abs(under)) + a
+                nx, ny = pk * ex + qk * ey, pk * ey - qk * ex
+                d2 = dx * dx + b * b
+                out[2 * k, t], out[2 * k + 1, t] = (nx * dx + ny * b) / d2, (ny * dx - nx * b) / d2
+    return good
+
+
+@njit
+def terms_block(x, middle, scale, parent, factor, terms):
+    """Monomials for a block of requests; x [2 d, n] is scaled in place, terms [T, n]."""
+    n = x.shape[1]
+    for a in range(x.shape[0]):
+        for t in range(n):
+            x[a, t] = (x[a, t] - middle[a]) * scale[a]
+    terms[0, :] = 1.0
+    for k in range(1, terms.shape[0]):
+        before, own, row = terms[parent[k]], x[factor[k]], terms[k]
+        for t in range(n):
+            row[t] = before[t] * own[t]
+
+
+@inner
+def fill_terms(x, middle, scale, parent, factor, terms):
+    """Monomials of the variables, scaled in place: each is an earlier one times one variable."""
+    for a in range(x.size):
+        x[a] = (x[a] - middle[a]) * scale[a]
+    terms[0] = 1.0
+    for k in range(1, parent.size):
+        terms[k] = terms[parent[k]] * x[factor[k]]
+
+
+@inner
+def evaluate(coef, terms, n_term, out):
+    """out = coef[:n_term].T @ terms, four terms at a time."""
+    n = out.size
+    t0 = terms[0]
+    for i in range(n):
+        out[i] = coef[0, i] * t0
+    k = 1
+    while k + 4 <= n_term:
+        t0, t1, t2, t3 = terms[k], terms[k + 1], terms[k + 2], terms[k + 3]
+        a, b, c, d = coef[k], coef[k + 1], coef[k + 2], coef[k + 3]
+        for i in range(n):
+            out[i] += a[i] * t0 + b[i] * t1 + c[i] * t2 + d[i] * t3
+        k += 4
+    while k < n_term:
+        t0, a = terms[k], coef[k]
+        for i in range(n):
+            out[i] += a[i] * t0
+        k += 1
+
+
+@inner
+def is_inside(box, p, q):
+    """Whether a request lies in a cell."""
+    for k in range(p.size):
+        if not (box[2 * k, 0] <= p[k] <= box[2 * k, 1] and box[2 * k + 1, 0] <= q[k] <= box[2 * k + 1, 1]):
+            return False
+    return True
+
+
+@inner
+def cell_of(s, p, q):
+    """Cell of a request, the last one first; -1 where there is none."""
+    last = s.info[IN_CELL]
+    if last >= 0 and is_inside(s.box[last], p, q):
+        return last
+    for c in range(s.info[N_CELL]):
+        if is_inside(s.box[c], p, q):
+            s.info[IN_CELL] = c
+            return c
+    return -1
+
+
+@inner
+def set_modes(s, slot, p, q):
+    """Modes of a request; whether the scalar model has a solution."""
+    n_term, n_mode = s.shape[slot, 0], s.shape[slot, 1]
+    if not warp(p, q, s.emf[slot], s.z[slot], s.x):
+        return False
+    fill_terms(s.x, s.middle[slot], s.scale[slot], s.parent[slot, :n_term], s.factor[slot], s.term)
+    evaluate(s.weight[slot], s.term, n_term, s.mode[:n_mode])
+    return True
+
+
+@inner
+def is_in_regime(s, slot):
+    """Whether the legs that a surface guards are in the part of their law that it was fitted for."""
+    n_guard = s.shape[slot, 2]
+    if n_guard == 0:
+        return True
+    evaluate(s.guard[slot], s.mode, s.shape[slot, 1], s.across)
+    for k in range(n_guard):
+        if not s.between[slot, k, 0] <= s.across[k] <= s.between[slot, k, 1]:
+            return False
+    return True
+
+
+@inner
+def find_slot(s, c, p, q):
+    """Surface of cell c that holds for a request, its modes set; the last one first, -1 where none does."""
+    first, n_regime = s.cell[c, SLOT], s.cell[c, N_REGIME]
+    last = s.info[IN_SLOT]
+    if not first <= last < first + n_regime:
+        last = first
+    for k in range(n_regime):
+        slot = first + (last - first + k) % n_regime
+        if set_modes(s, slot, p, q) and is_in_regime(s, slot):
+            s.info[IN_SLOT] = slot
+            return slot
+    return -1
+
+
+@njit
+def evaluate_surface(s, f):
+    """Answer the request of f from a surface, if one holds: totals, voltages at the data centers, sensors.
+
+    Returns
+    -------
+    bool
+        False where the request needs a full solve: no cell, none built, an event in between, a phase outside its
+        window, or the time has come to hold the surface to a full solve.
+    """
+    s.info[ON_SURFACE] = 0
+    if s.info[ENABLED] == 0 or f.flags[DIRTY] != 0 or f.flags[SOURCE_ON] == 0:
+        return False
+    c = cell_of(s, f.port_p_mw, f.port_q_mvar)
+    if c < 0 or s.cell[c, SLOT] < 0 or s.info[N_SINCE_CHECK] >= CHECK_EVERY:
+        return False
+    slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
+    if slot < 0:
+        return False
+    evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
+    d = f.sizes[N_DC]
+    for k in range(d):
+        if s.output[N_TOTALS + k] <= f.port_v_min_pu[k]:
+            return False
+    for k in range(d):
+        f.port_vm_pu[k] = s.output[N_TOTALS + k]
+        f.port_p_solved_mw[k], f.port_q_solved_mvar[k] = f.port_p_mw[k], f.port_q_mvar[k]
+    for k in range(N_TOTALS):
+        f.totals[k] = s.output[k]
+    for k in range(f.sensor.shape[0]):
+        f.sensor[k, 0] = s.output[N_TOTALS + d + 2 * k]
+        f.sensor[k, 1] = s.output[N_TOTALS + d + 2 * k + 1]
+    s.info[ON_SURFACE] = 1
+    s.info[N_USED] += 1
+    s.info[N_SINCE_CHECK] += 1
+    return True
+
+
+@njit
+def learn(s, f, watch_row):
+    """Behind a full solve: hold the surface of its cell to it, or count towards building one.
+
+    Parameters
+    ----------
+    watch_row : array [w]
+        Rows of the watched nodes, -1 where de-energized.
+    """
+    if s.info[ENABLED] == 0 or f.flags[SOURCE_ON] == 0 or f.flags[DIRTY] != 0:
+        return
+    c = cell_of(s, f.port_p_mw, f.port_q_mvar)
+    if c < 0:
+        note_stray(s, f.port_p_mw, f.port_q_mvar)
+        return
+    if s.cell[c, SLOT] == GIVEN_UP:
+        return
+    if s.cell[c, SLOT] == UNBUILT:
+        s.cell[c, VISITS] += 1
+        if s.cell[c, VISITS] >= s.info[WAIT]:
+            s.info[WANTED] = c
+        return
+    if s.info[N_SINCE_CHECK] >= CHECK_EVERY:
+        check_cell(s, f, watch_row, c)
+
+
+@inner
+def check_cell(s, f, watch_row, c):
+    """Give a cell up whose surface is off by more than is allowed."""
+    s.info[N_SINCE_CHECK] = 0
+    s.info[N_CHECKED] += 1
+    slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
+    if slot < 0:
+        return
+    most = 0.0
+    for i in range(watch_row.size):
+        if watch_row[i] >= 0:
+            vm = 0.0
+            for k in range(s.shape[slot, 1]):
+                vm += s.watch[slot, k, i] * s.mode[k]
+            most = max(most, abs(vm - math.sqrt(f.vm2[watch_row[i]])))
+    s.error[WORST_CHECK] = max(s.error[WORST_CHECK], most)
+    if most > s.error[ALLOWED]:
+        s.cell[c, SLOT] = GIVEN_UP
+        s.info[N_REFUSED] += 1
+
+
+@inner
+def note_stray(s, p, q):
+    """Remember how far requests outside all cells reach; ask for a cell when they have been many."""
+    first = s.info[N_STRAY] == 0
+    for k in range(p.size):
+        s.stray[2 * k, 0] = p[k] if first else min(s.stray[2 * k, 0], p[k])
+        s.stray[2 * k, 1] = p[k] if first else max(s.stray[2 * k, 1], p[k])
+        s.stray[2 * k + 1, 0] = q[k] if first else min(s.stray[2 * k + 1, 0], q[k])
+        s.stray[2 * k + 1, 1] = q[k] if first else max(s.stray[2 * k + 1, 1], q[k])
+    s.info[N_STRAY] += 1
+    if s.info[N_STRAY] >= s.info[WAIT]:
+        s.info[WANTED] = s.info[N_CELL]
+
+
+@inner
+def watched(s, out):
+    """Magnitudes of the watched nodes for the present modes. [pu]"""
+    slot = s.info[IN_SLOT]
+    evaluate(s.watch[slot], s.mode, s.shape[slot, 1], out)
+
+
+@inner
+def voltages(s):
+    """Voltages of all rows for the present modes, into s.v. [pu]"""
+    slot = s.info[IN_SLOT]
+    evaluate(s.rows[slot], s.mode, s.shape[slot, 1], s.v)
+
+
+@njit
+def cells_of_block(s, p, q, cells):
+    """Cell with a surface of each request of a block [d, n], -1 where there is none.
+
+    Returns
+    -------
+    tuple of int and bool
+        Cell of the first one, and whether they all share it.
+    """
+    n = p.shape[1]
+    c, same = -1, True
+    for t in range(n):
+        if c < 0 or not _is_inside_at(s.box[c], p, q, t):
+            c = -1
+            for k in range(s.info[N_CELL]):
+                if s.cell[k, SLOT] >= 0 and _is_inside_at(s.box[k], p, q, t):
+                    c = k
+                    break
+        cells[t] = c
+        same &= c == cells[0]
+    return cells[0], same
+
+
+@inner
+def _is_inside_at(box, p, q, t):
+    for k in range(p.shape[0]):
+        if not (box[2 * k, 0] <= p[k, t] <= box[2 * k, 1] and box[2 * k + 1, 0] <= q[k, t] <= box[2 * k + 1, 1]):
+            return False
+    return True

@@ -1,0 +1,625 @@
+"""Building response surfaces: sample the power flow over a cell of requests, fit, check, compress.
+
+A surface is a function of the feeder's state and of its cell alone: it is sampled in arrays of its own that start
+from the factors of that state, so a run that goes on after an interruption finds the same bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.stats import qmc
+
+from cosim.feeder import arrays as ix
+from cosim.feeder import kernel_surface as ks
+from cosim.feeder.arrays import FeederArrays
+from cosim.feeder.kernel import solve
+from cosim.feeder.kernel_flows import balance
+from cosim.feeder.kernel_legs import voltage_across
+from cosim.feeder.kernel_surface import SurfaceArrays, terms_block, warp_block
+from cosim.feeder.legs import fast_columns
+from cosim.feeder.network import (
+    P_0,
+    P_1,
+    P_2,
+    P_E,
+    P_LINE,
+    P_LOW,
+    P_MAX,
+    P_MIN,
+    Q_0,
+    Q_1,
+    Q_2,
+    Q_E,
+    Q_LINE,
+    Q_LOW,
+    Q_MAX,
+    Q_MIN,
+    V_LOW,
+    V_MAX,
+    V_MIN,
+    Complexes,
+    Floats,
+    Ints,
+)
+from cosim.jit import njit
+
+TOLERANCE = 4e-10
+"""Deviation at points that were not fitted, up to which a fit is taken; of voltages [pu], of totals in parts of the
+feeder's power [1]."""
+ALLOWED = 1e-9
+"""Deviation from a full solve at which a surface is given up during the run. [pu]"""
+DROPPED = 4e-11
+"""Part of the coefficients that compression may leave out, over the whole cell; in the same units."""
+DEGREES = {1: (4, 5, 6, 7, 8), 2: (3, 4, 5, 6), 3: (3, 4)}
+"""Degrees tried, by number of data centers."""
+MAX_DATACENTERS = 3
+MAX_CELLS = 32
+MAX_HALVINGS = 5
+MARGIN = 0.2
+"""By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
+N_CHECKS = 40
+MAX_GUARDED = 12
+"""Legs that may change the part of their law inside one cell."""
+MAX_REGIMES = 12
+FAR_PU = 10.0
+"""A voltage that no leg reaches, to which the parts of laws are drawn out. [pu]"""
+LAW_POWERS = [P_0, P_1, P_2, P_E, P_LOW, P_MAX, Q_0, Q_1, Q_2, Q_E, Q_LOW, Q_MAX]
+
+
+_KEPT = ("info", "error", "cell", "box", "stray")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fitted cell; fields as in `SurfaceArrays`, without the slot."""
+
+    emf: Floats
+    z: Floats
+    middle: Floats
+    scale: Floats
+    parent: Ints
+    factor: Ints
+    weight: Floats
+    modes: Floats
+    """[R, o + w + 2 N + g]"""
+    guard: Floats
+    """[g, 2] least and greatest voltage across each guarded leg. [pu]"""
+    error: float
+
+
+def term_table(n: int, degree: int) -> tuple[Ints, Ints]:
+    """All monomials of n variables up to a degree, each as an earlier one times one variable."""
+    place: dict[tuple[int, ...], int] = {(): 0}
+    parent, factor = [0], [0]
+    for size in range(1, degree + 1):
+        for term in itertools.combinations_with_replacement(range(n), size):
+            place[term] = len(parent)
+            parent.append(place[term[:-1]])
+            factor.append(term[-1])
+    return np.array(parent, np.int64), np.array(factor, np.int64)
+
+
+@njit
+def _sample(f, p, q, watch_row, values, port, state):  # type: ignore[no-untyped-def]
+    """Full solves at requests: outputs, magnitudes and voltages into values, voltages of ports into port."""
+    d, n_port, n_sensor = p.shape[1], f.site_ptr[p.shape[1]], f.sensor.shape[0]
+    for t in range(p.shape[0]):
+        for k in range(d):
+            f.port_p_mw[k], f.port_q_mvar[k] = p[t, k], q[t, k]
+        if solve(f) != 0:
+            state[t] = 1
+            continue
+        balance(f)
+        row, at = values[t], 9
+        for k in range(9):
+            row[k] = f.totals[k]
+        for k in range(d):
+            row[at + k] = f.port_vm_pu[k]
+            if f.port_vm_pu[k] <= f.port_v_min_pu[k]:
+                state[t] = 2
+        at += d
+        for k in range(n_sensor):
+            row[at + 2 * k], row[at + 2 * k + 1] = f.sensor[k, 0], f.sensor[k, 1]
+        at += 2 * n_sensor
+        for k in range(watch_row.size):
+            row[at + k] = np.sqrt(f.vm2[watch_row[k]]) if watch_row[k] >= 0 else 0.0
+        at += watch_row.size
+        for k in range(f.v.size):
+            row[at + k] = f.v[k]
+        for r in range(n_port):
+            port[t, 2 * r], port[t, 2 * r + 1] = voltage_across(f.port_row, f.v, r)
+
+
+def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> list[Fit]:
+    """Fit surfaces over a cell: one where every leg keeps to one part of its law, else one a regime.
+
+    Where some legs change the part of their law inside the cell (a load that leaves its voltage window), the voltages
+    have a kink there. So each combination of parts that occurs is fitted on its own, with those laws drawn out beyond
+    their ends, and holds where the voltages across these legs say so.
+
+    Parameters
+    ----------
+    lab : FeederArrays
+        Used up; in the state whose surface is wanted, on the factors of that state.
+    box : array [2 d, 2]
+        [MW, Mvar]
+    watch_row : array [w]
+
+    Returns
+    -------
+    list of Fit
+        Empty where none of the degrees is enough or a request in the cell cannot be solved.
+    """
+    d = box.shape[0] // 2
+    points = np.vstack([_points(box, 2 * term_table(2 * d, DEGREES[d][-1])[0].size + 4), _check_points(box)])
+    values, port, state = _sampled(lab, points, watch_row)
+    if state.any():
+        return []
+    n_check = _check_points(box).shape[0]
+    unit = _units(values, d, lab)
+    emf, z = _scalar_model(points, port, lab)
+    part = parts_of_law(lab, values[:, -lab.v.size :])
+    legs = np.flatnonzero((part != part[0]).any(axis=0))
+    if legs.size == 0:
+        fit = _fitted(points, values, unit, emf, z, n_check, np.zeros((0, 2)))
+        return [fit] if fit is not None else []
+    if legs.size > MAX_GUARDED:
+        return []
+    regimes, count = np.unique(part[:, legs], axis=0, return_counts=True)
+    own, fits = lab.leg_law.copy(), []
+    for regime in regimes[np.argsort(-count, kind="stable")][:MAX_REGIMES]:
+        lab.leg_law[:] = own
+        guard = draw_out(lab, legs, regime)
+        values, port, state = _sampled(lab, points, watch_row)
+        across = np.sqrt(_across2(lab, values[:, -lab.v.size :])[:, legs])
+        fit = _fitted(points, np.hstack([values, across]), np.append(unit, np.ones(legs.size)), emf, z, n_check, guard)
+        if state.any() or fit is None:
+            return []
+        fits.append(fit)
+    return fits
+
+
+def _across2(lab: FeederArrays, v: Floats) -> Floats:
+    """Squared voltage across every leg, for voltages [n, 2 N]. [pu^2]"""
+    a, b = lab.leg_row[:, 0], lab.leg_row[:, 1]
+    x = v[:, 2 * a] - np.where(b >= 0, v[:, 2 * b], 0.0)
+    y = v[:, 2 * a + 1] - np.where(b >= 0, v[:, 2 * b + 1], 0.0)
+    squared: Floats = x * x + y * y
+    return squared
+
+
+def parts_of_law(lab: FeederArrays, v: Floats) -> Ints:
+    """Part of its law that every leg is in, for voltages [n, 2 N]: 0 low, 1 on the line, 2 in its window, 3 above."""
+    m, law = _across2(lab, v), lab.leg_law
+    part = np.where(m > law[:, V_MAX], 3, 2)
+    part = np.where(m < law[:, V_MIN], np.where(np.sqrt(m) <= law[:, V_LOW], 0, 1), part)
+    same = law[:, LAW_POWERS].any(axis=1)
+    return np.where(same, part, 2)
+
+
+def draw_out(lab: FeederArrays, legs: Ints, part: Ints) -> Floats:
+    """Let each leg keep to one part of its law at any voltage; the voltages between which that is its own. [pu]"""
+    law = lab.leg_law
+    guard = np.zeros((legs.size, 2))
+    for k, (leg, own) in enumerate(zip(legs.tolist(), part.tolist(), strict=True)):
+        low, high, top = law[leg, V_LOW], np.sqrt(law[leg, V_MIN]), np.sqrt(law[leg, V_MAX])
+        guard[k] = ((0.0, low), (low, high), (high, top), (top, np.inf))[own]
+        if own == 0:
+            law[leg, [V_LOW, V_MIN]] = FAR_PU, FAR_PU**2
+        elif own == 1:
+            for line, at_min in ((P_LINE, P_MIN), (Q_LINE, Q_MIN)):
+                slope = (law[leg, at_min] * high - law[leg, line]) / (high - low)
+                law[leg, line] -= low * slope
+                law[leg, at_min] = law[leg, line] / FAR_PU + slope
+            law[leg, [V_LOW, V_MIN]] = 0.0, FAR_PU**2
+        else:
+            law[leg, [V_LOW, V_MIN, V_MAX]] = 0.0, 0.0, np.inf if own == 2 else -1.0
+    lab.leg_fast[:, : ix.F_SLOPE] = fast_columns(law)
+    lab.flags[ix.DIRTY] = 1
+    return guard
+
+
+def _fitted(
+    points: Floats, values: Floats, unit: Floats, emf: Floats, z: Floats, n_check: int, guard: Floats
+) -> Fit | None:
+    """Polynomials of the least degree that is enough; the last points are not fitted but held against."""
+    d = points.shape[1] // 2
+    x = _warped(points, emf, z)
+    if x is None:
+        return None
+    values = values / unit
+    n = points.shape[0] - n_check
+    middle, half = 0.5 * (x[:n].max(axis=0) + x[:n].min(axis=0)), 0.5 * np.ptp(x[:n], axis=0)
+    scale = 1.0 / np.where(half > 0, half, 1.0)
+    for degree in DEGREES[d]:
+        parent, factor = term_table(2 * d, degree)
+        terms = _terms((x - middle) * scale, parent, factor)
+        m = min(n, 2 * parent.size + 4)
+        coef = np.linalg.lstsq(terms[:m], values[:m], rcond=None)[0]
+        if _worst(terms[n:] @ coef, values[n:]) > 2 * TOLERANCE:
+            continue
+        kept = _needed(coef, parent)
+        weight, modes = _compressed(coef[kept])
+        error = _worst(terms[n:][:, kept] @ weight @ modes, values[n:])
+        if error <= TOLERANCE:
+            renumbered = np.cumsum(kept) - 1
+            modes = np.where(np.any(values != 0, axis=0), modes * unit, 0.0)
+            return Fit(emf, z, middle, scale, renumbered[parent[kept]], factor[kept], weight, modes, guard, error)
+    return None
+
+
+def _points(box: Floats, n: int) -> Floats:
+    """Halton points crowded towards the faces of the box, as polynomial fits want them."""
+    u = qmc.Halton(box.shape[0], scramble=False).random(n + 1)[1:]
+    spread: Floats = box.mean(axis=1) - 0.5 * np.ptp(box, axis=1) * np.cos(np.pi * u)
+    return spread
+
+
+def _check_points(box: Floats) -> Floats:
+    """Corners of the box and points all over it, none of them fitted."""
+    n = box.shape[0]
+    corners = np.array(list(itertools.islice(itertools.product((0, 1), repeat=n), 16)))
+    u = np.vstack([corners, qmc.Halton(n, scramble=True, seed=1).random(N_CHECKS)])
+    spread: Floats = box[:, 0] + u * np.ptp(box, axis=1)
+    return spread
+
+
+def _sampled(lab: FeederArrays, points: Floats, watch_row: Ints) -> tuple[Floats, Floats, Ints]:
+    d = points.shape[1] // 2
+    n_out = ix.N_TOTALS + d + 2 * lab.sensor.shape[0]
+    values = np.zeros((points.shape[0], n_out + watch_row.size + lab.v.size))
+    port = np.zeros((points.shape[0], 2 * int(lab.site_ptr[-1])))
+    state = np.zeros(points.shape[0], np.int64)
+    p, q = np.ascontiguousarray(points[:, 0::2]), np.ascontiguousarray(points[:, 1::2])
+    _sample(lab, p, q, watch_row, values, port, state)
+    return values, port, state
+
+
+def _units(values: Floats, d: int, lab: FeederArrays) -> Floats:
+    """What a deviation of 1 means in each column: the feeder's power, a sensor's size, 1 pu."""
+    unit = np.ones(values.shape[1])
+    unit[: ix.N_TOTALS] = max(float(np.abs(values[:, : ix.N_TOTALS]).max()), 1e-6)
+    at = ix.N_TOTALS + d
+    for k in range(lab.sensor.shape[0]):
+        size = float(np.abs(values[:, at + 2 * k : at + 2 * k + 2]).max())
+        unit[at + 2 * k : at + 2 * k + 2] = max(size, 1e-9)
+    return unit
+
+
+def _scalar_model(points: Floats, port: Floats, lab: FeederArrays) -> tuple[Floats, Floats]:
+    """Emf, load and impedances that fit the mean voltages of the data centers over their currents best.
+
+    A load beside each data center stands for those of the feeder, which draw more as the voltage falls.
+    """
+    d = points.shape[1] // 2
+    v = port[:, 0::2] + 1j * port[:, 1::2]
+    turn = np.conj(v.mean(axis=0))
+    turn = turn / np.maximum(np.abs(turn), 1e-30)
+    ptr = lab.site_ptr
+    u = np.column_stack([(v * turn)[:, ptr[k] : ptr[k + 1]].mean(axis=1) for k in range(d)])
+    s = points[:, 0::2] + 1j * points[:, 1::2]
+
+    def linear(load: Floats) -> tuple[Complexes, Complexes]:
+        current = np.conj((s + load[:d] + 1j * load[d:]) / u)
+        columns = np.column_stack([np.ones(len(u)), -current])
+        found = np.linalg.lstsq(columns, u, rcond=None)[0]
+        return found, columns @ found - u
+
+    def misfit(load: Floats) -> Floats:
+        rest = linear(load)[1].ravel()
+        return np.concatenate([rest.real, rest.imag])
+
+    own_mw = 0.5 * float(lab.params[ix.SCALE_MW])
+    starts = [np.repeat([share, 0.4 * share], d) * own_mw for share in (0.0, 0.2)]
+    tried = [least_squares(misfit, start, x_scale=max(own_mw, 1e-6), max_nfev=60) for start in starts]
+    load = min(tried, key=lambda t: float(t.cost)).x
+    found = linear(load)[0]
+    emf = np.column_stack([found[0].real, found[0].imag, load[:d], load[d:]])
+    z = np.stack([found[1:].T.real, found[1:].T.imag], axis=-1).reshape(d, 2 * d)
+    return np.ascontiguousarray(emf), np.ascontiguousarray(z)
+
+
+def _warped(points: Floats, emf: Floats, z: Floats) -> Floats | None:
+    """Currents of the scalar model at requests."""
+    x = np.zeros(points.shape[::-1])
+    p, q = np.ascontiguousarray(points[:, 0::2].T), np.ascontiguousarray(points[:, 1::2].T)
+    return np.ascontiguousarray(x.T) if warp_block(p, q, emf, z, x) else None
+
+
+def _terms(y: Floats, parent: Ints, factor: Ints) -> Floats:
+    terms = np.ones((y.shape[0], parent.size))
+    for k in range(1, parent.size):
+        terms[:, k] = terms[:, parent[k]] * y[:, factor[k]]
+    return terms
+
+
+def _worst(found: Floats, expected: Floats) -> float:
+    return float(np.abs(found - expected).max())
+
+
+def _needed(coef: np.ndarray, parent: Ints) -> np.ndarray:
+    """Terms that count, and those they are made of: the variables lie within 1, so a coefficient bounds its term."""
+    size = np.abs(coef).max(axis=1)
+    order = np.argsort(size, kind="stable")
+    kept = np.ones(size.size, bool)
+    kept[order[np.cumsum(size[order]) < DROPPED]] = False
+    kept[0] = True
+    for k in range(size.size - 1, 0, -1):
+        if kept[k]:
+            kept[parent[k]] = True
+    return kept
+
+
+def _compressed(coef: np.ndarray) -> tuple[Floats, Floats]:
+    """Coefficients as a product of few modes: coef = weight @ modes."""
+    left, size, right = np.linalg.svd(coef, full_matrices=False)
+    rest = np.cumsum((size**2)[::-1])[::-1]
+    rank = max(1, int(np.sum(np.sqrt(rest) > DROPPED)))
+    return left[:, :rank] * size[:rank], right[:rank]
+
+
+class Surfaces:
+    """The surfaces of one state of a feeder: cells that grow with the requests, polynomials where they pay.
+
+    Parameters
+    ----------
+    f : FeederArrays
+        Of the state.
+    watch_row : array [w]
+        Rows of the nodes whose magnitudes are wanted at every step, -1 where de-energized.
+    """
+
+    def __init__(self, f: FeederArrays, watch_row: Ints, enabled: bool = True) -> None:
+        d = int(f.sizes[ix.N_DC])
+        self.watch_row = watch_row
+        self.fits: list[Fit | None] = []
+        self._scratch: tuple[Floats, Floats] | None = None
+        self._directs: dict[int, Floats] = {}
+        self.n_out = ix.N_TOTALS + d + 2 * f.sensor.shape[0]
+        z = np.zeros
+        info = z(ks.N_INFO, np.int64)
+        info[[ks.IN_CELL, ks.WANTED]] = -1
+        info[ks.ENABLED] = int(enabled and 0 < d <= MAX_DATACENTERS and bool(np.all(f.port_row[: f.site_ptr[d], 0] >= 0)))
+        info[ks.WAIT] = 2 * term_table(2 * d, DEGREES[d][-1])[0].size if info[ks.ENABLED] else 1
+        self._fixed = {
+            "info": info,
+            "error": np.array([ALLOWED, 0.0]),
+            "cell": z((MAX_CELLS, 4), np.int64),
+            "box": z((MAX_CELLS, 2 * d, 2)),
+            "stray": z((2 * d, 2)),
+            "x": z(2 * d),
+            "output": z(self.n_out),
+            "v": z(f.v.size),
+        }
+        self.arrays = self._packed()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the loop asks for a surface to be built."""
+        return int(self._fixed["info"][ks.WANTED]) >= 0
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the last instant was answered by a surface."""
+        return int(self._fixed["info"][ks.ON_SURFACE]) == 1
+
+    def present_v(self) -> Floats:
+        """Voltages of all rows at an instant that a surface answered, real and imaginary part in turn. [pu]"""
+        a = self.arrays
+        slot = int(a.info[ks.IN_SLOT])
+        n_mode = int(a.shape[slot, 1])
+        v: Floats = a.mode[:n_mode] @ a.rows[slot, :n_mode]
+        return v
+
+    @property
+    def n_used(self) -> int:
+        """Instants answered by a surface."""
+        return int(self._fixed["info"][ks.N_USED])
+
+    @property
+    def n_checked(self) -> int:
+        """Instants at which a surface was held to a full solve."""
+        return int(self._fixed["info"][ks.N_CHECKED])
+
+    @property
+    def n_refused(self) -> int:
+        """Surfaces given up since one of those showed too large a deviation."""
+        return int(self._fixed["info"][ks.N_REFUSED])
+
+    @property
+    def worst_check_pu(self) -> float:
+        """Largest deviation that those showed. [pu]"""
+        return float(self._fixed["error"][ks.WORST_CHECK])
+
+    def follow(self, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> int:
+        """Magnitudes of the watched nodes for a block of requests, where they all have a surface.
+
+        Parameters
+        ----------
+        p_mw, q_mvar : array [d, n]
+        vm_pu : array [n, w]
+            Written. [pu]
+
+        Returns
+        -------
+        int
+            Requests answered; the others' rows are left alone, since they need a full solve.
+        """
+        a = self.arrays
+        cells = np.empty(p_mw.shape[1], np.int64)
+        first, same = ks.cells_of_block(a, p_mw, q_mvar, cells)
+        if same:
+            return p_mw.shape[1] if first >= 0 and self._follow_cell(first, p_mw, q_mvar, vm_pu) else 0
+        answered = 0
+        for c in np.unique(cells[cells >= 0]).tolist():
+            at = np.flatnonzero(cells == c)
+            part = np.empty((at.size, vm_pu.shape[1]))
+            if self._follow_cell(c, p_mw[:, at], q_mvar[:, at], part):
+                vm_pu[at] = part
+                answered += at.size
+        return answered
+
+    def _follow_cell(self, c: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> bool:
+        """The same for requests of one cell, regime by regime; whether all were answered."""
+        first, n_regime = self.arrays.cell[c, [ks.SLOT, ks.N_REGIME]].tolist()
+        if n_regime == 1:
+            return self._follow_slot(first, p_mw, q_mvar, vm_pu).all()
+        left = np.arange(p_mw.shape[1])
+        for slot in range(first, first + n_regime):
+            part = np.empty((left.size, vm_pu.shape[1]))
+            good = self._follow_slot(slot, p_mw[:, left], q_mvar[:, left], part)
+            vm_pu[left[good]] = part[good]
+            left = left[~good]
+            if left.size == 0:
+                return True
+        return False
+
+    def _follow_slot(self, slot: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> NDArray[np.bool_]:
+        """Magnitudes from one surface; which requests lie in its regime."""
+        a, n = self.arrays, p_mw.shape[1]
+        n_term, n_mode, n_guard = a.shape[slot].tolist()
+        x, terms = self._work(n)
+        x, terms = x[:, :n], terms[:n_term, :n]
+        if not warp_block(p_mw, q_mvar, a.emf[slot], a.z[slot], x):
+            return np.zeros(n, bool)
+        terms_block(x, a.middle[slot], a.scale[slot], a.parent[slot], a.factor[slot], terms)
+        w = vm_pu.shape[1]
+        good = np.ones(n, bool)
+        if n_guard:
+            across = terms.T @ (a.weight[slot, :n_term, :n_mode] @ a.guard[slot, :n_mode, :n_guard])
+            low, high = a.between[slot, :n_guard].T
+            good = ((across >= low) & (across <= high)).all(axis=1)
+        if n_term * w <= n_mode * (n_term + w):
+            np.dot(terms.T, self._direct(slot), out=vm_pu)
+        else:
+            np.dot(terms.T @ a.weight[slot, :n_term, :n_mode], a.watch[slot, :n_mode], out=vm_pu)
+        return good
+
+    def _work(self, n: int) -> tuple[Floats, Floats]:
+        """Scratch for blocks of up to n requests."""
+        n_term = self.arrays.term.size
+        if self._scratch is None or self._scratch[0].shape[1] < n or self._scratch[1].shape[0] < n_term:
+            self._scratch = np.zeros((self._fixed["x"].size, n)), np.zeros((n_term, n))
+        return self._scratch
+
+    def _direct(self, slot: int) -> Floats:
+        """From terms to magnitudes of the watched nodes."""
+        if slot not in self._directs:
+            a, (n_term, n_mode, _) = self.arrays, self.arrays.shape[slot]
+            self._directs[slot] = a.weight[slot, :n_term, :n_mode] @ a.watch[slot, :n_mode]
+        return self._directs[slot]
+
+    def _packed(self) -> SurfaceArrays:
+        """All fits in arrays of one shape."""
+        d, w, n2 = self._fixed["x"].size // 2, self.watch_row.size, self._fixed["v"].size
+        s = len(self.fits)
+        fits = [(k, fit) for k, fit in enumerate(self.fits) if fit is not None]
+        t = max((fit.parent.size for _, fit in fits), default=1)
+        r = max((fit.modes.shape[0] for _, fit in fits), default=1)
+        a = SurfaceArrays(
+            emf=np.zeros((s, d, 4)),
+            z=np.zeros((s, d, 2 * d)),
+            middle=np.zeros((s, 2 * d)),
+            scale=np.zeros((s, 2 * d)),
+            shape=np.zeros((s, 3), np.int64),
+            guard=np.zeros((s, r, MAX_GUARDED)),
+            between=np.zeros((s, MAX_GUARDED, 2)),
+            across=np.zeros(MAX_GUARDED),
+            parent=np.zeros((s, t), np.int64),
+            factor=np.zeros((s, t), np.int64),
+            weight=np.zeros((s, t, r)),
+            out=np.zeros((s, r, self.n_out)),
+            watch=np.zeros((s, r, w)),
+            rows=np.zeros((s, r, n2)),
+            term=np.zeros(t),
+            mode=np.zeros(r),
+            **self._fixed,
+        )
+        for k, fit in fits:
+            n_term, n_mode = fit.weight.shape
+            a.emf[k], a.z[k], a.middle[k], a.scale[k] = fit.emf, fit.z, fit.middle, fit.scale
+            n_guard = fit.guard.shape[0]
+            a.shape[k] = n_term, n_mode, n_guard
+            a.parent[k, :n_term], a.factor[k, :n_term] = fit.parent, fit.factor
+            a.weight[k, :n_term, :n_mode] = fit.weight
+            a.out[k, :n_mode] = fit.modes[:, : self.n_out]
+            a.watch[k, :n_mode] = fit.modes[:, self.n_out : self.n_out + w]
+            a.rows[k, :n_mode] = fit.modes[:, self.n_out + w : self.n_out + w + n2]
+            a.guard[k, :n_mode, :n_guard] = fit.modes[:, self.n_out + w + n2 :]
+            a.between[k, :n_guard] = fit.guard
+        return a
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint keeps: cells and counters; the polynomials follow from them."""
+        return {k: self._fixed[k].copy() for k in _KEPT}
+
+    def restore(self, state: Mapping[str, np.ndarray], lab: Callable[[], FeederArrays]) -> None:
+        """Go back to what `state` kept, in the same state of the feeder."""
+        for k in _KEPT:
+            self._fixed[k][...] = state[k]
+        slots = {int(slot): c for c, slot in enumerate(self._fixed["cell"][:, ks.SLOT]) if slot >= 0}
+        n_cell = int(self._fixed["info"][ks.N_CELL])
+        slots = {slot: c for slot, c in slots.items() if c < n_cell}
+        self.fits = [None] * int(self._fixed["info"][ks.N_SLOT])
+        for slot, c in slots.items():
+            fits = fit_cell(lab(), self._fixed["box"][c].copy(), self.watch_row)
+            self.fits[slot : slot + len(fits)] = fits
+        self._directs = {}
+        self.arrays = self._packed()
+
+    def build_wanted(self, lab: FeederArrays) -> None:
+        """Build what the kernel asked for: a new cell around stray requests, or the surface of a cell."""
+        info, cell, box = self.arrays.info, self.arrays.cell, self.arrays.box
+        c = int(info[ks.WANTED])
+        info[ks.WANTED] = -1
+        if c < 0 or info[ks.ENABLED] == 0:
+            return
+        if c == info[ks.N_CELL]:
+            if c == MAX_CELLS:
+                info[ks.N_STRAY] = 0
+                return
+            box[c] = self._around_strays()
+            cell[c] = ks.UNBUILT, info[ks.WAIT], 0, 0
+            info[ks.N_CELL] += 1
+            info[ks.N_STRAY] = 0
+        self._build(c, lab)
+
+    def _around_strays(self) -> Floats:
+        """A box around the stray requests and all cells so far, with room to grow."""
+        a = self.arrays
+        n = int(a.info[ks.N_CELL])
+        low = np.minimum(a.stray[:, 0], a.box[:n, :, 0].min(axis=0)) if n else a.stray[:, 0].copy()
+        high = np.maximum(a.stray[:, 1], a.box[:n, :, 1].max(axis=0)) if n else a.stray[:, 1].copy()
+        size = np.maximum(np.abs(low), np.abs(high)).max()
+        room = np.maximum(MARGIN * (high - low), 1e-3 * max(size, 1e-3))
+        return np.column_stack([low - room, high + room])
+
+    def _build(self, c: int, lab: FeederArrays) -> None:
+        """Fit a cell; where that fails halve it, and give it up where it has been halved often."""
+        a = self.arrays
+        fits = fit_cell(lab, a.box[c].copy(), self.watch_row)
+        if fits:
+            a.cell[c, ks.SLOT], a.cell[c, ks.N_REGIME] = len(self.fits), len(fits)
+            self.fits += fits
+            a.info[ks.N_SLOT] = len(self.fits)
+            a.info[ks.N_SINCE_CHECK] = 0
+            self.arrays = self._packed()
+            return
+        n = int(a.info[ks.N_CELL])
+        depth = int(a.cell[c, ks.DEPTH])
+        if depth >= MAX_HALVINGS or n == MAX_CELLS:
+            a.cell[c, ks.SLOT] = ks.GIVEN_UP
+            return
+        axis = int(np.argmax(np.ptp(a.box[c], axis=1)))
+        middle = a.box[c, axis].mean()
+        a.box[n] = a.box[c]
+        a.box[n, axis, 0] = a.box[c, axis, 1] = middle
+        a.cell[[c, n]] = ks.UNBUILT, 0, depth + 1, 0
+        a.info[ks.N_CELL] += 1
+        a.info[ks.IN_CELL] = -1
