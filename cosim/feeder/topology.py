@@ -26,7 +26,6 @@ from cosim.feeder.network import (
 )
 from cosim.feeder.ordering import Pattern, make_pattern
 
-
 FLOATING = 1e-3
 """A zone floats where its columns' sums are below this part of its transformers' smallest admittance. [1]"""
 
