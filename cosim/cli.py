@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 import traceback
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cosim.errors import CosimError, InputError, Interrupted
+from cosim.errors import CosimError, EnvironmentFailure, InputError, Interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,13 +32,21 @@ ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="YAML 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Replace a value; may be given again.")
 ]
+DssRootOption = Annotated[
+    Path | None, typer.Option("--dss-root", metavar="DIR", help="Folder that a .dss feeder may read in.")
+]
 LogsArgument = Annotated[list[Path], typer.Argument(metavar="LOG.h5...", help="Logs; the first is the reference.")]
 
 
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to `main`: rich itself would exit with 1."""
+            raise BrokenPipeError
+
+    return Ours(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -48,15 +57,17 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed instead of the scenario's.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no closing line.")] = False,
+    dss_root: DssRootOption = None,
 ) -> None:
     """Run a scenario and write its log."""
-    from cosim.jit import without_blas
+    from cosim.jit import CACHE_NOTE, without_blas
 
+    if CACHE_NOTE:
+        print(f"cosim: {CACHE_NOTE}", file=sys.stderr)
     without_blas()
-    from cosim.scenario import parse_overrides
     from cosim.wiring import run as run_scenario
 
-    overrides = parse_overrides(set_ or [])
+    overrides = _overrides(set_, dss_root)
     started = time.perf_counter()
     with _Bar(enabled=not quiet) as bar:
         result = run_scenario(scenario, set=overrides, out=out, seed=seed, resume=resume, progress=bar.tell)
@@ -69,6 +80,16 @@ def run(
         )
         print(f"next: cosim show {result.path}    cosim report {result.path}")
     result.close()
+
+
+def _overrides(set_: list[str] | None, dss_root: Path | None) -> dict[str, object]:
+    """What `--set` and its shorthands replace; a folder on the command line starts in the current one."""
+    from cosim.scenario import parse_overrides
+
+    replaced: dict[str, object] = dict(parse_overrides(set_ or []))
+    if dss_root is not None:
+        replaced["feeder.dss_root"] = str(dss_root.absolute())
+    return replaced
 
 
 class _Bar:
@@ -143,13 +164,13 @@ def check(
     resolve: Annotated[bool, typer.Option("--resolve", help="Print the complete, explicit scenario.")] = False,
     set_: SetOption = None,
     seed: Annotated[int | None, typer.Option(help="Seed instead of the scenario's.")] = None,
+    dss_root: DssRootOption = None,
 ) -> None:
     """Check a scenario without running it; every wrong field in one answer."""
-    from cosim.scenario import parse_overrides
     from cosim.scenario import resolve as resolved
     from cosim.wiring import prepare
 
-    config, feeder = prepare(scenario, set=parse_overrides(set_ or []), seed=seed)
+    config, feeder = prepare(scenario, set=_overrides(set_, dss_root), seed=seed)
     if resolve:
         print(resolved(config), end="")
         return
@@ -255,8 +276,14 @@ def doctor() -> None:
 def main() -> None:
     """Entry point: every failure becomes a short message and its exit code."""
     gc.set_threshold(100_000)  # imports make many objects that stay: looking through them costs a tenth of the start
+    command = typer.main.get_command(app)
+    code = 0
     try:
-        code = app(standalone_mode=False) or 0
+        with command.make_context("cosim", sys.argv[1:]) as context:  # not command.main: it exits on a closed pipe
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as ended:
+        code = ended.exit_code
     except typer.Abort:
         code = Interrupted.exit_code
     except KeyboardInterrupt:
@@ -267,7 +294,6 @@ def main() -> None:
         code = error.exit_code
     except Exception as error:
         code = _other(error)
-    sys.stdout.flush()
     sys.exit(code)
 
 
@@ -278,11 +304,11 @@ def _other(error: Exception) -> int:
         show_usage()
         return int(error.exit_code)
     if isinstance(error, BrokenPipeError):
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - nobody reads on; keep the exit quiet
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads on; what is still held goes there, quietly
         return 0
     if isinstance(error, OSError):
         print(f"cosim: {error}", file=sys.stderr)
-        return 4
+        return EnvironmentFailure.exit_code
     file = Path(f"cosim-crash-{time.strftime('%Y%m%d-%H%M%S')}.txt")
     text = "".join(traceback.format_exception(error))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,3 +67,29 @@ class Interrupted(CosimError):
     """The user stopped the run; the log is whole up to there."""
 
     exit_code = 130
+
+
+_MACHINE = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+
+
+def unreadable(error: Exception, file: str, what: str = "cannot be read") -> CosimError:
+    """A file that cannot be read, as the machine's failure or as wrong input.
+
+    Parameters
+    ----------
+    error : exception
+        What reading it raised.
+    file : str
+        Its name.
+    what : str
+        What went wrong, before the reason.
+
+    Returns
+    -------
+    EnvironmentFailure or InputError
+        The former where permission is missing or the disk fails, the latter for all else; to be raised.
+    """
+    problem = Problem(f"{what}: {getattr(error, 'strerror', None) or error}", file=file)
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        return EnvironmentFailure(str(problem))
+    return InputError(problem)

@@ -13,6 +13,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from cosim.errors import EnvironmentFailure
+
 _ROOMS = ("load", "datacenter", "ups", "feeder", "engine")
 
 
@@ -42,20 +44,46 @@ def kernel_cache_dir() -> Path:
     return cache_dir() / "kernels" / _kernel_hash()
 
 
-def _set_numba_cache() -> None:
-    folder = kernel_cache_dir()
+def _usable(folder: Path) -> bool:
+    """Whether kernels can be kept in a folder: tried, since permission bits do not tell of a read-only disk."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
     except OSError:
-        writable = False
-    if not writable:
-        folder = Path(tempfile.gettempdir()) / f"cosim-{os.getuid()}" / folder.name
-        folder.mkdir(parents=True, exist_ok=True)
+        return False
+
+
+def _set_numba_cache() -> str:
+    """Choose where compiled kernels are kept; what there is to say of it, empty where all is well.
+
+    Raises
+    ------
+    EnvironmentFailure
+        No folder can be written, the temporary one included.
+    """
+    wanted = folder = kernel_cache_dir()
+    note = ""
+    if not _usable(folder):
+        try:
+            folder = Path(tempfile.gettempdir()) / f"cosim-{os.getuid()}" / wanted.name
+            if not _usable(folder):
+                folder = Path(tempfile.mkdtemp(prefix="cosim-"))
+        except OSError as error:
+            raise EnvironmentFailure(
+                f"{wanted}: cannot be written, and neither can a temporary folder ({error}); kernels need one: set "
+                "COSIM_CACHE_DIR to a writable folder"
+            ) from None
+        note = (
+            f"{wanted.parent} cannot be written, so compiled kernels are kept in {folder} and are compiled again once "
+            "it is cleaned up; set COSIM_CACHE_DIR to a writable folder"
+        )
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    return note
 
 
-_set_numba_cache()
+CACHE_NOTE = _set_numba_cache()
+"""What commands say, once, of a cache folder that cannot be used; empty where it can."""
 
 import numba  # noqa: E402
 

@@ -22,8 +22,10 @@ from cosim.units import US_PER_S
 
 if TYPE_CHECKING:
     from cosim.engine.controller import Controller
-    from cosim.engine.simulation import Simulation
+    from cosim.engine.simulation import Block, Simulation
     from cosim.feeder.feeder import Feeder
+    from cosim.record.capture import CaptureDesk
+    from cosim.record.channels import Channel
     from cosim.record.recorder import Recorder
     from cosim.record.result import Result
 
@@ -31,6 +33,9 @@ CHECKPOINT_EVERY_S = 3.0
 """Wall time between two checkpoints. [s]"""
 FIRST_CHECKPOINT_S = 1.0
 """Wall time before the first one. [s]"""
+
+_CAPTURE = "capture/"
+"""Prefix of what captures keep in a checkpoint."""
 
 Progress = Callable[[str, float, float], None]
 """Called with what is being done, simulated time so far and in all [s]."""
@@ -61,12 +66,11 @@ def prepare(
 
     found: list[Feeder] = []
 
-    def names_of(model: str) -> FeederNames:
-        feeder = load_feeder(model)
-        found.append(feeder)
-        return FeederNames(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names)
+    def read_names(model: str, dss_root: str | None) -> FeederNames:
+        found.append(load_feeder(model, dss_root))
+        return FeederNames.of(found[-1])
 
-    config = load_scenario(scenario, overrides=set, seed=seed, names_of=names_of)
+    config = load_scenario(scenario, overrides=set, seed=seed, names_of=read_names)
     return config, found[-1]
 
 
@@ -129,9 +133,10 @@ def run(
     from cosim.record.result import open_result
 
     simulation = Simulation(config, feeder, config.folder, [*_named_controllers(config), *controllers])
-    recorder = _recorder(path, text, config, simulation, resume)
+    captures = _Captures.of(config, simulation)
+    recorder = _recorder(path, text, config, simulation, captures, resume)
     with _rare_collection(), _whole_log(recorder):
-        _drive(simulation, recorder, tell, max_block_s)
+        _drive(simulation, recorder, captures, tell, max_block_s)
     return open_result(path)
 
 
@@ -197,14 +202,65 @@ def _named_controllers(config: Scenario) -> list[Controller]:
     return found
 
 
-def _recorder(path: Path, text: str, config: Scenario, simulation: Simulation, resume: bool) -> Recorder:
+class _Captures:
+    """Between the engine's samples and the recorder: what a scenario's `log.capture` keeps of them."""
+
+    def __init__(self, desk: CaptureDesk, channels: Sequence[Channel]) -> None:
+        self._desk, self._channels = desk, channels
+
+    @classmethod
+    def of(cls, config: Scenario, simulation: Simulation) -> _Captures | None:
+        """None where the scenario captures nothing.
+
+        Raises
+        ------
+        InputError
+            This engine hands out no samples.
+        """
+        if config.log.capture is None:
+            return None
+        from cosim.record.capture import CaptureDesk, width_of
+        from cosim.record.channels import Channel
+
+        columns = getattr(simulation, "capture_columns", None)
+        if columns is None:
+            raise InputError(Problem("full-rate samples are not to be had from this engine", path="log.capture"))
+        channels = [Channel(c.path, c.unit, c.names, "f4", c.description) for c in columns]
+        return cls(CaptureDesk(config.log.capture, width_of(channels)), channels)
+
+    def take(self, block: Block, recorder: Recorder) -> None:
+        """Write the captures that a block completes."""
+        if block.sample_t_us is None or block.samples is None:
+            return
+        for capture in self._desk.take(block.sample_t_us, block.samples, block.events):
+            recorder.capture(capture, self._channels)
+
+    def finish(self, recorder: Recorder) -> dict[str, float]:
+        """Write the capture under way at the end of the run; how many there are."""
+        for capture in self._desk.finish():
+            recorder.capture(capture, self._channels)
+        return {"capture/n_capture": float(recorder.n_captures), "capture/n_event_missed": float(self._desk.n_missed)}
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {f"{_CAPTURE}{key}": value for key, value in self._desk.state().items()}
+
+    def restore(self, stored: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        mine = {key.removeprefix(_CAPTURE): value for key, value in stored.items() if key.startswith(_CAPTURE)}
+        self._desk.restore(mine)
+
+
+def _recorder(
+    path: Path, text: str, config: Scenario, simulation: Simulation, captures: _Captures | None, resume: bool
+) -> Recorder:
     """A log to write; with `resume`, the one at `path` and the simulation brought to its checkpoint."""
     from cosim.record.channels import Channel
     from cosim.record.recorder import Recorder
     from cosim.record.resume import resume_state
 
     channels = [
-        Channel(c.path, c.unit, c.names, "f4" if c.names is not None else "f8", c.description)
+        Channel(c.path, c.unit, c.names, c.dtype, c.description, c.labels)
         for c in simulation.columns
     ]
     facts: dict[str, Any] = {
@@ -216,7 +272,13 @@ def _recorder(path: Path, text: str, config: Scenario, simulation: Simulation, r
     }
     if resume and resume_state(path) == "resumable":
         recorder, state = Recorder.resume(path, channels, **facts)
-        simulation.restore({name: np.asarray(value) for name, value in state.items()})
+        try:
+            simulation.restore({name: np.asarray(value) for name, value in state.items()})
+            if captures is not None:
+                captures.restore(state)
+        except BaseException:
+            recorder.finish("interrupted")  # its checkpoint stands
+            raise
         return recorder
     return Recorder.create(path, channels, compression=config.log.compression, **facts)
 
@@ -262,7 +324,17 @@ def _interrupts() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _drive(simulation: Simulation, recorder: Recorder, tell: Progress, max_block_s: float | None) -> None:
+def _state(simulation: Simulation, captures: _Captures | None) -> dict[str, Any]:
+    return simulation.state() | (captures.state() if captures is not None else {})
+
+
+def _drive(
+    simulation: Simulation,
+    recorder: Recorder,
+    captures: _Captures | None,
+    tell: Progress,
+    max_block_s: float | None,
+) -> None:
     """Step to the end, log what comes, keep checkpoints; end the log whole whatever happens."""
     from cosim.engine.totals import run_totals
 
@@ -278,17 +350,20 @@ def _drive(simulation: Simulation, recorder: Recorder, tell: Progress, max_block
                 recorder.add_event(*event)
                 if event[1] == "collapsed":
                     status, collapse = "collapsed", event[4]
+            if captures is not None:
+                captures.take(block, recorder)
             tell("running", block.now_us / US_PER_S, end_s)
             if status == "collapsed" or block.now_us >= simulation.end_us:
                 continue
             if stops:
                 status = "interrupted"
-                recorder.checkpoint(simulation.state())
+                recorder.checkpoint(_state(simulation, captures))
                 break
             if time.perf_counter() > next_checkpoint:
-                recorder.checkpoint(simulation.state())
+                recorder.checkpoint(_state(simulation, captures))
                 next_checkpoint = time.perf_counter() + CHECKPOINT_EVERY_S
-        recorder.finish(status, run_totals(simulation), {"wall_s": time.perf_counter() - started})
+        counts = captures.finish(recorder) if captures is not None and status != "interrupted" else {}
+        recorder.finish(status, run_totals(simulation) | counts, {"wall_s": time.perf_counter() - started})
     at = simulation.now_us / US_PER_S
     if status == "collapsed":
         raise PhysicsError(

@@ -44,6 +44,9 @@ class Twin:
         self.places = offsets(self.controls)
         self.memory = [Memory(self.positions[spec.device]) for spec in self.specs]
 
+    def states(self) -> dict[str, int]:
+        return {spec.device: mine.position for spec, mine in zip(self.specs, self.memory, strict=True)}
+
     def push(self, due_us: int, k: int, what: str) -> int:
         self.n_pushed += 1
         row = next((i for i, entry in enumerate(self.queue) if due_us <= entry[0]), len(self.queue))
@@ -61,6 +64,8 @@ class Twin:
                 self.sample_regulator(k, spec, reading, self.memory[k], t_us)
             else:
                 self.sample_capacitor(k, spec, reading, self.memory[k], t_us)
+        if not self.like_opendss:
+            self.let_neutral_come_first(t_us)
         moves, acted = [], False
         while self.queue and self.queue[0][0] <= t_us:
             _, _, k, what = self.queue.pop(0)
@@ -68,6 +73,13 @@ class Twin:
             moves += self.do(k, what, t_us)
         self.acted = acted
         return moves
+
+    def let_neutral_come_first(self, t_us: int) -> None:
+        """Whoever turns to neutral now makes no tap that is due with it."""
+        for due_us, _, k, what in list(self.queue):
+            spec, mine = self.specs[k], self.memory[k]
+            if due_us <= t_us and what == "turn" and not mine.reversed and spec.reverse.mode.endswith("neutral"):
+                self.drop(mine.handle)
 
     # regulators
 

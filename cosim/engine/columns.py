@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosim.engine.kernel_log import FEEDER_COLUMNS, SITE_COLUMNS, LogArrays
+from cosim.scenario.schema import QUANTITIES
+
+Rows = NDArray[Any]
 
 _FEEDER = (
     ("source/p_mw", "MW", "Power of the source, into the feeder"),
@@ -64,11 +68,62 @@ class Column:
     """Field of `LogArrays`."""
     index: NDArray[np.int64] | int
     """Column, or columns, of that field."""
+    reduce: Callable[[Rows], Rows] | None = None
+    """From the rows of those columns to one value a row; None: they stand as they are."""
+    labels: tuple[str, ...] | None = None
+    """Names that whole numbers of this column point to."""
 
-    def rows(self, log: LogArrays, n: int) -> NDArray[np.generic]:
+    @property
+    def dtype(self) -> Literal["f4", "f8", "i4"]:
+        """Type in the log: single precision for the wide ones."""
+        if self.labels is not None:
+            return "i4"
+        return "f8" if self.names is None and self.reduce is None else "f4"
+
+    def rows(self, log: LogArrays, n: int) -> Rows:
         """First n rows of this column."""
-        block: NDArray[np.generic] = getattr(log, self.source)[:n]
-        return block[:, self.index]
+        block: Rows = getattr(log, self.source)[:n]
+        rows: Rows = block if self.reduce is not None else block[:, self.index]
+        return rows if self.reduce is None else self.reduce(rows)
+
+
+def lowest(vm_pu: Rows) -> Rows:
+    """Smallest voltage of each row above zero; 0 where there is none. [pu]"""
+    rows: Rows = np.where(vm_pu > 0, vm_pu, np.inf).min(axis=1, initial=np.inf)
+    return np.where(np.isinf(rows), 0.0, rows)
+
+
+def lowest_node(vm_pu: Rows) -> Rows:
+    """Which it is; -1 where there is none."""
+    return np.where((vm_pu > 0).any(axis=1), np.where(vm_pu > 0, vm_pu, np.inf).argmin(axis=1), -1)
+
+
+def highest(vm_pu: Rows) -> Rows:
+    """Largest voltage of each row. [pu]"""
+    rows: Rows = vm_pu.max(axis=1, initial=0)
+    return rows
+
+
+def highest_node(vm_pu: Rows) -> Rows:
+    """Which it is; -1 where no node has voltage."""
+    return np.where((vm_pu > 0).any(axis=1), vm_pu.argmax(axis=1), -1)
+
+
+_EXTREMES = (
+    ("bus_extremes/vm_min_pu", "bus_min", "pu", "Lowest voltage of all energized nodes since the last row", lowest),
+    ("bus_extremes/vm_min_node", "bus_min", "1", "Node of vm_min_pu: its place in name, -1 for none", lowest_node),
+    ("bus_extremes/vm_max_pu", "bus_max", "pu", "Highest voltage of all nodes since the last row", highest),
+    ("bus_extremes/vm_max_node", "bus_max", "1", "Node of vm_max_pu: its place in name, -1 for none", highest_node),
+)
+
+
+def extremes(names: Sequence[str]) -> list[Column]:
+    """Columns that hold of all nodes the lowest and the highest, and where."""
+    return [
+        Column(path, unit, text, None, field, 0, reduce, tuple(names) if path.endswith("_node") else None)
+        for path, field, unit, text, reduce in _EXTREMES
+        if names
+    ]
 
 
 def log_columns(
@@ -77,6 +132,7 @@ def log_columns(
     elements: Mapping[str, Sequence[str]],
     wanted: Mapping[str, Sequence[str] | None],
     rows: Mapping[str, Sequence[int]],
+    quantities: Collection[str] = QUANTITIES,
 ) -> list[Column]:
     """Every column of the log.
 
@@ -90,6 +146,8 @@ def log_columns(
         Names to log of each; None for all.
     rows : mapping
         Columns of kinds that share a field of `LogArrays`; others stand in the order of their names.
+    quantities : collection of str
+        What to log of buses, lines and transformers, as `log.quantities` has it.
     """
     columns = [Column(path, unit, text, None, "scalars", i) for i, (path, unit, text) in enumerate(_FEEDER)]
     for s, site in enumerate(sites):
@@ -99,7 +157,9 @@ def log_columns(
             place = FEEDER_COLUMNS + s * SITE_COLUMNS + i
             columns.append(Column(path.format(site), unit, text, None, "scalars", place))
     for path, field, unit, text in _ELEMENTS:
-        kind = path.split("/")[0]
+        kind, quantity = path.split("/")
+        if kind not in rows and (f"line_{quantity}" if path == "line/p_mw" else quantity) not in quantities:
+            continue
         names = list(elements[kind])
         chosen = wanted.get(kind)
         pick = range(len(names)) if chosen is None else [names.index(name) for name in chosen]

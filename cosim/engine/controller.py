@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from cosim.datacenter.kernel import SiteArrays
+from cosim.errors import InputError, Problem
 from cosim.feeder.compile import CompiledFeeder
 from cosim.load.state import LoadArrays
+from cosim.scenario.fields import nearest
 from cosim.ups.kernel import UpsArrays
 
 
@@ -28,8 +30,16 @@ class Controller(Protocol):
         """Take back what `state` gave."""
 
 
+def _place(names: Sequence[str], name: str, noun: str) -> int:
+    """Index of a name; InputError with the nearest where there is none."""
+    try:
+        return names.index(name)
+    except ValueError:
+        raise InputError(Problem(f"a controller asks for {noun} {name!r}; {nearest(str(name), names)}")) from None
+
+
 class View:
-    """Read-only look at the run as it stood at the end of the last step."""
+    """Read-only look at the run as it stood at the end of the last step. Names that do not exist raise InputError."""
 
     def __init__(
         self,
@@ -49,17 +59,17 @@ class View:
 
     def p_grid_mw(self, datacenter: str) -> float:
         """Power the data center takes from the feeder. [MW]"""
-        return float(self._dc.sites[self._sites.index(datacenter)]["p_grid_mw"])
+        return float(self._dc.sites[_place(self._sites, datacenter, "data center")]["p_grid_mw"])
 
     def p_ai_mw(self, datacenter: str) -> float:
         """AI power of the data center. [MW]"""
-        return float(self._dc.sites[self._sites.index(datacenter)]["p_ai_mw"])
+        return float(self._dc.sites[_place(self._sites, datacenter, "data center")]["p_ai_mw"])
 
     def soc(self, datacenter: str) -> float:
         """State of charge of its UPS, 0 where it has none. [1]"""
-        unit = self._ups.units[self._sites.index(datacenter)]
+        unit = self._ups.units[_place(self._sites, datacenter, "data center")]
         return float(unit["e"] / unit["e_full"]) if unit["present"] else 0.0
 
     def p_job_mw(self, datacenter: str, job: str) -> float:
         """Power of one job above idle. [MW]"""
-        return float(self._load.jobs[self._jobs.index(f"{datacenter}/{job}")]["p_mw"])
+        return float(self._load.jobs[_place(self._jobs, f"{datacenter}/{job}", "job")]["p_mw"])

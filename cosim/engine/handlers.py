@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cosim.errors import InputError, Problem
 from cosim.load import kernel as load_kernel
-from cosim.units import to_us
+from cosim.units import US_PER_S, to_us
 
 if TYPE_CHECKING:
     from cosim.engine.queue import Event
@@ -16,28 +16,38 @@ if TYPE_CHECKING:
 _Handler = Callable[["Simulation", "Event"], None]
 
 
-def apply_event(sim: Simulation, event: Event) -> None:
+def apply_event(sim: Simulation, event: Event, place: str = "") -> None:
     """Apply a due event to the run, and note it.
+
+    Parameters
+    ----------
+    sim : Simulation
+    event : mapping
+        Checked on its own before: `kind` and what that kind needs.
+    place : str
+        Who asks, for messages; empty for the scenario.
 
     Raises
     ------
     InputError
-        A kind or an element that does not exist (from a controller; a scenario's events are checked before).
+        It contradicts what lasts at this time: a dip within a dip, a return of what is not out.
     """
-    handler = _HANDLERS.get(event.get("kind", ""))
-    if handler is None:
-        raise InputError(Problem(f"no such event kind; known: {', '.join(_HANDLERS)}", value=event.get("kind")))
     try:
-        handler(sim, event)
-    except (KeyError, ValueError) as error:
-        raise InputError(Problem(f"event {event['kind']}: {error}", value=event)) from None
+        _HANDLERS[event["kind"]](sim, event)
+    except ValueError as error:
+        at = f"{event['kind']} at t = {sim.now_us / US_PER_S:.12g} s"
+        raise InputError(Problem(f"{at}: {error}", path=place)) from None
 
 
-def _later(sim: Simulation, event: Event, kind: str) -> None:
-    """Schedule the end of an event that has a duration."""
-    if event.get("duration_s") is not None:
-        rest = {k: v for k, v in event.items() if k not in ("kind", "duration_s")}
-        sim.queue.push(sim.now_us + to_us(event["duration_s"]), {"kind": kind, **rest})
+def _begin(sim: Simulation, event: Event, what: str, ends: str) -> None:
+    """Note what lasts from now on, and schedule its end where the event has a duration."""
+    if event.get("duration_s") is None:
+        sim.queue.begin(what, None)
+        return
+    until_us = sim.now_us + to_us(event["duration_s"])
+    sim.queue.begin(what, until_us)
+    rest = {k: v for k, v in event.items() if k not in ("kind", "duration_s")}
+    sim.queue.push(until_us, {"kind": ends, **rest})
 
 
 def _job(kernel: Any) -> _Handler:
@@ -57,23 +67,25 @@ def _load_changed(sim: Simulation, event: Event) -> None:
 
 
 def _dip_started(sim: Simulation, event: Event) -> None:
+    _begin(sim, event, "dip", "dip_ended")
     sim.compiled.set_source(event["vm_pu"], event.get("va_degree", 0.0))
     sim.emit("dip_started", "source", event["vm_pu"], f"phase jump {event.get('va_degree', 0.0):g} degree")
-    _later(sim, event, "dip_ended")
 
 
 def _dip_ended(sim: Simulation, _: Event) -> None:
+    sim.queue.end("dip", sim.now_us)
     sim.compiled.set_source(1.0, 0.0)
     sim.emit("dip_ended", "source", 1.0)
 
 
 def _source_lost(sim: Simulation, event: Event) -> None:
+    _begin(sim, event, "loss of the source", "source_returned")
     sim.compiled.lose_source()
     sim.emit("source_lost", "source")
-    _later(sim, event, "source_returned")
 
 
 def _source_returned(sim: Simulation, _: Event) -> None:
+    sim.queue.end("loss of the source", sim.now_us)
     sim.compiled.return_source()
     sim.emit("source_returned", "source")
 
@@ -90,14 +102,15 @@ def _switch(kind: str) -> _Handler:
 
 def _ups_service(kind: str) -> _Handler:
     def handle(sim: Simulation, event: Event) -> None:
+        outage = f"outage of the UPS of {event['datacenter']}"
+        if kind == "ups_in_service":
+            sim.queue.end(outage, sim.now_us)
+        else:
+            _begin(sim, event, outage, "ups_in_service")
         unit = sim.ups.units[sim.sites.index(event["datacenter"])]
-        if not unit["present"]:
-            raise ValueError(f"{event['datacenter']} has no UPS")
         unit["in_service"] = kind == "ups_in_service"
         unit["engaged"] = unit["restoring"] = unit["saturated"] = 0
         sim.emit(kind, event["datacenter"], float(unit["e"] / unit["e_full"]))
-        if kind == "ups_out_of_service":
-            _later(sim, event, "ups_in_service")
 
     return handle
 

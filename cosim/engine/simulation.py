@@ -14,19 +14,21 @@ from cosim.datacenter.build import build_sites
 from cosim.engine import advance as adv
 from cosim.engine import kernel_log as kl
 from cosim.engine.checkpoint import restore_arrays, store_arrays
-from cosim.engine.columns import Column, log_columns
+from cosim.engine.columns import Column, extremes, log_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.compile import CompiledFeeder
+from cosim.feeder.compile import CompiledFeeder, nodes_at
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.kernel import CONTROL
 from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP, Network
 from cosim.load.build import LoadBuilder
+from cosim.scenario.actions import read_action
+from cosim.scenario.checks import FeederNames
 from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import build_ups
@@ -47,6 +49,10 @@ class Block:
     events: list[tuple[int, str, str, float, str]]
     """Time [us], kind, element, value, detail."""
     now_us: int
+    sample_t_us: NDArray[np.int64] | None = None
+    """Where the scenario captures: every instant since the last block, and before them those of `pre_s`. [us]"""
+    samples: NDArray[np.float32] | None = None
+    """[n, width] what `Simulation.capture_columns` names, one column behind the other."""
 
 
 class Simulation:
@@ -75,6 +81,7 @@ class Simulation:
         self.step_us = to_us(scenario.time.step_s)
         self.end_us = to_us(scenario.time.duration_s)
         self.controllers = list(controllers)
+        self._names = FeederNames.of(feeder)
         centers = scenario.datacenters
         builder = LoadBuilder(
             {name: dc.load for name, dc in centers.items()}, step_us=self.step_us, seed=scenario.seed, folder=folder
@@ -110,11 +117,11 @@ class Simulation:
         """Nodes in the log: those named, or all nodes of the buses named."""
         wanted = self.scenario.log.nodes
         names = self.compiled.node_names
-        if wanted == "all":
+        if wanted in ("all", "extremes"):
             return np.arange(len(names))
         place = {name: k for k, name in enumerate(names)}
-        buses = {name: self.compiled.network.nodes_of_bus(k) for k, name in enumerate(self.compiled.bus_names)}
-        return np.concatenate([[place[n]] if n in place else buses[n] for n in wanted]).astype(np.int64)
+        found = [[place[n]] if n in place else nodes_at(self.compiled.network, n).tolist() for n in wanted]
+        return np.array(list(dict.fromkeys(node for nodes in found for node in nodes)), np.int64)
 
     def _control_desk(self, network: Network) -> ControlDesk | None:
         """The controls of the feeder, where they live."""
@@ -146,12 +153,13 @@ class Simulation:
         rows = {name: np.flatnonzero(self.compiled.network.dev_kind == kind).tolist() for name, kind in kinds.items()}
         elements |= {name: [self.compiled.device_names[d] for d in devices] for name, devices in rows.items()}
         log = self.scenario.log
-        wanted = {
-            "bus": None,
+        wanted: dict[str, list[str] | None] = {
+            "bus": [] if log.nodes == "extremes" else None,
             "line": None if log.lines == "all" else list(log.lines),
         }
         with_ups = [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
-        return log_columns(self.sites, with_ups, elements, wanted, rows)
+        columns = log_columns(self.sites, with_ups, elements, wanted, rows, log.quantities)
+        return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])
 
     @property
     def now_us(self) -> int:
@@ -235,8 +243,9 @@ class Simulation:
 
     def _call_controller(self, index: int) -> None:
         controller = self.controllers[index]
+        place = f"controllers.{index}"
         for action in controller.on_tick(self.view, self.now_us / US_PER_S) or ():
-            apply_event(self, dict(action))
+            apply_event(self, read_action(action, self.scenario, self._names, place), place)
         self.queue.push(self.now_us + to_us(controller.period_s), {"kind": "controller", "index": index})
 
     def _drain_ring(self) -> None:
@@ -264,7 +273,23 @@ class Simulation:
         return stored
 
     def restore(self, stored: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `state` gave, in a simulation built from the same scenario."""
+        """Take back what `state` gave, in a simulation built from the same scenario.
+
+        Raises
+        ------
+        InputError
+            The controllers are others than those of the run that stopped.
+        """
+        self.queue.restore(stored["queue"].tobytes().decode())
+        n_then, n_now = self.queue.n_of("controller"), len(self.controllers)
+        if n_then != n_now:
+            raise InputError(
+                Problem(
+                    f"the run that stopped had {n_then} controllers, this one has {n_now}: resume it from Python with "
+                    "the same ones, cosim.run(..., controllers=[...], resume=True), or run again without --resume",
+                    path="controllers",
+                )
+            )
         for i, controller in enumerate(self.controllers):
             if not hasattr(controller, "restore") or f"controller/{i}" not in stored:
                 raise InputError(
@@ -276,7 +301,6 @@ class Simulation:
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
         if self.desk is not None:
             self.desk.restore({k[len("desk/") :]: v for k, v in stored.items() if k.startswith("desk/")})
-        self.queue.restore(stored["queue"].tobytes().decode())
 
 
 def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> kl.ClockArrays:

@@ -67,7 +67,7 @@ class FeederArrays(NamedTuple):
     port_q_solved_mvar: Floats
     """[d] drawn. [Mvar]"""
     port_vm_pu: Floats
-    """[d] voltage of the lowest phase, zero where de-energized. [pu]"""
+    """[d] voltage of the lowest phase (of its nominal one), zero where de-energized. [pu]"""
     vm2: Floats
     """[N] squared voltage magnitude. [pu^2]"""
     totals: Floats
@@ -81,7 +81,9 @@ class FeederArrays(NamedTuple):
     site_last: Floats
     """[d, 4] request of the last solve, sensitivities there. [MW, Mvar, pu/MW, 1/MW]"""
     port_row: Ints
-    """[m] row of each port, -1 where de-energized."""
+    """[m, 2] rows of each port, the second -1 to ground; the first -1 where de-energized."""
+    port_base: Floats
+    """[m] nominal voltage of the port: 1, between phases sqrt(3). [pu]"""
     port_law: Floats
     """[m, 5] power being tried, window, generator's power and voltage. [MW, Mvar, pu, MW, pu]"""
     port_z: Floats
@@ -96,6 +98,13 @@ class FeederArrays(NamedTuple):
     lu_row: Ints
     lu_target: Ints
     """Row of `block` that each product of the elimination is subtracted from."""
+    zone_ptr: Ints
+    zone_row: Ints
+    """Rows of each floating zone: behind ungrounded windings only, without a path to ground of any weight."""
+    zone_sum_ptr: Ints
+    zone_sum_row: Ints
+    zone_sum_y: Floats
+    """[.., 2] sum over the zone's rows of each column of the matrix, summed with more digits. [pu]"""
     tie: Floats
     """[2 n] currents that the given voltages drive into the free rows. [pu]"""
     emf: Floats
@@ -147,6 +156,7 @@ class FeederArrays(NamedTuple):
     """[2 m, 2 N] fall of voltages per port current. [pu]"""
     rhs: Floats
     work: Floats
+    product: Floats
     jac: Floats
     v_save: Floats
     current_save: Floats
@@ -169,6 +179,7 @@ STATE: Final = [
     "port_z",
     "y",
     "row_sum",
+    "zone_sum_y",
     "block",
     "tie",
     "emf",
@@ -201,7 +212,7 @@ def empty_state(n_free: int, n_row: int, n_dc: int, n_port: int, n_block: int) -
         "totals": z(N_TOTALS),
         "last_solvable": z(2),
         **{k: z(2 * n_row) for k in ("v", "u", "v_base", "v_save")},
-        **{k: z(2 * n_free) for k in ("h", "rhs", "work", "tie")},
+        **{k: z(2 * n_free) for k in ("h", "rhs", "work", "product", "tie")},
         "current": z(2 * n_port),
         "current_save": z(2 * n_port),
         "block": z((n_block, 4)),

@@ -1,4 +1,4 @@
-"""Compiled feeders kept between runs, so that a warm start reads no pandapower."""
+"""Compiled feeders kept between runs, so that a warm start reads neither pandapower nor OpenDSS."""
 
 from __future__ import annotations
 
@@ -10,18 +10,39 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cosim.feeder.network import SCHEMA, Network
 from cosim.jit import cache_dir
 
+if TYPE_CHECKING:
+    from cosim.feeder.dss.scan import Scan
 
-def content_key(name: str) -> str:
-    """Hash of what a feeder is made from: file bytes or name, and the versions that read it."""
+
+def content_key(name: str, dss: Scan | None = None) -> str:
+    """Hash of what a feeder is made from: file bytes or name, and the versions that read it.
+
+    Of an OpenDSS feeder that is every file its scan found, each under its place relative to the master.
+    """
+    if dss is not None:
+        return _dss_key(dss)
     digest = hashlib.sha256()
     digest.update(Path(name).read_bytes() if name.endswith(".json") else name.encode())
     versions = [f"schema {SCHEMA}", f"pandapower {_version('pandapower')}"]
     if not name.endswith(".json"):
         versions.append(f"simbench {_version('simbench')}")
+    digest.update("\0".join(versions).encode())
+    return digest.hexdigest()[:32]
+
+
+def _dss_key(dss: Scan) -> str:
+    digest = hashlib.sha256()
+    for file in dss.files:
+        place = os.path.relpath(file, dss.master.parent)
+        digest.update(f"{place}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+        digest.update(file.read_bytes())
+    packages = ("opendssdirect.py", "dss-python", "dss-python-backend")
+    versions = [f"schema {SCHEMA}", *(f"{package} {_version(package)}" for package in packages)]
     digest.update("\0".join(versions).encode())
     return digest.hexdigest()[:32]
 
@@ -33,12 +54,12 @@ def _version(package: str) -> str:
         return "none"
 
 
-def cached(name: str, build: Callable[[], Network]) -> Network:
-    """The network of that name or path, from the cache where it is there and whole.
+def cached(name: str, build: Callable[[], Network], dss: Scan | None = None) -> Network:
+    """The network of that name or path (`dss`: its scan), from the cache where it is there and whole.
 
     A cache that cannot be read is rebuilt, one that cannot be written is done without.
     """
-    path = cache_dir() / "feeders" / f"{content_key(name)}.npz"
+    path = cache_dir() / "feeders" / f"{content_key(name, dss)}.npz"
     unreadable = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile)
     with contextlib.suppress(*unreadable), path.open("rb") as file:
         return Network.load(file)

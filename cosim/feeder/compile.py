@@ -93,6 +93,7 @@ class Factors:
     y: Floats
     row_sum: Floats
     el_sum: Floats
+    zone_sum_y: Floats
     ties: Complexes
     el_y: Floats
     block: Floats
@@ -217,23 +218,29 @@ class CompiledFeeder:
         self._gens = build_legs(net, top, self._shape, is_gen)
         gens = self._generators(top)
         n_dc, el = len(self._port_nodes), top.elements
-        port_row = np.concatenate([*(top.node[n] for n in self._port_nodes), [g[0] for g in gens]]).astype(np.int64)
-        site_ptr = np.cumsum([0, *(n.size for n in self._port_nodes)]).astype(np.int64)
-        state = empty_state(top.n_free, top.n_row, n_dc, port_row.size, top.n_free + 2 * top.pattern.row.size)
-        port_law = np.zeros((port_row.size, 5))
+        port_row, port_base, site_ptr = self._ports(top, [g[0] for g in gens])
+        state = empty_state(top.n_free, top.n_row, n_dc, port_base.size, top.n_free + 2 * top.pattern.row.size)
+        port_law = np.zeros((port_base.size, 5))
         port_law[site_ptr[-1] :, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)
+        zone_sums = top.zone_sums(el.y)
         params = np.zeros(ix.N_PARAMS)
         params[ix.EMF_FACTOR] = abs(self._dip)
         state["flags"][[ix.DIRTY, ix.SOURCE_ON]] = 1
         arrays = FeederArrays(
-            sizes=self._sizes(top, port_row.size),
+            sizes=self._sizes(top, port_base.size),
             params=params,
             node_row=top.node[: net.n_node].copy(),
             site_ptr=site_ptr,
             port_row=port_row,
+            port_base=port_base,
             port_law=port_law,
             y=np.zeros((top.n_free + 2 * top.pattern.row.size, 2)),
             row_sum=np.zeros((top.n_free, 2)),
+            zone_row=top.zones[0],
+            zone_ptr=top.zones[1],
+            zone_sum_ptr=zone_sums[0],
+            zone_sum_row=zone_sums[1],
+            zone_sum_y=np.zeros((zone_sums[1].size, 2)),
             lu_ptr=top.pattern.ptr,
             lu_row=top.pattern.row,
             lu_target=top.pattern.target,
@@ -262,6 +269,28 @@ class CompiledFeeder:
         self._put_emf(arrays)
         self._start_generators(arrays)
         return arrays
+
+    def _ports(self, top: Topology, gens: list[int]) -> tuple[Ints, Floats, Ints]:
+        """Rows, nominal voltage and start of the ports of data centers, then generators.
+
+        A data center draws from each phase to ground, or between phases where nothing holds the neutral: at two or
+        three phases of a floating zone.
+        """
+        rows, base, count = [], [], []
+        floating = set(top.zones[0].tolist())
+        for nodes in self._port_nodes:
+            at = top.node[nodes]
+            if at.size > 1 and floating.issuperset(at.tolist()):
+                ends = np.column_stack([at, np.roll(at, -1)])[: 3 if at.size == 3 else 1]
+                base += [math.sqrt(3.0)] * len(ends)
+            else:
+                ends = np.column_stack([at, np.full(at.size, -1)])
+                base += [1.0] * len(ends)
+            rows.append(ends)
+            count.append(len(ends))
+        rows.append(np.column_stack([gens, np.full(len(gens), -1)]).reshape(-1, 2))
+        base += [1.0] * len(gens)
+        return np.vstack(rows).astype(np.int64), np.array(base), np.cumsum([0, *count]).astype(np.int64)
 
     def set_sensors(self, rows: SensorRows) -> None:
         """Have these sensors of controls evaluated with every solution, in `arrays.sensor`."""
@@ -315,9 +344,9 @@ class CompiledFeeder:
 
     def _start_generators(self, f: FeederArrays) -> None:
         first = f.site_ptr[-1]
-        if f.port_row.size > first:
+        if f.port_row.shape[0] > first:
             v = f.v[0::2] + 1j * f.v[1::2]
-            f.current[2 * first :] = _as_pairs(-self._drawn_currents(f, v)[f.port_row[first:]]).ravel()
+            f.current[2 * first :] = _as_pairs(-self._drawn_currents(f, v)[f.port_row[first:, 0]]).ravel()
 
     def _put_laws(self, f: FeederArrays) -> None:
         """Laws of the legs for the present powers; their slopes stay."""
@@ -339,7 +368,7 @@ class CompiledFeeder:
                 self._factors.popitem(last=False)
         kept = self._factors[key]
         f.y[:], f.el_y[:], f.block[:] = kept.y, kept.el_y, kept.block
-        f.row_sum[:], f.el_sum[:] = kept.row_sum, kept.el_sum
+        f.row_sum[:], f.el_sum[:], f.zone_sum_y[:] = kept.row_sum, kept.el_sum, kept.zone_sum_y
         f.response[:], f.port_z[:] = kept.response, kept.port_z
         f.sensor_coef[:] = kept.sensor_coef
         f.leg_fast[:, ix.F_SLOPE :] = kept.slopes
@@ -359,6 +388,7 @@ class CompiledFeeder:
         y, ties = self._top.matrix(ordered.y)
         row_sum, el_sum = self._top.sums(ordered.y)
         f.y[:], f.row_sum[:] = _as_pairs(y), _as_pairs(row_sum)
+        f.zone_sum_y[:] = _as_pairs(self._top.zone_sums(ordered.y)[2])
         law = f.leg_law.copy()
         f.leg_law[:] = self._legs.law(self.network, self._shape, self._inj_s_start)
         linearize_at(f, _as_pairs(self._rows_from(self.network.node_v)[0]).ravel())
@@ -368,6 +398,7 @@ class CompiledFeeder:
             y=f.y.copy(),
             row_sum=f.row_sum.copy(),
             el_sum=_as_pairs(el_sum),
+            zone_sum_y=f.zone_sum_y.copy(),
             ties=ties,
             el_y=_as_pairs(ordered.y),
             block=f.block.copy(),
@@ -413,7 +444,7 @@ class CompiledFeeder:
     def lab(self) -> FeederArrays:
         """Arrays of their own in the present state, on its factors, for sampling what does not touch the run."""
         f = self.arrays
-        own = [*ix.STATE, "rhs", "work", "jac", "v_save", "current_save"]
+        own = [*ix.STATE, "rhs", "work", "product", "jac", "v_save", "current_save"]
         lab = f._replace(**{k: getattr(f, k).copy() for k in own})
         self._put_factors(lab)
         lab.v[:] = lab.u[:] = _as_pairs(self._rows_from(self.network.node_v)[0]).ravel()

@@ -13,8 +13,12 @@ class FeederConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str = Field(
-        description="Name of a pandapower or SimBench network, or the path of a pandapower .json file",
+        description="Name of a shipped, pandapower or SimBench network, or the path of an OpenDSS .dss master or of a "
+        "pandapower .json file",
         min_length=1,
+    )
+    dss_root: str | None = Field(
+        None, min_length=1, description="Folder that a .dss may read in; null: the folder above that of its master"
     )
     load_scaling: float = Field(
         1.0, ge=0, description="Factor on every load and motor of the feeder, not on generation [1]"

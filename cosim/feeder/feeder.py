@@ -17,8 +17,9 @@ from cosim.feeder.compile import CompiledFeeder, solve_totals
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.extract import extract, voltages_at_draw
 from cosim.feeder.kernel_flows import observe
-from cosim.feeder.names import check_name, make_net
+from cosim.feeder.names import check_name, is_dss, is_path, make_net
 from cosim.feeder.network import LINE, LOAD, P_1, P_2, Q_1, Q_2, TRAFO, TRAFO3W_HV, Floats, Network
+from cosim.feeder.shipped import shipped_feeder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,29 +162,48 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
     )
 
 
-def load_feeder(name_or_path: str | Path) -> Feeder:
-    """A feeder by the name of a pandapower or SimBench network, or a pandapower .json file.
+def load_feeder(name_or_path: str | Path, dss_root: str | Path | None = None) -> Feeder:
+    """A feeder by name (shipped, pandapower, SimBench), or a pandapower .json or OpenDSS .dss file.
 
-    The first load of a feeder imports pandapower (seconds) and keeps the arrays in the cache; later
-    ones read those.
+    The first load of a feeder imports what reads it (pandapower: seconds) and keeps the arrays in the
+    cache; later ones read those. A .dss file is scanned before it runs, each time.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+    dss_root : str or Path, optional
+        Folder that a .dss file may read in; default the folder above its own.
 
     Raises
     ------
     InputError
         If nothing has that name, the file is not a network, it has no source, or an element in
-        service is not supported.
+        service is not supported; of a .dss file also what it must not do, by file and line.
     PhysicsError
         If the feeder as it stands has no power flow solution.
     """
     name = str(name_or_path)
     check_name(name)
-    network = cached(name, lambda: _read(name))
-    return Feeder(Path(name).stem if name.endswith(".json") else name, network)
+    master = Path(name) if is_dss(name) else shipped_feeder(name)
+    label = Path(name).stem if is_path(name) else name
+    if master is not None:
+        from cosim.feeder.dss.scan import scan
+
+        found = scan(master, None if dss_root is None else Path(dss_root))
+        return Feeder(label, cached(name, lambda: _read_dss(found.master), found))
+    return Feeder(label, cached(name, lambda: _read(name)))
 
 
 def from_pandapower(net: Any, name: str = "pandapower") -> Feeder:
     """A feeder from a pandapower network in memory; raises as `load_feeder` does."""
     return Feeder(name, _checked(extract(net), net))
+
+
+def _read_dss(master: Path) -> Network:
+    from cosim.feeder.controls.from_dss import read_controls
+    from cosim.feeder.dss import read_dss
+
+    return read_dss(master, lambda dss: read_controls(dss).to_json())
 
 
 def _read(name: str) -> Network:

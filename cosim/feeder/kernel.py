@@ -40,8 +40,8 @@ from cosim.feeder.arrays import (
     STALE,
     STATUS,
 )
-from cosim.feeder.kernel_legs import add_slopes, leg_remainders, set_slopes, subtract_slopes
-from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, set_all, solve_factored, subtract_product
+from cosim.feeder.kernel_legs import add_slopes, leg_remainders, set_slopes, subtract_slopes, voltage_across
+from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, multiply, set_all, settle_zones, solve_factored
 from cosim.feeder.kernel_ports import solve_ports
 from cosim.jit import inlined, inner, njit
 
@@ -63,7 +63,10 @@ SHORTEST_STEP = 1e-6
 @inner
 def subtract_linear(f, x, out):
     """out -= (Y + slopes of the legs) x over the free rows."""
-    subtract_product(f.y, f.row_sum, f.lu_ptr, f.lu_row, x, out)
+    multiply(f.y, f.row_sum, f.lu_ptr, f.lu_row, x, f.product)
+    settle_zones(f.zone_ptr, f.zone_row, f.zone_sum_ptr, f.zone_sum_row, f.zone_sum_y, x, f.product)
+    for i in range(f.product.size):
+        out[i] -= f.product[i]
     subtract_slopes(f.leg_fast, f.leg_row, f.leg_block, f.sizes[N_LEG], x, out)
 
 
@@ -108,25 +111,28 @@ def move_u(f):
 @inner
 def respond(f):
     """Response of all rows to a current into each port, refined once, and the part that ports see."""
-    n2 = 2 * f.sizes[N_FREE]
+    n_free, n2 = f.sizes[N_FREE], 2 * f.sizes[N_FREE]
     for a in range(2 * f.sizes[N_PORT]):
         row = f.response[a]
         set_all(row, 0.0)
-        at = f.port_row[a // 2]
-        if not 0 <= at < f.sizes[N_FREE]:
-            continue
-        row[2 * at + a % 2] = 1.0
-        solve_factored(f.block, f.lu_ptr, f.lu_row, row)
         set_all(f.work, 0.0)
-        f.work[2 * at + a % 2] = 1.0
+        if f.port_row[a // 2, 0] < 0:
+            continue
+        for side in range(2):
+            at = f.port_row[a // 2, side]
+            if 0 <= at < n_free:
+                row[2 * at + a % 2] = f.work[2 * at + a % 2] = 1.0 - 2.0 * side
+        solve_factored(f.block, f.lu_ptr, f.lu_row, row)
         subtract_linear(f, row, f.work)
         solve_factored(f.block, f.lu_ptr, f.lu_row, f.work)
         for i in range(n2):
             row[i] += f.work[i]
     for k in range(f.sizes[N_PORT]):
         for a in range(2 * f.sizes[N_PORT]):
-            for e in range(2):
-                f.port_z[2 * k + e, a] = f.response[a, 2 * f.port_row[k] + e] if f.port_row[k] >= 0 else 0.0
+            zx, zy = 0.0, 0.0
+            if f.port_row[k, 0] >= 0:
+                zx, zy = voltage_across(f.port_row, f.response[a], k)
+            f.port_z[2 * k, a], f.port_z[2 * k + 1, a] = zx, zy
 
 
 @inner
@@ -246,7 +252,7 @@ def set_request(f, to, p_from, q_from):
         for r in range(first, end):
             f.port_law[r, PORT_P] = share * (p0 + to * (f.port_p_mw[k] - p0))
             f.port_law[r, PORT_Q] = share * (q0 + to * (f.port_q_mvar[k] - q0))
-            f.port_law[r, PORT_V_MIN] = f.port_v_min_pu[k]
+            f.port_law[r, PORT_V_MIN] = f.port_v_min_pu[k] * f.port_base[r]
 
 
 @inner
@@ -333,15 +339,15 @@ def read_site(f, k):
     """What data center k draws, and the voltage of its lowest phase, into the result arrays; whether any is there."""
     p, q, least, live = 0.0, 0.0, math.inf, False
     for r in range(f.site_ptr[k], f.site_ptr[k + 1]):
-        i = f.port_row[r]
-        if i < 0:
+        if f.port_row[r, 0] < 0:
             least = 0.0
             continue
         live = True
-        x, y, cx, cy = f.v[2 * i], f.v[2 * i + 1], f.current[2 * r], f.current[2 * r + 1]
+        x, y = voltage_across(f.port_row, f.v, r)
+        cx, cy = f.current[2 * r], f.current[2 * r + 1]
         p += x * cx + y * cy
         q += y * cx - x * cy
-        least = min(least, f.vm2[i])
+        least = min(least, (x * x + y * y) / f.port_base[r] ** 2)
     f.port_p_solved_mw[k], f.port_q_solved_mvar[k] = p, q
     f.port_vm_pu[k] = math.sqrt(least)
     return live

@@ -121,11 +121,12 @@ def add_legs(f, t):
 def add_ports(f, t):
     """Voltage-controlled generation, and the data centers at ideal sources."""
     n_dc_port = f.site_ptr[f.sizes[N_DC]]
-    for k in range(f.port_row.size):
-        i = f.port_row[k]
+    for k in range(f.port_row.shape[0]):
+        i = f.port_row[k, 0]
         if i < 0:
             continue
-        x, y, cx, cy = f.v[2 * i], f.v[2 * i + 1], f.current[2 * k], f.current[2 * k + 1]
+        x, y = voltage_across(f.port_row, f.v, k)
+        cx, cy = f.current[2 * k], f.current[2 * k + 1]
         p, q = x * cx + y * cy, y * cx - x * cy
         if k >= n_dc_port:
             t[P_GEN] -= p
@@ -246,7 +247,7 @@ def farthest_reach(response, jac, n_free):
 @njit
 def refresh_sensitivities(f):
     """Voltage per change of each data center's power at the last solution, over all rows."""
-    m2, d, n_free, jac = 2 * f.port_row.size, f.sizes[N_DC], f.sizes[N_FREE], f.jac
+    m2, d, n_free, jac = 2 * f.port_row.shape[0], f.sizes[N_DC], f.sizes[N_FREE], f.jac
     slack = 1.0 - 3.0 * base_drift(n_free, f.v, f.v_base)
     for k in range(d):
         f.site_last[k, SENSITIVITY] = f.site_last[k, CURVATURE] = 0.0
@@ -257,7 +258,7 @@ def refresh_sensitivities(f):
     for k in range(d):
         first, end = f.site_ptr[k], f.site_ptr[k + 1]
         for r in range(first, end):
-            i = f.port_row[r]
+            i = f.port_row[r, 0]
             if i < 0 or i >= n_free:
                 continue
             port_equations(f.port_row, f.port_law, f.u, f.port_z, f.current, jac, f.site_ptr[d], 1.0)
@@ -270,7 +271,8 @@ def refresh_sensitivities(f):
             reach = farthest_reach(f.response, jac, n_free) / slack / (end - first)
             own = jac[2 * r, m2] ** 2 + jac[2 * r, m2 + 1] ** 2
             own += jac[2 * r + 1, m2] ** 2 + jac[2 * r + 1, m2 + 1] ** 2
-            vm = math.sqrt(f.vm2[i])
+            x, y = voltage_across(f.port_row, f.v, r)
+            vm = math.sqrt(x * x + y * y)
             f.site_last[k, SENSITIVITY] += reach / vm
             f.site_last[k, CURVATURE] += 2.0 * math.sqrt(max(own, 1.0)) * reach / (vm * vm)
     f.flags[BOUND_READY] = 1

@@ -93,25 +93,48 @@ def solve_factored(block, ptr, row, x):
 
 
 @inner
-def subtract_product(y, row_sum, ptr, row, x, out):
-    """out -= Y x over the free rows, Y a complex matrix in the pattern of the factors.
+def multiply(y, row_sum, ptr, row, x, out):
+    """out = Y x over the free rows, Y a complex matrix in the pattern of the factors.
 
     In differences, sum_j y_ij (x_j - x_i) + (sum_j y_ij) x_i: what a short switch carries then leaves one row and
     enters the other to the last bit, where products with its huge admittance would round to a current from nowhere.
     """
     n, k_low = ptr.size - 1, row.size
+    set_all(out, 0.0)
     for k in range(n):
         x0, x1 = x[2 * k], x[2 * k + 1]
         r0, r1 = row_sum[k, 0] * x0 - row_sum[k, 1] * x1, row_sum[k, 0] * x1 + row_sum[k, 1] * x0
         for p in range(ptr[k], ptr[k + 1]):
             i, low, up = 2 * row[p], n + p, n + k_low + p
             d0, d1 = x[i] - x0, x[i + 1] - x1
-            out[i] += y[low, 0] * d0 - y[low, 1] * d1
-            out[i + 1] += y[low, 0] * d1 + y[low, 1] * d0
+            out[i] -= y[low, 0] * d0 - y[low, 1] * d1
+            out[i + 1] -= y[low, 0] * d1 + y[low, 1] * d0
             r0 += y[up, 0] * d0 - y[up, 1] * d1
             r1 += y[up, 0] * d1 + y[up, 1] * d0
-        out[2 * k] -= r0
-        out[2 * k + 1] -= r1
+        out[2 * k] += r0
+        out[2 * k + 1] += r1
+
+
+@inner
+def settle_zones(zone_ptr, zone_row, sum_ptr, sum_row, sum_y, x, product):
+    """Make the currents of each floating zone add up to what its capacitance and its transformers' give it.
+
+    Nothing else holds its potential to ground, so what rounding leaves over there would move it. The last row of a
+    zone takes the difference.
+    """
+    for z in range(zone_ptr.size - 1):
+        t0, t1 = 0.0, 0.0
+        for k in range(sum_ptr[z], sum_ptr[z + 1]):
+            i = 2 * sum_row[k]
+            t0 += sum_y[k, 0] * x[i] - sum_y[k, 1] * x[i + 1]
+            t1 += sum_y[k, 0] * x[i + 1] + sum_y[k, 1] * x[i]
+        last = zone_ptr[z + 1] - 1
+        for k in range(zone_ptr[z], last):
+            i = 2 * zone_row[k]
+            t0 -= product[i]
+            t1 -= product[i + 1]
+        i = 2 * zone_row[last]
+        product[i], product[i + 1] = t0, t1
 
 
 @inner

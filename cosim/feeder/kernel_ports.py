@@ -79,10 +79,10 @@ def port_equations(port_row, law, u, z, current, jac, n_dc_port, lam):
     A phase of a data center: current - S*/U* = 0. A generator: Re(U I*) + lam p = 0 and |U|^2 - vm^2 = 0.
     The determinant is positive at no load (a generator's is twice the reactance seen from it).
     """
-    m2 = 2 * port_row.size
+    m2 = 2 * port_row.shape[0]
     total = 0.0
-    for k in range(port_row.size):
-        r, i = 2 * k, port_row[k]
+    for k in range(port_row.shape[0]):
+        r, i, j = 2 * k, port_row[k, 0], port_row[k, 1]
         if i < 0:
             for a in range(m2):
                 jac[r, a] = jac[r + 1, a] = 0.0
@@ -91,6 +91,9 @@ def port_equations(port_row, law, u, z, current, jac, n_dc_port, lam):
             continue
         cx, cy = current[r], current[r + 1]
         x, y = u[2 * i], u[2 * i + 1]
+        if j >= 0:
+            x -= u[2 * j]
+            y -= u[2 * j + 1]
         for a in range(m2):
             x -= z[r, a] * current[a]
             y -= z[r + 1, a] * current[a]
@@ -125,11 +128,11 @@ def solve_ports(port_row, law, u, z, current, jac, n_dc_port, lam, tol):
         Determinant of the port equations for a single balanced data center, else its sign; 0 where no
         solution was found.
     """
-    m = port_row.size
+    m = port_row.shape[0]
     if m == 0:
         return 1.0
-    if m == 1 and n_dc_port == 1 and port_row[0] >= 0:
-        return solve_one_port(port_row[0], law, u, z, current, tol)
+    if m == 1 and n_dc_port == 1 and port_row[0, 0] >= 0 and port_row[0, 1] < 0:
+        return solve_one_port(port_row[0, 0], law, u, z, current, tol)
     last = False
     for _ in range(PORT_ITERATIONS):
         r = port_equations(port_row, law, u, z, current, jac, n_dc_port, lam)

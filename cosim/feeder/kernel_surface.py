@@ -19,10 +19,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # info
-(ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_SINCE_CHECK, N_CHECKED, N_REFUSED, N_STRAY) = range(11)
-N_INFO: Final = 11
+(ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_SINCE_CHECK, N_CHECKED, N_REFUSED, N_STRAY, N_SLOT, IN_SLOT) = range(13)
+N_INFO: Final = 13
 # columns of cell
-SLOT, VISITS, DEPTH = range(3)
+SLOT, VISITS, DEPTH, N_REGIME = range(4)
 UNBUILT: Final = -1
 GIVEN_UP: Final = -2
 # errors
@@ -44,7 +44,7 @@ class SurfaceArrays(NamedTuple):
     error: Floats
     """Deviation from a full solve that is allowed, largest one seen. [pu]"""
     cell: Ints
-    """[C, 3] slot or UNBUILT or GIVEN_UP, solves in it so far, number of halvings behind it."""
+    """[C, 4] first slot or UNBUILT or GIVEN_UP, solves in it so far, number of halvings behind it, slots."""
     box: Floats
     """[C, 2 d, 2] least and greatest of every P and Q. [MW, Mvar]"""
     stray: Floats
@@ -58,7 +58,7 @@ class SurfaceArrays(NamedTuple):
     scale: Floats
     """[S, 2 d] over half their width. [1/pu]"""
     shape: Ints
-    """[S, 2] terms, modes."""
+    """[S, 3] terms, modes, guarded legs."""
     parent: Ints
     """[S, T] each term is that earlier one ..."""
     factor: Ints
@@ -71,6 +71,11 @@ class SurfaceArrays(NamedTuple):
     """[S, R, w] from modes to magnitudes of watched nodes. [pu]"""
     rows: Floats
     """[S, R, 2 N] from modes to voltages of all rows. [pu]"""
+    guard: Floats
+    """[S, R, g] from modes to the voltages across guarded legs. [pu]"""
+    between: Floats
+    """[S, g, 2] least and greatest of those for which the surface holds. [pu]"""
+    across: Floats
     x: Floats
     term: Floats
     mode: Floats
@@ -262,6 +267,34 @@ def set_modes(s, slot, p, q):
     return True
 
 
+@inner
+def is_in_regime(s, slot):
+    """Whether the legs that a surface guards are in the part of their law that it was fitted for."""
+    n_guard = s.shape[slot, 2]
+    if n_guard == 0:
+        return True
+    evaluate(s.guard[slot], s.mode, s.shape[slot, 1], s.across)
+    for k in range(n_guard):
+        if not s.between[slot, k, 0] <= s.across[k] <= s.between[slot, k, 1]:
+            return False
+    return True
+
+
+@inner
+def find_slot(s, c, p, q):
+    """Surface of cell c that holds for a request, its modes set; the last one first, -1 where none does."""
+    first, n_regime = s.cell[c, SLOT], s.cell[c, N_REGIME]
+    last = s.info[IN_SLOT]
+    if not first <= last < first + n_regime:
+        last = first
+    for k in range(n_regime):
+        slot = first + (last - first + k) % n_regime
+        if set_modes(s, slot, p, q) and is_in_regime(s, slot):
+            s.info[IN_SLOT] = slot
+            return slot
+    return -1
+
+
 @njit
 def evaluate_surface(s, f):
     """Answer the request of f from a surface, if one holds: totals, voltages at the data centers, sensors.
@@ -278,8 +311,8 @@ def evaluate_surface(s, f):
     c = cell_of(s, f.port_p_mw, f.port_q_mvar)
     if c < 0 or s.cell[c, SLOT] < 0 or s.info[N_SINCE_CHECK] >= CHECK_EVERY:
         return False
-    slot = s.cell[c, SLOT]
-    if not set_modes(s, slot, f.port_p_mw, f.port_q_mvar):
+    slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
+    if slot < 0:
         return False
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
     d = f.sizes[N_DC]
@@ -331,8 +364,8 @@ def check_cell(s, f, watch_row, c):
     """Give a cell up whose surface is off by more than is allowed."""
     s.info[N_SINCE_CHECK] = 0
     s.info[N_CHECKED] += 1
-    slot = s.cell[c, SLOT]
-    if not set_modes(s, slot, f.port_p_mw, f.port_q_mvar):
+    slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
+    if slot < 0:
         return
     most = 0.0
     for i in range(watch_row.size):
@@ -364,14 +397,14 @@ def note_stray(s, p, q):
 @inner
 def watched(s, out):
     """Magnitudes of the watched nodes for the present modes. [pu]"""
-    slot = s.cell[s.info[IN_CELL], SLOT]
+    slot = s.info[IN_SLOT]
     evaluate(s.watch[slot], s.mode, s.shape[slot, 1], out)
 
 
 @inner
 def voltages(s):
     """Voltages of all rows for the present modes, into s.v. [pu]"""
-    slot = s.cell[s.info[IN_CELL], SLOT]
+    slot = s.info[IN_SLOT]
     evaluate(s.rows[slot], s.mode, s.shape[slot, 1], s.v)
 
 

@@ -122,6 +122,16 @@ def is_simbench(name: str) -> bool:
     return len(parts) == 6 and parts[0].isdigit() and parts[-1] in ("sw", "no_sw")
 
 
+def is_dss(name: str) -> bool:
+    """Whether a name is the path of an OpenDSS master file."""
+    return name.lower().endswith(".dss")
+
+
+def is_path(name: str) -> bool:
+    """Whether a name is the path of a file, not the name of a feeder."""
+    return name.endswith(".json") or is_dss(name)
+
+
 def check_name(name: str) -> None:
     """Refuse a name that no feeder has.
 
@@ -130,7 +140,7 @@ def check_name(name: str) -> None:
     InputError
         Names the nearest known ones.
     """
-    if name.endswith(".json"):
+    if is_path(name):
         if not Path(name).is_file():
             raise InputError(Problem("no such feeder file", value=name))
         return
@@ -145,8 +155,8 @@ def check_name(name: str) -> None:
         near = difflib.get_close_matches(name, known, 4, 0.5) or ["case33bw", "cigre_mv", "mv_oberrhein"]
         raise InputError(
             Problem(
-                f"no such feeder; nearest: {', '.join(near)}; else a SimBench code or the path of a "
-                "pandapower .json file",
+                f"no such feeder; nearest: {', '.join(near)}; else a SimBench code or the path of an "
+                "OpenDSS .dss or a pandapower .json file",
                 value=name,
             )
         )

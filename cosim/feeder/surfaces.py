@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.stats import qmc
 
@@ -19,8 +20,33 @@ from cosim.feeder import kernel_surface as ks
 from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
+from cosim.feeder.kernel_legs import voltage_across
 from cosim.feeder.kernel_surface import SurfaceArrays, terms_block, warp_block
-from cosim.feeder.network import Complexes, Floats, Ints
+from cosim.feeder.legs import fast_columns
+from cosim.feeder.network import (
+    P_0,
+    P_1,
+    P_2,
+    P_E,
+    P_LINE,
+    P_LOW,
+    P_MAX,
+    P_MIN,
+    Q_0,
+    Q_1,
+    Q_2,
+    Q_E,
+    Q_LINE,
+    Q_LOW,
+    Q_MAX,
+    Q_MIN,
+    V_LOW,
+    V_MAX,
+    V_MIN,
+    Complexes,
+    Floats,
+    Ints,
+)
 from cosim.jit import njit
 
 TOLERANCE = 4e-10
@@ -38,6 +64,12 @@ MAX_HALVINGS = 5
 MARGIN = 0.2
 """By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
 N_CHECKS = 40
+MAX_GUARDED = 12
+"""Legs that may change the part of their law inside one cell."""
+MAX_REGIMES = 12
+FAR_PU = 10.0
+"""A voltage that no leg reaches, to which the parts of laws are drawn out. [pu]"""
+LAW_POWERS = [P_0, P_1, P_2, P_E, P_LOW, P_MAX, Q_0, Q_1, Q_2, Q_E, Q_LOW, Q_MAX]
 
 
 _KEPT = ("info", "error", "cell", "box", "stray")
@@ -55,7 +87,9 @@ class Fit:
     factor: Ints
     weight: Floats
     modes: Floats
-    """[R, o + w + 2 N]"""
+    """[R, o + w + 2 N + g]"""
+    guard: Floats
+    """[g, 2] least and greatest voltage across each guarded leg. [pu]"""
     error: float
 
 
@@ -99,12 +133,15 @@ def _sample(f, p, q, watch_row, values, port, state):  # type: ignore[no-untyped
         for k in range(f.v.size):
             row[at + k] = f.v[k]
         for r in range(n_port):
-            i = max(f.port_row[r], 0)
-            port[t, 2 * r], port[t, 2 * r + 1] = f.v[2 * i], f.v[2 * i + 1]
+            port[t, 2 * r], port[t, 2 * r + 1] = voltage_across(f.port_row, f.v, r)
 
 
-def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> Fit | None:
-    """Fit a surface over a cell, or find that none of the degrees is enough.
+def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> list[Fit]:
+    """Fit surfaces over a cell: one where every leg keeps to one part of its law, else one a regime.
+
+    Where some legs change the part of their law inside the cell (a load that leaves its voltage window), the voltages
+    have a kink there. So each combination of parts that occurs is fitted on its own, with those laws drawn out beyond
+    their ends, and holds where the voltages across these legs say so.
 
     Parameters
     ----------
@@ -113,25 +150,94 @@ def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> Fit | None:
     box : array [2 d, 2]
         [MW, Mvar]
     watch_row : array [w]
+
+    Returns
+    -------
+    list of Fit
+        Empty where none of the degrees is enough or a request in the cell cannot be solved.
     """
     d = box.shape[0] // 2
-    degrees = DEGREES[d]
-    parent, factor = term_table(2 * d, degrees[-1])
-    points = _points(box, 2 * parent.size + 4)
-    checks = _check_points(box)
-    values, port, state = _sampled(lab, np.vstack([points, checks]), watch_row)
+    points = np.vstack([_points(box, 2 * term_table(2 * d, DEGREES[d][-1])[0].size + 4), _check_points(box)])
+    values, port, state = _sampled(lab, points, watch_row)
     if state.any():
-        return None
+        return []
+    n_check = _check_points(box).shape[0]
     unit = _units(values, d, lab)
-    values = values / unit
-    emf, z = _scalar_model(np.vstack([points, checks]), port, lab)
-    x = _warped(np.vstack([points, checks]), emf, z)
+    emf, z = _scalar_model(points, port, lab)
+    part = parts_of_law(lab, values[:, -lab.v.size :])
+    legs = np.flatnonzero((part != part[0]).any(axis=0))
+    if legs.size == 0:
+        fit = _fitted(points, values, unit, emf, z, n_check, np.zeros((0, 2)))
+        return [fit] if fit is not None else []
+    if legs.size > MAX_GUARDED:
+        return []
+    regimes, count = np.unique(part[:, legs], axis=0, return_counts=True)
+    own, fits = lab.leg_law.copy(), []
+    for regime in regimes[np.argsort(-count, kind="stable")][:MAX_REGIMES]:
+        lab.leg_law[:] = own
+        guard = draw_out(lab, legs, regime)
+        values, port, state = _sampled(lab, points, watch_row)
+        across = np.sqrt(_across2(lab, values[:, -lab.v.size :])[:, legs])
+        fit = _fitted(points, np.hstack([values, across]), np.append(unit, np.ones(legs.size)), emf, z, n_check, guard)
+        if state.any() or fit is None:
+            return []
+        fits.append(fit)
+    return fits
+
+
+def _across2(lab: FeederArrays, v: Floats) -> Floats:
+    """Squared voltage across every leg, for voltages [n, 2 N]. [pu^2]"""
+    a, b = lab.leg_row[:, 0], lab.leg_row[:, 1]
+    x = v[:, 2 * a] - np.where(b >= 0, v[:, 2 * b], 0.0)
+    y = v[:, 2 * a + 1] - np.where(b >= 0, v[:, 2 * b + 1], 0.0)
+    squared: Floats = x * x + y * y
+    return squared
+
+
+def parts_of_law(lab: FeederArrays, v: Floats) -> Ints:
+    """Part of its law that every leg is in, for voltages [n, 2 N]: 0 low, 1 on the line, 2 in its window, 3 above."""
+    m, law = _across2(lab, v), lab.leg_law
+    part = np.where(m > law[:, V_MAX], 3, 2)
+    part = np.where(m < law[:, V_MIN], np.where(np.sqrt(m) <= law[:, V_LOW], 0, 1), part)
+    same = law[:, LAW_POWERS].any(axis=1)
+    return np.where(same, part, 2)
+
+
+def draw_out(lab: FeederArrays, legs: Ints, part: Ints) -> Floats:
+    """Let each leg keep to one part of its law at any voltage; the voltages between which that is its own. [pu]"""
+    law = lab.leg_law
+    guard = np.zeros((legs.size, 2))
+    for k, (leg, own) in enumerate(zip(legs.tolist(), part.tolist(), strict=True)):
+        low, high, top = law[leg, V_LOW], np.sqrt(law[leg, V_MIN]), np.sqrt(law[leg, V_MAX])
+        guard[k] = ((0.0, low), (low, high), (high, top), (top, np.inf))[own]
+        if own == 0:
+            law[leg, [V_LOW, V_MIN]] = FAR_PU, FAR_PU**2
+        elif own == 1:
+            for line, at_min in ((P_LINE, P_MIN), (Q_LINE, Q_MIN)):
+                slope = (law[leg, at_min] * high - law[leg, line]) / (high - low)
+                law[leg, line] -= low * slope
+                law[leg, at_min] = law[leg, line] / FAR_PU + slope
+            law[leg, [V_LOW, V_MIN]] = 0.0, FAR_PU**2
+        else:
+            law[leg, [V_LOW, V_MIN, V_MAX]] = 0.0, 0.0, np.inf if own == 2 else -1.0
+    lab.leg_fast[:, : ix.F_SLOPE] = fast_columns(law)
+    lab.flags[ix.DIRTY] = 1
+    return guard
+
+
+def _fitted(
+    points: Floats, values: Floats, unit: Floats, emf: Floats, z: Floats, n_check: int, guard: Floats
+) -> Fit | None:
+    """Polynomials of the least degree that is enough; the last points are not fitted but held against."""
+    d = points.shape[1] // 2
+    x = _warped(points, emf, z)
     if x is None:
         return None
-    n = points.shape[0]
+    values = values / unit
+    n = points.shape[0] - n_check
     middle, half = 0.5 * (x[:n].max(axis=0) + x[:n].min(axis=0)), 0.5 * np.ptp(x[:n], axis=0)
     scale = 1.0 / np.where(half > 0, half, 1.0)
-    for degree in degrees:
+    for degree in DEGREES[d]:
         parent, factor = term_table(2 * d, degree)
         terms = _terms((x - middle) * scale, parent, factor)
         m = min(n, 2 * parent.size + 4)
@@ -144,7 +250,7 @@ def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> Fit | None:
         if error <= TOLERANCE:
             renumbered = np.cumsum(kept) - 1
             modes = np.where(np.any(values != 0, axis=0), modes * unit, 0.0)
-            return Fit(emf, z, middle, scale, renumbered[parent[kept]], factor[kept], weight, modes, error)
+            return Fit(emf, z, middle, scale, renumbered[parent[kept]], factor[kept], weight, modes, guard, error)
     return None
 
 
@@ -279,12 +385,12 @@ class Surfaces:
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
         info[[ks.IN_CELL, ks.WANTED]] = -1
-        info[ks.ENABLED] = int(enabled and 0 < d <= MAX_DATACENTERS and bool(np.all(f.port_row[: f.site_ptr[d]] >= 0)))
+        info[ks.ENABLED] = int(enabled and 0 < d <= MAX_DATACENTERS and bool(np.all(f.port_row[: f.site_ptr[d], 0] >= 0)))
         info[ks.WAIT] = 2 * term_table(2 * d, DEGREES[d][-1])[0].size if info[ks.ENABLED] else 1
         self._fixed = {
             "info": info,
             "error": np.array([ALLOWED, 0.0]),
-            "cell": z((MAX_CELLS, 3), np.int64),
+            "cell": z((MAX_CELLS, 4), np.int64),
             "box": z((MAX_CELLS, 2 * d, 2)),
             "stray": z((2 * d, 2)),
             "x": z(2 * d),
@@ -306,7 +412,7 @@ class Surfaces:
     def present_v(self) -> Floats:
         """Voltages of all rows at an instant that a surface answered, real and imaginary part in turn. [pu]"""
         a = self.arrays
-        slot = int(a.cell[a.info[ks.IN_CELL], ks.SLOT])
+        slot = int(a.info[ks.IN_SLOT])
         n_mode = int(a.shape[slot, 1])
         v: Floats = a.mode[:n_mode] @ a.rows[slot, :n_mode]
         return v
@@ -360,20 +466,40 @@ class Surfaces:
         return answered
 
     def _follow_cell(self, c: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> bool:
+        """The same for requests of one cell, regime by regime; whether all were answered."""
+        first, n_regime = self.arrays.cell[c, [ks.SLOT, ks.N_REGIME]].tolist()
+        if n_regime == 1:
+            return self._follow_slot(first, p_mw, q_mvar, vm_pu).all()
+        left = np.arange(p_mw.shape[1])
+        for slot in range(first, first + n_regime):
+            part = np.empty((left.size, vm_pu.shape[1]))
+            good = self._follow_slot(slot, p_mw[:, left], q_mvar[:, left], part)
+            vm_pu[left[good]] = part[good]
+            left = left[~good]
+            if left.size == 0:
+                return True
+        return False
+
+    def _follow_slot(self, slot: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> NDArray[np.bool_]:
+        """Magnitudes from one surface; which requests lie in its regime."""
         a, n = self.arrays, p_mw.shape[1]
-        slot = int(a.cell[c, ks.SLOT])
-        n_term, n_mode = a.shape[slot]
+        n_term, n_mode, n_guard = a.shape[slot].tolist()
         x, terms = self._work(n)
         x, terms = x[:, :n], terms[:n_term, :n]
         if not warp_block(p_mw, q_mvar, a.emf[slot], a.z[slot], x):
-            return False
+            return np.zeros(n, bool)
         terms_block(x, a.middle[slot], a.scale[slot], a.parent[slot], a.factor[slot], terms)
         w = vm_pu.shape[1]
+        good = np.ones(n, bool)
+        if n_guard:
+            across = terms.T @ (a.weight[slot, :n_term, :n_mode] @ a.guard[slot, :n_mode, :n_guard])
+            low, high = a.between[slot, :n_guard].T
+            good = ((across >= low) & (across <= high)).all(axis=1)
         if n_term * w <= n_mode * (n_term + w):
             np.dot(terms.T, self._direct(slot), out=vm_pu)
         else:
             np.dot(terms.T @ a.weight[slot, :n_term, :n_mode], a.watch[slot, :n_mode], out=vm_pu)
-        return True
+        return good
 
     def _work(self, n: int) -> tuple[Floats, Floats]:
         """Scratch for blocks of up to n requests."""
@@ -385,7 +511,7 @@ class Surfaces:
     def _direct(self, slot: int) -> Floats:
         """From terms to magnitudes of the watched nodes."""
         if slot not in self._directs:
-            a, (n_term, n_mode) = self.arrays, self.arrays.shape[slot]
+            a, (n_term, n_mode, _) = self.arrays, self.arrays.shape[slot]
             self._directs[slot] = a.weight[slot, :n_term, :n_mode] @ a.watch[slot, :n_mode]
         return self._directs[slot]
 
@@ -401,7 +527,10 @@ class Surfaces:
             z=np.zeros((s, d, 2 * d)),
             middle=np.zeros((s, 2 * d)),
             scale=np.zeros((s, 2 * d)),
-            shape=np.zeros((s, 2), np.int64),
+            shape=np.zeros((s, 3), np.int64),
+            guard=np.zeros((s, r, MAX_GUARDED)),
+            between=np.zeros((s, MAX_GUARDED, 2)),
+            across=np.zeros(MAX_GUARDED),
             parent=np.zeros((s, t), np.int64),
             factor=np.zeros((s, t), np.int64),
             weight=np.zeros((s, t, r)),
@@ -415,12 +544,15 @@ class Surfaces:
         for k, fit in fits:
             n_term, n_mode = fit.weight.shape
             a.emf[k], a.z[k], a.middle[k], a.scale[k] = fit.emf, fit.z, fit.middle, fit.scale
-            a.shape[k] = n_term, n_mode
+            n_guard = fit.guard.shape[0]
+            a.shape[k] = n_term, n_mode, n_guard
             a.parent[k, :n_term], a.factor[k, :n_term] = fit.parent, fit.factor
             a.weight[k, :n_term, :n_mode] = fit.weight
             a.out[k, :n_mode] = fit.modes[:, : self.n_out]
             a.watch[k, :n_mode] = fit.modes[:, self.n_out : self.n_out + w]
-            a.rows[k, :n_mode] = fit.modes[:, self.n_out + w :]
+            a.rows[k, :n_mode] = fit.modes[:, self.n_out + w : self.n_out + w + n2]
+            a.guard[k, :n_mode, :n_guard] = fit.modes[:, self.n_out + w + n2 :]
+            a.between[k, :n_guard] = fit.guard
         return a
 
     def state(self) -> dict[str, np.ndarray]:
@@ -434,9 +566,10 @@ class Surfaces:
         slots = {int(slot): c for c, slot in enumerate(self._fixed["cell"][:, ks.SLOT]) if slot >= 0}
         n_cell = int(self._fixed["info"][ks.N_CELL])
         slots = {slot: c for slot, c in slots.items() if c < n_cell}
-        self.fits = [None] * (max(slots, default=-1) + 1)
+        self.fits = [None] * int(self._fixed["info"][ks.N_SLOT])
         for slot, c in slots.items():
-            self.fits[slot] = fit_cell(lab(), self._fixed["box"][c].copy(), self.watch_row)
+            fits = fit_cell(lab(), self._fixed["box"][c].copy(), self.watch_row)
+            self.fits[slot : slot + len(fits)] = fits
         self._directs = {}
         self.arrays = self._packed()
 
@@ -452,7 +585,7 @@ class Surfaces:
                 info[ks.N_STRAY] = 0
                 return
             box[c] = self._around_strays()
-            cell[c] = ks.UNBUILT, info[ks.WAIT], 0
+            cell[c] = ks.UNBUILT, info[ks.WAIT], 0, 0
             info[ks.N_CELL] += 1
             info[ks.N_STRAY] = 0
         self._build(c, lab)
@@ -470,10 +603,11 @@ class Surfaces:
     def _build(self, c: int, lab: FeederArrays) -> None:
         """Fit a cell; where that fails halve it, and give it up where it has been halved often."""
         a = self.arrays
-        fit = fit_cell(lab, a.box[c].copy(), self.watch_row)
-        if fit is not None:
-            a.cell[c, ks.SLOT] = len(self.fits)
-            self.fits.append(fit)
+        fits = fit_cell(lab, a.box[c].copy(), self.watch_row)
+        if fits:
+            a.cell[c, ks.SLOT], a.cell[c, ks.N_REGIME] = len(self.fits), len(fits)
+            self.fits += fits
+            a.info[ks.N_SLOT] = len(self.fits)
             a.info[ks.N_SINCE_CHECK] = 0
             self.arrays = self._packed()
             return
@@ -486,6 +620,6 @@ class Surfaces:
         middle = a.box[c, axis].mean()
         a.box[n] = a.box[c]
         a.box[n, axis, 0] = a.box[c, axis, 1] = middle
-        a.cell[[c, n]] = ks.UNBUILT, 0, depth + 1
+        a.cell[[c, n]] = ks.UNBUILT, 0, depth + 1, 0
         a.info[ks.N_CELL] += 1
         a.info[ks.IN_CELL] = -1

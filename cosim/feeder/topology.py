@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -13,6 +14,10 @@ from cosim.feeder.network import (
     LINE,
     SWITCH_BUS,
     SWITCH_ELEMENT,
+    TRAFO,
+    TRAFO3W_HV,
+    TRAFO3W_LV,
+    TRAFO3W_MV,
     Bools,
     Complexes,
     Floats,
@@ -20,6 +25,10 @@ from cosim.feeder.network import (
     Network,
 )
 from cosim.feeder.ordering import Pattern, make_pattern
+
+
+FLOATING = 1e-3
+"""A zone floats where its columns' sums are below this part of its transformers' smallest admittance. [1]"""
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,60 @@ class Topology:
         by_conductor = np.zeros(e.node.size, np.clongdouble)
         np.add.at(by_conductor, conductor, exact)
         return total.astype(np.complex128), by_conductor.astype(np.complex128)
+
+
+    @cached_property
+    def zones(self) -> tuple[Ints, Ints]:
+        """Rows of floating zones, one behind the other, and where each starts.
+
+        A zone is what hangs together without a transformer. It floats where the sums of its rows' columns all but
+        vanish: only series elements and ungrounded windings meet there.
+        """
+        e, n = self.elements, self.n_free
+        rows, columns = _pairs(e)
+        owner = np.repeat(np.arange(e.size.size), e.size**2)
+        one, other = e.terminal[_conductors(e)[0]], e.terminal[_conductors(e)[1]]
+        apart = np.isin(e.kind[owner], (TRAFO, TRAFO3W_HV, TRAFO3W_MV, TRAFO3W_LV)) & (one != other)
+        used = (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n) & (e.y != 0) & ~apart
+        _, label = connected_components(
+            coo_array((np.ones(used.sum()), (rows[used], columns[used])), shape=(n, n)), directed=False
+        )
+        inside = (rows >= 0) & (rows < n)
+        held = columns >= n
+        n_zone = int(label.max(initial=-1)) + 1
+        key = label[rows[inside]] * (n + 1) + np.minimum(columns[inside], n)
+        unique, place = np.unique(key[columns[inside] >= 0], return_inverse=True)
+        sums = np.zeros(unique.size, np.clongdouble)
+        np.add.at(sums, place, e.y[inside][columns[inside] >= 0].astype(np.clongdouble))
+        largest = np.zeros(n_zone)
+        np.maximum.at(largest, unique // (n + 1), np.abs(sums).astype(float))
+        scale = np.full(n_zone, np.inf)
+        across = inside & apart & (columns >= 0)
+        np.minimum.at(scale, label[rows[across]], np.abs(e.y[across]))
+        grounded = np.zeros(n_zone, bool)
+        grounded[label[rows[inside & held]]] = True
+        floating = ~grounded & np.isfinite(scale) & (largest < FLOATING * scale)
+        picked = np.flatnonzero(floating[label]) if n_zone else np.zeros(0, np.int64)
+        picked = picked[np.argsort(label[picked], kind="stable")]
+        ptr = np.concatenate([[0], np.cumsum(np.bincount(label[picked], minlength=n_zone)[floating])])
+        return picked.astype(np.int64), ptr.astype(np.int64)
+
+    def zone_sums(self, y: Complexes) -> tuple[Ints, Ints, Complexes]:
+        """Sums of the columns over the rows of each floating zone: start of each zone, rows, sums. [pu]"""
+        picked, ptr = self.zones
+        zone = np.full(self.n_row, -1, np.int64)
+        zone[picked] = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))
+        rows, columns = _pairs(self.elements)
+        used = (rows >= 0) & (columns >= 0)
+        used[used] &= zone[rows[used]] >= 0
+        key = zone[rows[used]] * self.n_row + columns[used]
+        unique, place = np.unique(key, return_inverse=True)
+        sums = np.zeros(unique.size, np.clongdouble)
+        np.add.at(sums, place, y[used].astype(np.clongdouble))
+        diagonal = np.searchsorted(unique, zone[picked] * self.n_row + picked)
+        np.add.at(sums, diagonal, self.shunt[picked])
+        start = np.searchsorted(unique, np.arange(ptr.size) * self.n_row).astype(np.int64)
+        return start, (unique % self.n_row).astype(np.int64), sums.astype(np.complex128)
 
 
 def build_topology(net: Network, closed: Bools, line_on: Bools, el_y: Complexes) -> Topology:
@@ -246,14 +309,18 @@ def _sources(net: Network, root: Ints) -> tuple[Ints, Ints]:
     return np.array(list(seen), np.int64), np.array(list(seen.values()), np.int64)
 
 
-def _pairs(elements: Elements) -> tuple[Ints, Ints]:
-    """Row and column of every entry of the primitive admittances."""
+def _conductors(elements: Elements) -> tuple[Ints, Ints]:
+    """Conductors of row and column of every entry of the primitive admittances."""
     size = elements.size
     entries = size**2
     owner = np.repeat(np.arange(size.size), entries)
     place = np.arange(entries.sum()) - np.repeat(elements.y_ptr[:-1], entries)
-    row = elements.ptr[owner] + place // size[owner]
-    column = elements.ptr[owner] + place % size[owner]
+    return elements.ptr[owner] + place // size[owner], elements.ptr[owner] + place % size[owner]
+
+
+def _pairs(elements: Elements) -> tuple[Ints, Ints]:
+    """Row and column of every entry of the primitive admittances."""
+    row, column = _conductors(elements)
     return elements.node[row], elements.node[column]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import InputError, Problem
+from cosim.errors import InputError, Problem, unreadable
 from cosim.load.config import TraceConfig
 
 _TO_MW = {"_w": 1e-6, "_kw": 1e-3, "_mw": 1.0}
@@ -95,8 +95,7 @@ def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float6
                 times.append(t_s)
                 powers.append(_number(row[i_p], power, file, line))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(Problem(f"cannot read this trace: {reason}", file=file)) from None
+        raise unreadable(error, file, "cannot read this trace") from None
     if len(times) < 2:
         raise InputError(Problem("needs at least two samples", file=file))
     return np.array(times), np.array(powers) * (_unit(power) or 1.0)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from cosim.metrics.disturbance import disturbed_spans
-from cosim.metrics.log import Floats, Log, blocks, has, log_step_s, members, time_span_s
+from cosim.metrics.log import Floats, Log, blocks, has, log_step_s, members, time_span_s, total
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, utilization
-from cosim.metrics.storage import Storage, StorageMeter, event_spells
-from cosim.metrics.voltage import Voltage, VoltageMeter
+from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
+from cosim.metrics.voltage import SagTotals, Voltage, VoltageExtremes, VoltageMeter, extremes_of
 from cosim.metrics.window import Swing, SwingMeter
 from cosim.units import S_PER_H
 
@@ -78,6 +79,8 @@ class Analysis:
     """Spans in which the supply was disturbed, shape (m, 2). [s]"""
     voltage: Voltage | None = None
     voltage_swing: Swing | None = None
+    extremes: VoltageExtremes | None = None
+    """Of a log that holds them in place of all nodes."""
     line_name: list[str] = field(default_factory=list)
     line_swing: Swing | None = None
     line_loading_percent: Floats | None = None
@@ -128,6 +131,7 @@ def analyse(log: Log) -> Analysis:
         disturbed=span.disturbed,
         voltage=_voltage(log),
         voltage_swing=span.swing("bus/vm_pu", len(_names(log, "bus"))),
+        extremes=_extremes(log),
         line_name=_names(log, "line"),
         line_swing=span.swing("line/p_mw", len(_names(log, "line"))),
         line_loading_percent=_largest(log, "line"),
@@ -147,18 +151,44 @@ def _names(log: Log, group: str) -> list[str]:
     return [str(name) for name in log.names(group)] if held else []
 
 
+def voltage_paths(log: Log) -> tuple[str | None, str | None]:
+    """Channels that tell the lowest and the highest voltage of every bus best; None where the log has none."""
+    held = [path for path in ("bus/vm_min_pu", "bus/vm_pu", "bus/vm_max_pu") if has(log, path)]
+    return (held[0], held[-1]) if held else (None, None)
+
+
+def _extremes(log: Log) -> VoltageExtremes | None:
+    paths = [f"bus_extremes/{name}" for name in ("vm_min_pu", "vm_min_node", "vm_max_pu", "vm_max_node")]
+    if not all(has(log, path) for path in paths):
+        return None
+    low_pu, low_node, high_pu, high_node = (log.read(path).reshape(log.n_rows) for path in paths)
+    t_s = np.asarray(log.read("t_s"), dtype=np.float64)
+    return extremes_of(list(log.names("bus_extremes")), t_s, (low_pu, low_node), (high_pu, high_node))
+
+
 def _voltage(log: Log) -> Voltage | None:
     names = _names(log, "bus")
     if not names:
         return None
+    low, high = voltage_paths(log)
+    if low is None or high is None:
+        return None
     meter = VoltageMeter(names)
-    low = "bus/vm_min_pu" if has(log, "bus/vm_min_pu") else "bus/vm_pu"
-    high = "bus/vm_max_pu" if has(log, "bus/vm_max_pu") else "bus/vm_pu"
     for t_s, vm_pu in blocks(log, low, len(names)):
         meter.update_low(t_s, vm_pu)
     for t_s, vm_pu in blocks(log, high, len(names)):
         meter.update_high(t_s, vm_pu)
-    return meter.result()
+    return meter.result(_sag_totals(log, names))
+
+
+def _sag_totals(log: Log, names: list[str]) -> SagTotals | None:
+    """Sags of every bus at full step; None where the log has not all of them."""
+    keys = [f"bus/{name.replace('/', '_')}" for name in names]
+    columns = {key: [total(log, f"{bus}/{key}") for bus in keys] for key in ("n_sag", "sag_s", "longest_sag_s")}
+    if any(value is None for column in columns.values() for value in column):
+        return None
+    n_sag, sag_s, longest_s = (np.array(column, dtype=np.float64) for column in columns.values())
+    return SagTotals(n_sag.astype(np.int64), sag_s, longest_s)
 
 
 def _largest(log: Log, group: str) -> Floats | None:
@@ -172,8 +202,17 @@ def _largest(log: Log, group: str) -> Floats | None:
     return largest
 
 
+_TOTALS = {
+    "source/p_mw": "energy/e_source_mwh",
+    "feeder/p_loss_mw": "energy/e_loss_mwh",
+}
+
+
 def _energy(log: Log, path: str) -> float | None:
-    """Energy of the power channel `path`, from its means where the log holds them. [MWh]"""
+    """Energy of the power channel `path`: the engine's total, else from the log's means, else from its rows. [MWh]"""
+    exact = total(log, _TOTALS.get(path, re.sub(r"/p_(\w+)_mw$", r"/e_\1_mwh", path)))
+    if exact is not None:
+        return exact
     mean_path = path.replace("_mw", "_mean_mw")
     of_means = has(log, mean_path)
     if not of_means and not has(log, path):
@@ -214,8 +253,8 @@ class _Span:
             level.update(t_s, p_mw.reshape(len(t_s)))
             for ramp in ramps:
                 ramp.update(t_s, p_mw.reshape(len(t_s)))
-        e_mwh = _energy(self.log, path) if has(self.log, f"{stem}_mean_mw") else None
-        return level.result(e_mwh), {ramp.window_s: ramp.result() for ramp in ramps}
+        peak_mw = total(self.log, path.replace("p_grid_mw", "p_max_mw")) if path.endswith("/p_grid_mw") else None
+        return level.result(_energy(self.log, path), peak_mw), {ramp.window_s: ramp.result() for ramp in ramps}
 
 
 def _datacenter(span: _Span, name: str, storage: Storage | None) -> DataCenter:
@@ -244,11 +283,13 @@ def _datacenter(span: _Span, name: str, storage: Storage | None) -> DataCenter:
 
 
 def _utilization(span: _Span, name: str, rating: FleetRating | None) -> float | None:
-    """Mean utilization over time, by the trapezoidal rule."""
-    path = f"datacenter/{name}/p_ai_mw"
+    """Mean utilization over time, from the means of the intervals where the log holds them."""
+    means, path = f"datacenter/{name}/p_ai_mean_mw", f"datacenter/{name}/p_ai_mw"
+    of_means = has(span.log, means)
+    path = means if of_means else path
     if rating is None or rating.tdp_mw <= rating.idle_mw or not has(span.log, path):
         return None
-    meter = EnergyMeter(of_means=False)
+    meter = EnergyMeter(of_means)
     for t_s, p_mw in blocks(span.log, path):
         meter.update(t_s, utilization(p_mw.reshape(len(t_s)), rating))
     lasted_h = span.duration_s / S_PER_H
@@ -270,4 +311,5 @@ def _storage(log: Log, name: str, events: Any, end_s: float) -> Storage:
         for t_s, mode in blocks(log, f"ups/{name}/mode"):
             meter.update_mode(t_s, mode.reshape(len(t_s)))
     spells = {kind: event_spells(events, name, *pair, end_s) for kind, pair in _SPELLS.items()}
-    return meter.result(storage_energy_mwh(log.scenario, name), spells)
+    spells["saturated"] = event_spells(events, name, *_SPELLS["saturated"], end_s, hold_s=SATURATION_HOLD_S)
+    return exactly(meter.result(storage_energy_mwh(log.scenario, name), spells), log, name)

@@ -108,3 +108,16 @@ def blocks(log: Log, path: str, n_column: int = 1) -> Iterator[tuple[Floats, Any
     for start in range(0, log.n_rows, n_row):
         stop = min(start + n_row, log.n_rows)
         yield np.asarray(log.read("t_s", start, stop), dtype=np.float64), log.read(path, start, stop)
+
+
+def total(log: Log, path: str) -> float | None:
+    """A total that the engine accumulated at every step, e.g. `energy/e_loss_mwh`.
+
+    None where the log has none: the run goes on, was killed, or lacks that part.
+    """
+    here: Any = log.metrics
+    for key in path.split("/"):
+        if not isinstance(here, Mapping) or key not in here:
+            return None
+        here = here[key]
+    return None if isinstance(here, Mapping) else float(here)

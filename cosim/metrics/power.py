@@ -29,15 +29,20 @@ class Power:
     mean_mw: float
     """Energy over duration. [MW]"""
     peak_mw: float
-    """Largest reading. [MW]"""
+    """Largest power at full step where that is known, else the largest reading. [MW]"""
     peak_t_s: float
-    """Its time. [s]"""
+    """Time of the largest reading. [s]"""
     min_mw: float
-    """Smallest reading. [MW]"""
+    """Smallest reading; below zero the power went the other way. [MW]"""
     idle_mw: float | None
     """Lowest level that the power stayed at or below for 10 s while it was on; None if never. [MW]"""
     histogram: Histogram
     """Distribution of all readings. [MW]"""
+
+    @property
+    def export_peak_mw(self) -> float:
+        """Largest reading of power the other way: into the feeder, or from it into the source; 0 if none. [MW]"""
+        return max(0.0, -self.min_mw)
 
     def summary(self) -> dict[str, float]:
         """Plain numbers; a ratio without a denominator is left out."""
@@ -48,6 +53,8 @@ class Power:
             "peak_t_s": self.peak_t_s,
             "min_mw": self.min_mw,
         }
+        if self.export_peak_mw > 0.0:
+            numbers["export_peak_mw"] = self.export_peak_mw
         if self.mean_mw > 0.0:
             numbers["peak_per_mean"] = self.peak_mw / self.mean_mw
         if self.idle_mw is not None and self.idle_mw > 0.0:
@@ -114,11 +121,12 @@ class PowerMeter:
         start_s = float(t_s[0]) if self._span_s is None else self._span_s[0]
         self._span_s = (start_s, float(t_s[-1]))
 
-    def result(self, e_mwh: float | None = None) -> Power:
-        """Level and energy so far; `e_mwh` is an energy known better than from the readings. [MWh]"""
+    def result(self, e_mwh: float | None = None, peak_mw: float | None = None) -> Power:
+        """Level and energy so far; `e_mwh` [MWh] and `peak_mw` [MW] are known better than from the readings."""
         start_s, end_s = self._span_s or (0.0, 0.0)
         energy = self._energy.e_mwh if e_mwh is None else e_mwh
-        peak_mw = max(self._peak[0], self._histogram.min)
+        read_mw = max(self._peak[0], self._histogram.min)
+        peak_mw = read_mw if peak_mw is None else max(read_mw, peak_mw)
         lasted_h = (end_s - start_s) / S_PER_H
         return Power(
             duration_s=end_s - start_s,

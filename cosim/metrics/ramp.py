@@ -9,7 +9,7 @@ import numpy as np
 from cosim.metrics.disturbance import touches
 from cosim.metrics.histogram import Histogram
 from cosim.metrics.log import AnyFloats, Floats
-from cosim.metrics.window import Tail, rates, rows_in
+from cosim.metrics.window import Tail, fits, rates, rows_in
 
 WINDOWS_S = (0.1, 1.0, 60.0)
 """Widths over which rates are taken: edge, second, minute. [s]"""
@@ -120,6 +120,8 @@ class RampMeter:
 
 
 def windows_for(step_s: float, duration_s: float) -> tuple[float, ...]:
-    """The usual widths that differ at this log step and fit into the run. [s]"""
-    wanted = {rows_in(w, step_s): w for w in WINDOWS_S} if step_s > 0.0 else {}
+    """The usual widths that hold a log step and fit into the run; the log step itself where none does. [s]"""
+    if step_s <= 0.0:
+        return ()
+    wanted = {rows_in(w, step_s): w for w in WINDOWS_S if fits(w, step_s)} or {1: step_s}
     return tuple(sorted(w for n, w in wanted.items() if n * step_s <= duration_s * (1.0 + 1e-9)))

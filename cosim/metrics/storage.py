@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
-from cosim.metrics.log import AnyFloats, Floats
+from cosim.metrics.log import AnyFloats, Floats, Log, total
 from cosim.metrics.power import EnergyMeter
+
+SATURATION_HOLD_S = 1.0
+"""A limit must be held for this long before `ups_recovered`: the end of a spell lies so far behind the breach. [s]"""
 
 
 class Mode(IntEnum):
@@ -36,7 +39,7 @@ class Spells:
     """Largest value of the starting events, in their unit; 0 if there is none."""
 
 
-def event_spells(events: Any, element: str, start: str, end: str, end_s: float) -> Spells:
+def event_spells(events: Any, element: str, start: str, end: str, end_s: float, hold_s: float = 0.0) -> Spells:
     """Pair the events of one element into spells.
 
     Parameters
@@ -49,6 +52,8 @@ def event_spells(events: Any, element: str, start: str, end: str, end_s: float) 
         Kinds that open and close a spell, e.g. `ups_saturated` and `ups_recovered`.
     end_s : float
         End of the run, which closes an open spell. [s]
+    hold_s : float
+        By so much the ending event comes after the spell's end. [s]
     """
     since_s: float | None = None
     lasted: list[float] = []
@@ -59,7 +64,7 @@ def event_spells(events: Any, element: str, start: str, end: str, end_s: float) 
             since_s = float(t_s) if since_s is None else since_s
             largest = max(largest, abs(float(value)))
         elif since_s is not None:
-            lasted.append(float(t_s) - since_s)
+            lasted.append(max(0.0, float(t_s) - hold_s - since_s))
             since_s = None
     if since_s is not None:
         lasted.append(end_s - since_s)
@@ -94,6 +99,8 @@ class Storage:
     """Engaged, saturated, transferred: from the events."""
     max_e_mwh: float | None = None
     """Energy of the storage, full to empty; None where the scenario does not give it. [MWh]"""
+    e_gained_mwh: float | None = None
+    """Energy that the storage holds more at the end than at the start, by the engine; None where unknown. [MWh]"""
 
     @property
     def equivalent_cycles(self) -> float | None:
@@ -103,6 +110,8 @@ class Storage:
     @property
     def e_stored_mwh(self) -> float:
         """Energy that the storage holds more at the end than at the start. [MWh]"""
+        if self.e_gained_mwh is not None:
+            return self.e_gained_mwh
         gained = (self.soc_end - self.soc_start) * (self.max_e_mwh or 0.0)
         return gained if np.isfinite(gained) else 0.0
 
@@ -189,3 +198,18 @@ class StorageMeter:
             spells=spells or {},
             max_e_mwh=max_e_mwh,
         )
+
+
+_EXACT = ("e_charged_mwh", "e_discharged_mwh", "soc_min", "soc_max", "soc_end", "max_excess_mw")
+
+
+def exactly(storage: Storage, log: Log, name: str) -> Storage:
+    """What the rows tell of a UPS, with the engine's totals at full step in place of what they only approach."""
+    known: dict[str, Any] = {key: value for key in _EXACT if (value := total(log, f"ups/{name}/{key}")) is not None}
+    spells = dict(storage.spells)
+    for kind in ("engaged", "saturated"):
+        lasted_s = total(log, f"ups/{name}/{kind}_s")
+        if lasted_s is not None and kind in spells:
+            spells[kind] = replace(spells[kind], total_s=lasted_s)
+    gained_mwh = total(log, f"ups/{name}/e_stored_mwh")
+    return replace(storage, **known, spells=spells, e_gained_mwh=gained_mwh)

@@ -46,6 +46,8 @@ def summarize(log: Log, analysis: Analysis | None = None) -> dict[str, Any]:
     summary: dict[str, Any] = {"run": _run(log, found)}
     if found.voltage is not None:
         summary["voltage"] = _voltage(found.voltage, found.voltage_swing)
+    elif found.extremes is not None:
+        summary["voltage"] = vars(found.extremes)
     if found.source is not None:
         summary["source"] = found.source.summary() | {
             "swing": _one_swing(found.source_swing, 0),

@@ -71,6 +71,15 @@ class Excursions:
 
 
 @dataclass(frozen=True)
+class SagTotals:
+    """Sags of all buses as the engine counted them at every step; arrays have shape (n_bus,)."""
+
+    n_sag: npt.NDArray[np.int64]
+    sag_s: Floats
+    longest_s: Floats
+
+
+@dataclass(frozen=True)
 class Voltage:
     """Voltage record of all buses; arrays have shape (n_bus,)."""
 
@@ -162,14 +171,16 @@ class VoltageMeter:
         self._above.update(edges_s, vm_max_pu > RANGE_A_MAX_PU)
         self._swell.update(edges_s, vm_max_pu > SWELL_PU)
 
-    def result(self) -> Voltage:
-        """The record so far; spells still open end with the last row."""
+    def result(self, sags: SagTotals | None = None) -> Voltage:
+        """The record so far; spells still open end with the last row. `sags` are known better than from the rows."""
         for side, spells in (
             ("low", (self._sag, self._interruption, self._below)),
             ("high", (self._above, self._swell)),
         ):
             for spell in spells:
                 spell.finish(self._last_s.get(side, 0.0))
+        if sags is None:
+            sags = SagTotals(self._sag.count, self._sag.total_s, self._sag.longest_s)
         never = np.isinf(self._low)
         return Voltage(
             name=self.name,
@@ -177,9 +188,9 @@ class VoltageMeter:
             t_min_s=self._t_low,
             vm_max_pu=np.where(never | (self._high < INTERRUPTION_PU), np.nan, self._high),
             t_max_s=self._t_high,
-            n_sag=self._sag.count,
-            sag_s=self._sag.total_s,
-            sag_longest_s=self._sag.longest_s,
+            n_sag=sags.n_sag,
+            sag_s=sags.sag_s,
+            sag_longest_s=sags.longest_s,
             n_interruption=self._interruption.count,
             interruption_s=self._interruption.total_s,
             interruption_longest_s=self._interruption.longest_s,
@@ -196,3 +207,51 @@ class VoltageMeter:
         first_s = self._last_s.get(side, float(t_s[0]))
         self._last_s[side] = float(t_s[-1])
         return np.concatenate(([first_s], t_s))
+
+
+@dataclass(frozen=True)
+class VoltageExtremes:
+    """Lowest and highest voltage of a log that holds extremes in place of all nodes."""
+
+    n_bus: int
+    """Nodes that they are the extremes of."""
+    worst_bus: str | None
+    """Node of the lowest voltage at or above 0.1 pu; None if none had voltage."""
+    vm_min_pu: float
+    t_min_s: float
+    """Time of the row in whose interval it fell. [s]"""
+    highest_bus: str | None
+    vm_max_pu: float
+    t_max_s: float
+    below_range_a_s: float
+    """Time of the rows in which any node lies from 0.1 to below 0.95 pu. [s]"""
+
+
+def extremes_of(
+    names: list[str], t_s: Floats, low: tuple[AnyFloats, AnyFloats], high: tuple[AnyFloats, AnyFloats]
+) -> VoltageExtremes:
+    """The extremes of a run.
+
+    Parameters
+    ----------
+    names : list of str
+        Nodes.
+    t_s : ndarray, shape (n,)
+        Times of the rows. [s]
+    low, high : tuple of ndarray
+        Lowest and highest voltage of each row [pu], and the place in `names` of its node, -1 for none.
+    """
+    alive = np.where(low[0] >= INTERRUPTION_PU, low[0], np.inf)
+    at_low, at_high = int(alive.argmin()), int(high[0].argmax())
+    some = bool(np.isfinite(alive[at_low]))
+    width_s = np.diff(t_s, prepend=t_s[0])
+    return VoltageExtremes(
+        n_bus=len(names),
+        worst_bus=names[int(low[1][at_low])] if some else None,
+        vm_min_pu=float(alive[at_low]),
+        t_min_s=float(t_s[at_low]),
+        highest_bus=names[int(high[1][at_high])] if some else None,
+        vm_max_pu=float(high[0][at_high]),
+        t_max_s=float(t_s[at_high]),
+        below_range_a_s=float(width_s[alive < RANGE_A_MIN_PU].sum()),
+    )

@@ -16,6 +16,11 @@ def rows_in(window_s: float, step_s: float) -> int:
     return max(1, round(window_s / step_s)) if step_s > 0.0 else 1
 
 
+def fits(window_s: float, step_s: float) -> bool:
+    """Whether a window holds at least one log step; a shorter one would be told of what it cannot see."""
+    return window_s >= step_s * (1.0 - 1e-9)
+
+
 def sliding_swing(values: AnyFloats, n_step: int) -> AnyFloats:
     """Maximum minus minimum inside every window of `n_step` log steps (`n_step` + 1 rows).
 
@@ -144,7 +149,7 @@ class SwingMeter:
     disturbed : ndarray, shape (m, 2), optional
         Disjoint spans of time in which the supply was disturbed. [s]
     windows_s : tuple of float
-        Widths of the windows. [s]
+        Widths of the windows; those shorter than a log step are left out. [s]
     """
 
     def __init__(
@@ -157,9 +162,10 @@ class SwingMeter:
         self._disturbed = np.zeros((0, 2)) if disturbed is None else disturbed
         self._low = np.full(n_signal, np.inf)
         self._high = np.full(n_signal, -np.inf)
-        self._tails = {w: Tail(rows_in(w, step_s)) for w in windows_s}
-        self._all = {w: _Most(n_signal) for w in windows_s}
-        self._undisturbed = {w: _Most(n_signal) for w in windows_s}
+        widths_s = [w for w in windows_s if fits(w, step_s)]
+        self._tails = {w: Tail(rows_in(w, step_s)) for w in widths_s}
+        self._all = {w: _Most(n_signal) for w in widths_s}
+        self._undisturbed = {w: _Most(n_signal) for w in widths_s}
 
     def update(self, t_s: Floats, values: AnyFloats) -> None:
         """Take in rows: times of shape (n,) [s], values of shape (n, k)."""

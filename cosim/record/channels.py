@@ -16,7 +16,7 @@ MIN_CHUNK_ROWS = 64
 TIME_S = "t_s"
 TIME_US = "t_us"
 NAME = "name"
-RESERVED_ROOTS = frozenset({TIME_S, TIME_US, "events", "metrics", "scenario", "provenance"})
+RESERVED_ROOTS = frozenset({TIME_S, TIME_US, "events", "metrics", "scenario", "provenance", "capture"})
 
 _UNITS = {
     "us": "us",
@@ -60,17 +60,20 @@ class Channel:
     group_names : tuple of str or None
         Names of the elements along axis 1, the same for every such channel of a group; None for a
         quantity with one value per row. An empty tuple leaves the channel out of the file.
-    dtype : {"f4", "f8"}
+    dtype : {"f4", "f8", "i4"}
         Stored type.
     description : str
         One line for readers of the file, with its sign.
+    labels : tuple of str, optional
+        What the whole numbers of the channel point to: they become the group's `name`.
     """
 
     path: str
     unit: str
     group_names: tuple[str, ...] | None = None
-    dtype: Literal["f4", "f8"] = "f4"
+    dtype: Literal["f4", "f8", "i4"] = "f4"
     description: str = ""
+    labels: tuple[str, ...] | None = None
 
     @property
     def group(self) -> str:
@@ -168,9 +171,10 @@ def checked(channels: Sequence[Channel]) -> tuple[Channel, ...]:
         if channel.path in seen:
             problems.append(Problem("two channels have the same path", value=channel.path))
         seen.add(channel.path)
-        if channel.group_names is not None:
-            known = names.setdefault(channel.group, channel.group_names)
-            if known != channel.group_names:
+        of_group = channel.group_names if channel.group_names is not None else channel.labels
+        if of_group is not None:
+            known = names.setdefault(channel.group, of_group)
+            if known != of_group:
                 problems.append(Problem("channels of one group name different elements", value=channel.path))
     if problems:
         raise InputError(problems)

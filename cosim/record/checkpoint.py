@@ -15,7 +15,7 @@ import numpy as np
 from cosim.record.failure import as_environment_failure
 
 State = dict[str, "np.ndarray[Any, Any] | bytes"]
-VERSION = 1
+VERSION = 2
 _META = "meta"
 
 
@@ -44,6 +44,8 @@ class Checkpoint:
         The engine's own.
     last_us : int or None
         Time of the last row given; None before the first. [us]
+    n_captures : int
+        Captures that stand in the log.
     """
 
     run_id: str
@@ -53,6 +55,7 @@ class Checkpoint:
     events: np.ndarray[Any, Any]
     state: State
     last_us: int | None
+    n_captures: int = 0
 
 
 def write(path: Path, point: Checkpoint) -> None:
@@ -69,7 +72,7 @@ def write(path: Path, point: Checkpoint) -> None:
         "n_rows": point.n_rows,
         "n_events": point.n_events,
     }
-    meta["last_us"] = point.last_us
+    meta |= {"last_us": point.last_us, "n_captures": point.n_captures}
     parts: dict[str, np.ndarray[Any, Any]] = {
         _META: np.frombuffer(json.dumps(meta).encode(), np.uint8),
         "events": point.events,
@@ -121,4 +124,5 @@ def read(path: Path) -> Checkpoint | None:
             pending[name] = array
         else:
             state[name] = array.tobytes() if kind == "bytes" else array
-    return Checkpoint(meta["run_id"], meta["n_rows"], meta["n_events"], pending, events, state, meta["last_us"])
+    counts = meta["n_rows"], meta["n_events"]
+    return Checkpoint(meta["run_id"], *counts, pending, events, state, meta["last_us"], meta["n_captures"])

@@ -107,6 +107,9 @@ def _add_channel(file: h5py.File, channel: Channel, rows: int, scale: h5py.Datas
     data.dims[0].attach_scale(scale)
     if channel.group_names is not None:
         data.dims[1].attach_scale(_names_of(group, channel.group_names))
+    elif channel.labels is not None:
+        _names_of(group, channel.labels)
+        data.attrs["points_to"] = NAME
 
 
 def _names_of(group: h5py.Group, names: tuple[str, ...]) -> h5py.Dataset:

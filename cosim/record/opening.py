@@ -1,13 +1,18 @@
-"""Opening a log for reading, whatever state it was left in."""
+"""Opening a log for reading, whatever state it was left in; a damaged one is told from one that still grows."""
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 
-from cosim.errors import InputError
+from cosim.errors import CosimError, EnvironmentFailure, InputError, unreadable
+from cosim.record import superblock
+from cosim.record.heap import heap_fault
 
 _RETRY_S = 1.0
 """How long to try again to open a log that is being written: a flush takes far less. [s]"""
@@ -31,22 +36,84 @@ def open_log(path: Path) -> h5py.File:
     Raises
     ------
     InputError
-        There is no such file, it cannot be read, or it is not HDF5.
+        There is no such file, it is not HDF5, or its end is missing.
+    EnvironmentFailure
+        Permission is missing, or the disk fails.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file; `cosim run SCENARIO -o {path.name}` makes one")
+    try:
+        _check_before(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `cosim run SCENARIO -o {path.name}` makes one") from None
+    except OSError as error:
+        raise unreadable(error, str(path)) from None
     deadline = time.monotonic() + _RETRY_S
     while True:
         try:
-            return _opened(path)
-        except PermissionError:
-            raise InputError(f"{path}: permission denied; it cannot be read") from None
+            file = _opened(path)
+            with reading(path):
+                _check_end(path, file)
+            return file
+        except PermissionError as error:
+            raise unreadable(error, str(path)) from None
         except OSError as error:
             if not h5py.is_hdf5(path):
                 raise InputError(f"{path}: not a log of cosim (not an HDF5 file)") from None
             if time.monotonic() > deadline:
                 raise InputError(f"{path}: cannot be opened ({error})") from None
             time.sleep(0.02)
+
+
+def _check_before(path: Path) -> None:
+    """Refuse a file on which HDF5 would hang: most of it is gone, or its texts are."""
+    end, size = _ends(path)
+    if end is not None and size < end // 2:
+        raise damaged(path, f"{size:,} bytes are there of {end:,}")
+    if end is not None and (fault := heap_fault(path)):
+        raise damaged(path, fault)
+
+
+def _check_end(path: Path, file: h5py.File) -> None:
+    """Refuse a finished log shorter than it says. One that met a full disk may lack its last chunk and says so."""
+    end, size = _ends(path)
+    if end is not None and size < end and file.attrs.get("status") == "complete":
+        raise damaged(path, f"{size:,} bytes are there of {end:,}")
+
+
+def _ends(path: Path) -> tuple[int | None, int]:
+    """Size that a log says it has, None where it is none, and the size that it has. [byte]"""
+    with path.open("rb") as stream:
+        block = stream.read(superblock.SIZE)
+        size = os.fstat(stream.fileno()).st_size
+    if block[: len(superblock.SIGNATURE)] == superblock.SIGNATURE and size < superblock.SIZE:
+        raise damaged(path, f"{size} bytes are there")
+    return superblock.stored_end(block), size
+
+
+def damaged(path: Path, reason: str) -> InputError:
+    """A log that something else than cosim has spoilt."""
+    return InputError(f"{path}: is damaged ({reason}); something cut or changed it; run it again without --resume")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Tell what HDF5 raises within as a damaged log, or as the failure of the machine.
+
+    Raises
+    ------
+    InputError
+        The log is damaged.
+    EnvironmentFailure
+        Permission is missing, or the disk fails.
+    """
+    try:
+        yield
+    except CosimError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
+        failure = unreadable(error, str(path))
+        if isinstance(failure, EnvironmentFailure):
+            raise failure from error
+        raise damaged(path, " ".join(str(error).split())) from error
 
 
 def _opened(path: Path) -> h5py.File:

@@ -14,10 +14,12 @@ from cosim.errors import EnvironmentFailure, InputError
 from cosim.record import checkpoint as sidecar
 from cosim.record import codec, layout
 from cosim.record.amend import amended, plain, write_metrics
+from cosim.record.capture import Capture
+from cosim.record.capture_file import write_capture
 from cosim.record.channels import TIME_S, TIME_US, Channel, checked
 from cosim.record.checkpoint import Checkpoint, State
 from cosim.record.failure import as_environment_failure
-from cosim.record.opening import open_log
+from cosim.record.opening import open_log, reading
 from cosim.record.resume import check_place, check_same, resume_state
 from cosim.record.stream import Stream
 from cosim.units import US_PER_S
@@ -34,8 +36,9 @@ class Recorder:
     so that memory does not grow with duration and a reader sees whole chunks.
     """
 
-    def __init__(self, stream: Stream, channels: Sequence[Channel], run_id: str) -> None:
+    def __init__(self, stream: Stream, channels: Sequence[Channel], run_id: str, n_captures: int = 0) -> None:
         self.path = stream.out
+        self.n_captures = n_captures
         self._stream = stream
         self._run_id = run_id
         self._started = time.perf_counter()
@@ -155,14 +158,15 @@ class Recorder:
         assert point is not None
         kept = checked(channels)
         with open_log(out) as earlier:
-            check_same(out, earlier, kept, scenario_yaml, seed, cosim_version)
-            facts = {**plain(earlier["provenance"].attrs), **(provenance or {})}
-            facts.update(run_id=point.run_id, n_resumed=float(facts.get("n_resumed", 0)) + 1)
-            compression = str(earlier.attrs["compression"])
+            with reading(out):
+                check_same(out, earlier, kept, scenario_yaml, seed, cosim_version)
+                facts = {**plain(earlier["provenance"].attrs), **(provenance or {})}
+                facts.update(run_id=point.run_id, n_resumed=float(facts.get("n_resumed", 0)) + 1)
+                compression = str(earlier.attrs["compression"])
             codec.check(compression)
             header = layout.Header(scenario_yaml, scenario_name, seed, cosim_version, compression, facts)
-            stream = Stream(out, kept, header, earlier, point.n_rows, point.n_events)
-        recorder = cls(stream, kept, point.run_id)
+            stream = Stream(out, kept, header, earlier, point.n_rows, point.n_events, point.n_captures)
+        recorder = cls(stream, kept, point.run_id, point.n_captures)
         recorder._restore(point)
         return recorder, point.state
 
@@ -261,6 +265,25 @@ class Recorder:
         """
         self._new_events.append(layout.event_row(t_us, kind, element, value, detail))
 
+    def capture(self, capture: Capture, channels: Sequence[Channel]) -> None:
+        """Write a capture under `/capture/<n>`, n from 1 in the order of the calls; it is readable at once.
+
+        Parameters
+        ----------
+        capture : Capture
+            From a `CaptureDesk`.
+        channels : sequence of Channel
+            What the columns of its values are, one behind the other; paths within the capture.
+
+        Raises
+        ------
+        EnvironmentFailure
+            The disk is full; everything before stands.
+        """
+        number = self.n_captures + 1
+        self._stream.amend(lambda file: write_capture(file, number, capture, channels))
+        self.n_captures = number
+
     def checkpoint(self, state: Mapping[str, np.ndarray[Any, Any] | bytes]) -> None:
         """Write `<out>.checkpoint`, from which `resume` goes on.
 
@@ -287,6 +310,7 @@ class Recorder:
             events=self._settled,
             state=dict(state),
             last_us=self._last_us,
+            n_captures=self.n_captures,
         )
         sidecar.write(sidecar.path_for(self.path), point)
 

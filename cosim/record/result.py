@@ -12,8 +12,9 @@ import numpy as np
 from cosim.errors import InputError
 from cosim.record import codec
 from cosim.record.amend import plain
+from cosim.record.capture_file import CaptureLog, captures_of
 from cosim.record.channels import NAME, TIME_S, TIME_US
-from cosim.record.opening import open_log
+from cosim.record.opening import open_log, reading
 from cosim.record.resume import datasets
 
 if TYPE_CHECKING:
@@ -43,14 +44,13 @@ class Result:
     def _open(self) -> None:
         self._file = open_log(self.path)
         try:
-            self._attrs = plain(self._file.attrs)
-            _check_schema(self.path, self._attrs)
-            self._data = datasets(self._file)
-            if self._attrs["compression"] not in codec.DIRECT:
-                codec.load_plugin(self._attrs["compression"])
-        except (KeyError, OSError, RuntimeError) as error:
-            self._file.close()
-            raise InputError(f"{self.path}: not a log of cosim ({error})") from None
+            with reading(self.path):
+                self._attrs = plain(self._file.attrs)
+                _check_schema(self.path, self._attrs)
+                self._data = datasets(self._file)
+                compression = self._attrs["compression"]
+            if compression not in codec.DIRECT:
+                codec.load_plugin(compression)
         except BaseException:
             self._file.close()
             raise
@@ -90,12 +90,14 @@ class Result:
     @property
     def provenance(self) -> dict[str, Any]:
         """Versions, CPU, command line, wall times."""
-        return plain(self._file["provenance"].attrs)
+        with reading(self.path):
+            return plain(self._file["provenance"].attrs)
 
     @property
     def scenario_yaml(self) -> str:
         """The resolved scenario, as text."""
-        return str(self._file["scenario"].asstr()[()])
+        with reading(self.path):
+            return str(self._file["scenario"].asstr()[()])
 
     @property
     def scenario(self) -> dict[str, Any]:
@@ -153,10 +155,12 @@ class Result:
         Raises
         ------
         InputError
-            There is no such channel.
+            There is no such channel, or the log is damaged.
         """
         first, last, _ = slice(start, stop).indices(self._n_rows)
-        return np.asarray(self._dataset(path)[first : max(first, last)])
+        data = self._dataset(path)
+        with reading(self.path):
+            return np.asarray(data[first : max(first, last)])
 
     def rows_between(self, start_s: float, stop_s: float) -> tuple[int, int]:
         """Row numbers (start, stop) of the rows with start_s <= t_s < stop_s."""
@@ -166,9 +170,11 @@ class Result:
     def names(self, group: str) -> list[str]:
         """Names of the elements of a group, e.g. of `bus`, in the order of the columns."""
         try:
-            return [str(name) for name in self._file[group.strip("/")][NAME].asstr()[()]]
+            scale = self._file[group.strip("/")][NAME]
         except KeyError:
             raise InputError(f"{self.path}: no group {group!r} with named elements") from None
+        with reading(self.path):
+            return [str(name) for name in scale.asstr()[()]]
 
     def unit(self, path: str) -> str:
         """Unit of a channel, e.g. `MW`."""
@@ -183,19 +189,27 @@ class Result:
         """Events in the order they were noted: t_s [s], kind, element, value, detail."""
         import pandas as pd
 
-        group = self._file["events"]
-        n = min(group[name].shape[0] for name in _EVENT_COLUMNS)
         columns: dict[str, Any] = {}
-        for name in _EVENT_COLUMNS:
-            values = group[name][:n]
-            columns[name] = [v.decode() for v in values] if values.dtype.kind == "S" else values
+        with reading(self.path):
+            group = self._file["events"]
+            n = min(group[name].shape[0] for name in _EVENT_COLUMNS)
+            for name in _EVENT_COLUMNS:
+                values = group[name][:n]
+                columns[name] = [v.decode() for v in values] if values.dtype.kind == "S" else values
         frame = pd.DataFrame(columns)
         return frame.astype({"kind": object, "element": object, "detail": object})
 
     @property
     def metrics(self) -> dict[str, Any]:
         """Numbers under `/metrics`, nested as their groups are; empty before the run has ended."""
-        return _nested(self._file["metrics"])
+        with reading(self.path):
+            return _nested(self._file["metrics"])
+
+    @property
+    def captures(self) -> tuple[CaptureLog, ...]:
+        """Full-rate captures around events, in order of time; those complete so far of a run that goes on."""
+        with reading(self.path):
+            return captures_of(self._file, lambda: reading(self.path))
 
     def to_xarray(self, group: str | None = None) -> xr.Dataset:
         """Channels with their times and element names as coordinates, in memory.
@@ -265,6 +279,8 @@ def open_result(path: str | Path) -> Result:
     Raises
     ------
     InputError
-        There is no such file, or it is no log of cosim.
+        There is no such file, it is no log of cosim, or it is damaged.
+    EnvironmentFailure
+        Permission is missing, or the disk fails.
     """
     return Result(Path(path))

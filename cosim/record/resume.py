@@ -12,7 +12,7 @@ import h5py
 from cosim.errors import InputError, Problem
 from cosim.record import checkpoint as sidecar
 from cosim.record.channels import NAME, TIME_S, TIME_US, Channel
-from cosim.record.opening import open_log
+from cosim.record.opening import open_log, reading
 from cosim.record.superblock import SIGNATURE
 
 ResumeState = Literal["absent", "complete", "resumable", "no checkpoint"]
@@ -34,23 +34,22 @@ def resume_state(out: Path) -> ResumeState:
     Raises
     ------
     InputError
-        What stands there is no cosim log.
+        What stands there is no cosim log, or a damaged one.
     """
     out = Path(out)
     if not out.exists():
         return "absent"
     check_place(out)
-    try:
-        with open_log(out) as file:
-            if file.attrs["status"] == "complete":
-                return "complete"
-            point = sidecar.read(sidecar.path_for(out))
-            if point is None or file["provenance"].attrs["run_id"] != point.run_id:
-                return "no checkpoint"
-            shortest = min(d.shape[0] for d in datasets(file).values())
-            n_events = file["events/t_us"].shape[0]
-    except KeyError:
-        raise InputError(f"{out}: not a log of cosim; choose another output with -o") from None
+    with open_log(out) as file, reading(out):
+        if "schema" not in file.attrs:
+            raise InputError(f"{out}: not a log of cosim; choose another output with -o")
+        if file.attrs["status"] == "complete":
+            return "complete"
+        point = sidecar.read(sidecar.path_for(out))
+        if point is None or file["provenance"].attrs["run_id"] != point.run_id:
+            return "no checkpoint"
+        shortest = min(d.shape[0] for d in datasets(file).values())
+        n_events = file["events/t_us"].shape[0]
     return "resumable" if shortest >= point.n_rows and n_events >= point.n_events else "no checkpoint"
 
 
@@ -72,7 +71,7 @@ def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
     def visit(group: h5py.Group, prefix: str) -> None:
         for key in group:
-            if key in (NAME, TIME_S) or (not prefix and key in ("events", "metrics", "provenance")):
+            if key in (NAME, TIME_S) or (not prefix and key in ("events", "metrics", "provenance", "capture")):
                 continue
             item = group[key]
             if isinstance(item, h5py.Group):

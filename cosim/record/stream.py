@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from cosim.errors import EnvironmentFailure
+from cosim.errors import CosimError, EnvironmentFailure
 from cosim.record import codec, layout, superblock
+from cosim.record.amend import amended
+from cosim.record.capture_file import ROOT, read_capture, write_capture
 from cosim.record.channels import TIME_S, TIME_US, Channel, choose_chunk_rows
 from cosim.record.failure import as_environment_failure, errno_of
+from cosim.record.opening import reading
 
 _METADATA_BYTES = 16 * 1024
 """Room for what HDF5 adds per dataset and flush (chunk index pages, headers); far above what it takes."""
@@ -36,8 +39,8 @@ class Stream:
         Attributes, scenario and provenance.
     earlier : h5py.File, optional
         Log whose first chunks are taken over, bit for bit.
-    n_rows, n_events : int
-        Rows and events to take over; whole chunks.
+    n_rows, n_events, n_captures : int
+        Rows and events to take over, whole chunks, and captures.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Stream:
         earlier: h5py.File | None = None,
         n_rows: int = 0,
         n_events: int = 0,
+        n_captures: int = 0,
     ) -> None:
         self.out = out
         self.chunk_rows = choose_chunk_rows(channels)
@@ -66,21 +70,31 @@ class Stream:
             _refuse_second_writer(out)
             self._file = layout.build(temporary, channels, header)
             self._paths = [TIME_S, TIME_US, *(c.path for c in channels)]
-            self._data = {path: self._file[path] for path in self._paths}
-            self._events = {name: self._file[f"events/{name}"] for name in layout.EVENT.names or ()}
+            self._find_datasets()
             if earlier is not None:
                 self._take_over(earlier)
+                for number in range(1, n_captures + 1):
+                    with reading(out):
+                        capture = read_capture(earlier[f"{ROOT}/{number}"])
+                    write_capture(self._file, number, *capture)
             self._file.flush()
             self._file.swmr_mode = True
             self._fd = os.open(temporary, os.O_RDWR)
             superblock.lock_writer(self._fd)
             superblock.clear_marks(self._fd)
             temporary.replace(out)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, CosimError) as error:
             self.abandon()
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+            if isinstance(error, CosimError):
+                raise
             raise as_environment_failure(error, out, "what stood there before is untouched") from error
+
+    def _find_datasets(self) -> None:
+        assert self._file is not None
+        self._data = {path: self._file[path] for path in self._paths}
+        self._events = {name: self._file[f"events/{name}"] for name in layout.EVENT.names or ()}
 
     def _take_over(self, earlier: h5py.File) -> None:
         step = self.chunk_rows
@@ -89,12 +103,12 @@ class Stream:
             target.set_extent((self.n_rows, *target.shape[1:]))
             rest = (0,) * (len(target.shape) - 1)
             for start in range(0, self.n_rows, step):
-                mask, chunk = source.read_direct_chunk((start, *rest))
+                mask, chunk = _chunk(self.out, source, (start, *rest))
                 target.write_direct_chunk((start, *rest), chunk, mask)
         for name, data in self._events.items():
             data.id.set_extent((self._n_events_full,))
             for start in range(0, self._n_events_full, layout.EVENT_ROWS):
-                mask, chunk = earlier[f"events/{name}"].id.read_direct_chunk((start,))
+                mask, chunk = _chunk(self.out, earlier[f"events/{name}"].id, (start,))
                 data.id.write_direct_chunk((start,), chunk, mask)
 
     def write_rows(
@@ -184,6 +198,35 @@ class Stream:
         self._n_events_full += n_whole
         return events[n_whole:].copy()
 
+    def amend(self, write: Callable[[h5py.File], None]) -> None:
+        """Add new objects between two chunks, which HDF5 takes in a closed file only, and go on.
+
+        Readers in this process are closed, as at the end of the run; those in others go on.
+
+        Parameters
+        ----------
+        write : callable
+            Given the file to add to. What it adds reaches the disk together, or not at all.
+
+        Raises
+        ------
+        EnvironmentFailure
+            The disk is full; everything before stands.
+        """
+        self._check_open()
+        with self._told():
+            file, self._file = self._file, None
+            assert file is not None
+            _close_everywhere(file)
+            with amended(self.out) as more:
+                write(more)
+            superblock.unlock_for_hdf5(self._fd)
+            self._file = h5py.File(self.out, "r+", libver=layout.LIBVER, rdcc_nbytes=0)
+            self._find_datasets()
+            self._file.swmr_mode = True
+            superblock.lock_writer(self._fd)
+            superblock.clear_marks(self._fd)
+
     @property
     def n_events(self) -> int:
         """Events that stand in the file as whole chunks."""
@@ -248,6 +291,13 @@ class Stream:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _chunk(log: Path, data: Any, offset: tuple[int, ...]) -> tuple[int, bytes]:
+    """Filter mask and bytes of a chunk as they stand in a log; InputError where the log is damaged."""
+    with reading(log):
+        mask, chunk = data.read_direct_chunk(offset)
+        return int(mask), chunk
 
 
 def _refuse_second_writer(out: Path) -> None:

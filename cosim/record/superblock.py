@@ -21,7 +21,7 @@ except ImportError:  # not POSIX: no locks, one writer per file is the user's ca
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SIZE = 48
-_VERSION_AT, _FLAGS_AT, _CHECKSUM_AT = 8, 11, 44
+_VERSION_AT, _FLAGS_AT, _END_AT, _CHECKSUM_AT = 8, 11, 28, 44
 _MASK = 0xFFFFFFFF
 _MIXING = ((4, 0, 2, 1), (6, 1, 0, 2), (8, 2, 1, 0), (16, 0, 2, 1), (19, 1, 0, 2), (4, 2, 1, 0))
 """Rounds of lookup3's mix: x[i] -= x[j]; x[i] ^= rotated x[j]; x[j] += x[k], as (shift, i, j, k)."""
@@ -73,6 +73,13 @@ def without_marks(block: bytes) -> bytes:
     return bytes(clean) + block[SIZE:]
 
 
+def stored_end(block: bytes) -> int | None:
+    """Size that the file says it has; it may be longer, never shorter. None where it is not version 3. [byte]"""
+    if len(block) < SIZE or block[:8] != SIGNATURE or block[_VERSION_AT] != 3:
+        return None
+    return int(struct.unpack_from("<Q", block, _END_AT)[0])
+
+
 def clear_marks(fd: int) -> None:
     """Clear the write marks of the open file `fd`, in one write."""
     block = os.pread(fd, SIZE, 0)
@@ -105,3 +112,10 @@ def lock_writer(fd: int) -> bool:
     with contextlib.suppress(OSError):
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return True
+
+
+def unlock_for_hdf5(fd: int) -> None:
+    """Let HDF5 open the file for writing in this process; `lock_writer` afterwards. A second cosim stays out."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)

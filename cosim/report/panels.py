@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cosim.metrics.analysis import Analysis
+from cosim.metrics.analysis import Analysis, voltage_paths
 from cosim.metrics.log import AnyFloats, Log, has
 from cosim.metrics.rating import datacenter_bus
 from cosim.metrics.voltage import INTERRUPTION_PU
@@ -68,10 +68,11 @@ def signals(log: Log, found: Analysis) -> list[Signal]:
 
 
 def _voltage(log: Log, found: Analysis) -> list[Signal]:
-    if found.voltage is None:
+    if found.extremes is not None:
+        return _extremes(log, found)
+    low, high = voltage_paths(log)
+    if found.voltage is None or low is None or high is None:
         return []
-    low = "bus/vm_min_pu" if has(log, "bus/vm_min_pu") else "bus/vm_pu"
-    high = "bus/vm_max_pu" if has(log, "bus/vm_max_pu") else "bus/vm_pu"
     names, n = found.voltage.name, len(found.voltage.name)
     chosen = [
         Signal("voltage", "low", "lowest of all buses", low, _lowest, "low", n),
@@ -90,6 +91,20 @@ def _voltage(log: Log, found: Analysis) -> list[Signal]:
     return chosen
 
 
+def _extremes(log: Log, found: Analysis) -> list[Signal]:
+    """What a log tells that holds extremes in place of all nodes; the voltage of each data center is its own."""
+    chosen = [
+        Signal("voltage", "low", "lowest of all buses", "bus_extremes/vm_min_pu", _alive, "low"),
+        Signal("voltage", "high", "highest of all buses", "bus_extremes/vm_max_pu", _alive, "high"),
+    ]
+    for name in found.datacenter:
+        if has(log, f"datacenter/{name}/vm_pu"):
+            bus = datacenter_bus(log.scenario, name)
+            label = f"{name} at {named('bus', bus)}" if bus is not None else name
+            chosen.append(Signal("voltage", "site", label, f"datacenter/{name}/vm_pu", _alive))
+    return chosen
+
+
 def reduced(log: Log, wanted: list[Signal], n_row: int) -> list[Curve]:
     """The signals in buckets of `n_row` rows; each channel is walked through once."""
     values: dict[int, Any] = {}
@@ -103,6 +118,11 @@ def reduced(log: Log, wanted: list[Signal], n_row: int) -> list[Curve]:
 
 def _only(rows: AnyFloats) -> AnyFloats:
     return rows.reshape(len(rows))
+
+
+def _alive(rows: AnyFloats) -> AnyFloats:
+    values = rows.reshape(len(rows))
+    return np.where(values < INTERRUPTION_PU, np.nan, values)
 
 
 def _column(i: int) -> Pick:

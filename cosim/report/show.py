@@ -89,9 +89,20 @@ def _power(name: str, part: dict[str, Any]) -> Table:
         f"PUE {part['pue']:.3f}" if "pue" in part else "",
     ]
     title = ", ".join([f"Power of {name}", *(text for text in about if text)])
-    table = _table(title, "", "mean MW", "peak MW", "idle MW", "peak/mean", "peak/idle", "MWh")
+    columns = {
+        "mean MW": "mean_mw",
+        "peak MW": "peak_mw",
+        "export peak MW": "export_peak_mw",
+        "idle MW": "idle_mw",
+        "peak/mean": "peak_per_mean",
+        "peak/idle": "peak_per_idle",
+        "MWh": "e_mwh",
+    }
+    if not any("export_peak_mw" in row for row in part["power"].values()):
+        del columns["export peak MW"]
+    table = _table(title, "", *columns)
+    keys = columns.values()
     for kind, row in part["power"].items():
-        keys = ("mean_mw", "peak_mw", "idle_mw", "peak_per_mean", "peak_per_idle", "e_mwh")
         table.add_row(_POWER_LABEL.get(kind, kind), *(_number(row.get(key)) for key in keys))
     return table
 
@@ -145,13 +156,25 @@ def _voltage(voltage: dict[str, Any]) -> Table:
 
 
 def _flows(summary: dict[str, Any]) -> Table:
-    table = _table("Flow in MW", "", "peak to peak", "in 1 s", "in 60 s", "calm 60 s", "loading %")
-    keys = ("peak_to_peak_mw", "swing_1s_mw", "swing_60s_mw", "undisturbed_swing_60s_mw", "max_loading_percent")
-    rows = [("source", summary["source"]["swing"])] if "source" in summary else []
+    columns = {
+        "peak to peak": "peak_to_peak_mw",
+        "in 1 s": "swing_1s_mw",
+        "in 60 s": "swing_60s_mw",
+        "calm 60 s": "undisturbed_swing_60s_mw",
+        "export peak": "export_peak_mw",
+        "loading %": "max_loading_percent",
+    }
+    rows = [("source", _source(summary["source"]))] if "source" in summary else []
     rows += [(named("line", row["name"]), row) for row in summary.get("lines", [])]
+    columns = {head: key for head, key in columns.items() if any(key in row for _, row in rows)}
+    table, keys = _table("Flow in MW", "", *columns), columns.values()
     for label, row in rows:
         table.add_row(escape(label), *(_number(row.get(key)) for key in keys))
     return table
+
+
+def _source(part: dict[str, Any]) -> dict[str, Any]:
+    return {**part["swing"], **{key: part[key] for key in ("export_peak_mw",) if key in part}}
 
 
 def _storage(part: dict[str, float]) -> dict[str, str]:

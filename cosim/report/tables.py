@@ -159,7 +159,8 @@ def sag_note() -> str:
     """What the columns of the bus table mean."""
     return (
         f"Voltages are the extremes within each log interval, so an event shorter than the log step shows. "
-        f"Durations count whole log intervals. A sag lies below {SAG_PU} pu and above 0.1 pu, an interruption "
+        "Durations count whole log intervals, those of sags full steps where the run has ended. "
+        f"A sag lies below {SAG_PU} pu and above 0.1 pu, an interruption "
         f"below 0.1 pu (IEEE 1159); readings of an interruption do not count as lowest voltage. "
         f"{RANGE_A_MIN_PU} and {RANGE_A_MAX_PU} pu are the service limits of range A (ANSI C84.1)."
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cosim.metrics.analysis import Analysis, DataCenter
-from cosim.metrics.log import Log
+from cosim.metrics.log import Floats, Log
 from cosim.metrics.rating import datacenter_bus
-from cosim.metrics.voltage import RANGE_A_MIN_PU, Voltage
+from cosim.metrics.voltage import RANGE_A_MIN_PU, Voltage, VoltageExtremes
+
+MINUTE_S = 60.0
+"""Window of the swings that findings tell of. [s]"""
 
 _UNITS = (
     ("_mw_per_s", "MW/s"),
@@ -84,6 +87,8 @@ def findings(log: Log, found: Analysis) -> list[Finding]:
     said: list[Finding] = []
     if found.voltage is not None:
         said += _voltage(log, found, found.voltage)
+    elif found.extremes is not None:
+        said.append(_extremes(found.extremes))
     for name, part in found.datacenter.items():
         said += _datacenter(name, part, with_ups=name in found.ups)
     said += _flow(found)
@@ -129,21 +134,36 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
     return said
 
 
+def _extremes(found: VoltageExtremes) -> Finding:
+    if found.worst_bus is None:
+        return Finding("No bus had voltage at any time.")
+    text = f"Lowest voltage {found.vm_min_pu:.4f} pu at {named('bus', found.worst_bus)}, {at_time(found.t_min_s)}"
+    if found.below_range_a_s > 0.0:
+        below_s = number(found.below_range_a_s, 3)
+        text += f"; for {below_s} s some bus is below {RANGE_A_MIN_PU} pu (ANSI range A)."
+    else:
+        text += f". All {found.n_bus} buses stay above {RANGE_A_MIN_PU} pu (ANSI range A)."
+    return Finding(text, found.t_min_s)
+
+
 def _datacenter(name: str, part: DataCenter, with_ups: bool) -> list[Finding]:
     need, grid = part.power.get("need", part.power.get("total")), part.power.get("grid")
     if need is None:
         return []
     text = f"{name} needs {number(need.mean_mw, 3)} MW on average and {number(need.peak_mw, 3)} MW at its peak"
     swing = part.swing.get("need") or part.swing.get("grid")
-    if swing is not None:
-        text += f", and swings by {number(float(swing.undisturbed[60.0][0]), 3)} MW within a minute"
+    if swing is not None and MINUTE_S in swing.within:
+        text += f", and swings by {number(float(swing.undisturbed[MINUTE_S][0]), 3)} MW within a minute"
         if with_ups and "grid" in part.swing and grid is not None:
-            seen = float(part.swing["grid"].undisturbed[60.0][0])
+            seen = float(part.swing["grid"].undisturbed[MINUTE_S][0])
             text += f"; behind its UPS the feeder sees {number(seen, 3)} MW"
+    out = grid if grid is not None and grid.export_peak_mw > 0.0 else None
+    if out is not None:
+        text += f"; it gives up to {number(out.export_peak_mw, 3)} MW to the feeder"
     said = [Finding(text + ".", need.peak_t_s)]
     ramps = part.ramp.get("need") or part.ramp.get("grid")
     if ramps:
-        window_s = 1.0 if 1.0 in ramps else min(ramps)
+        window_s = 1.0 if 1.0 in ramps else min(ramps)  # at rows further apart, one of them
         ramp = ramps[window_s]
         text = f"Fastest change of {name} over {window_s:g} s: "
         text += f"+{number(ramp.undisturbed_max_ramp_mw_per_s, 3)} and "
@@ -157,18 +177,25 @@ def _datacenter(name: str, part: DataCenter, with_ups: bool) -> list[Finding]:
 
 
 def _flow(found: Analysis) -> list[Finding]:
-    if found.source_swing is None:
+    swing = found.source_swing
+    if swing is None:
         return []
-    text = f"The source swings by {number(float(found.source_swing.undisturbed[60.0][0]), 3)} MW within a minute"
+    within, at_s = "in the whole run", 0.0
+    moved_mw: Floats = swing.peak_to_peak
+    if MINUTE_S in swing.within:
+        within, moved_mw, at_s = "within a minute", swing.undisturbed[MINUTE_S], float(swing.at_s[MINUTE_S][0])
+    text = f"The source swings by {number(float(moved_mw[0]), 3)} MW {within}"
     lines = found.lines_by_swing()
     if lines and found.line_swing is not None:
-        moved = float(found.line_swing.undisturbed[60.0][lines[0]])
-        text += f", {named('line', found.line_name[lines[0]])} by {number(moved, 3)} MW"
+        line_mw = found.line_swing.undisturbed.get(MINUTE_S, found.line_swing.peak_to_peak)
+        text += f", {named('line', found.line_name[lines[0]])} by {number(float(line_mw[lines[0]]), 3)} MW"
+    if found.source is not None and found.source.export_peak_mw > 0.0:
+        text += f"; it takes up to {number(found.source.export_peak_mw, 3)} MW back"
     loading = found.line_loading_percent
     if loading is not None and loading.max(initial=0.0) >= 1.0:  # a feeder without ratings has next to none
         top = int(loading.argmax())
         text += f"; highest loading {loading[top]:.0f} % on {named('line', found.line_name[top])}"
-    return [Finding(text + ".", float(found.source_swing.at_s[60.0][0]))]
+    return [Finding(text + ".", at_s)]
 
 
 def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str:
@@ -178,8 +205,9 @@ def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str
         low = [voltage.vm_min_pu[voltage.energized].min(initial=9.0) for voltage in (first.voltage, other.voltage)]
         if max(low) < 9.0:
             parts.append(f"lowest voltage {low[0]:.4f} to {low[1]:.4f} pu")
-    if first.source_swing is not None and other.source_swing is not None:
-        moved = [float(swing.undisturbed[60.0][0]) for swing in (first.source_swing, other.source_swing)]
+    swings = [swing for swing in (first.source_swing, other.source_swing) if swing and MINUTE_S in swing.within]
+    if len(swings) == 2:
+        moved = [float(swing.undisturbed[MINUTE_S][0]) for swing in swings]
         parts.append(f"swing of the source within a minute {number(moved[0], 3)} to {number(moved[1], 3)} MW")
     for name in first.datacenter.keys() & other.datacenter.keys():
         ramps = [part.datacenter[name].ramp.get("grid", {}) for part in (first, other)]

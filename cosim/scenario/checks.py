@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cosim.errors import Problem
 from cosim.feeder.config import FeederConfig
+from cosim.feeder.names import is_path
 from cosim.load.config import weights_problem
 from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
 from cosim.scenario.problems import problem_at
 from cosim.scenario.schema import (
+    CAPTURED_KINDS,
     NAME_PATTERN,
     ControllerConfig,
     DatacenterSite,
     LogConfig,
     Scenario,
     TimeConfig,
+    dss_root,
     feeder_source,
     is_whole_us,
 )
 from cosim.scenario.timeline import check_timeline
 from cosim.scenario.tree import Node, Path, from_python
 from cosim.units import US_PER_S
+
+if TYPE_CHECKING:
+    from cosim.feeder.feeder import Feeder
 
 MAX_TIME_S = 1e10
 """Largest value of any key in seconds; microseconds of it stay inside int64. [s]"""
@@ -72,8 +78,8 @@ def parts_of(scenario: Scenario) -> Parts:
 def check_internal(scenario: Scenario | Parts) -> list[Problem]:
     """Contradictions that need no feeder: times, names, events in order, files that are not there."""
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
-    problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_names(parts)]
-    problems += [*_check_files(parts), *_check_event_targets(parts), *_check_controllers(parts)]
+    problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_capture(parts)]
+    problems += [*_check_names(parts), *_check_files(parts), *check_targets(parts), *_check_controllers(parts)]
     problems += _check_weights(parts)
     if parts.time is not None:
         problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
@@ -86,36 +92,88 @@ def check_against_feeder(
     load_names: Iterable[str],
     switch_names: Iterable[str],
     line_names: Iterable[str],
+    node_names: Iterable[str] = (),
+    dead_buses: Collection[str] = (),
 ) -> list[Problem]:
-    """Every id in the scenario that the feeder lacks, with the nearest that it has.
+    """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
     Parameters
     ----------
     scenario : Scenario
     bus_names, load_names, switch_names, line_names : iterable of str
         Ids of the feeder; a whole line is switched as `line:ID`.
+    node_names : iterable of str
+        Nodes of an unbalanced feeder (`bus.phase`): some phases of a bus may be named then (`bus.1.3`).
+    dead_buses : collection of str
+        Buses without voltage in the feeder as its file has it.
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
     switches = [*switch_names, *(f"line:{name}" for name in lines)]
-    wanted: list[tuple[Path, str, str, list[str]]] = [
-        (("datacenters", name, "bus"), bus, "bus", buses) for name, bus in parts.buses.items()
-    ]
+    phases = _phases_of_buses(buses, node_names)
+    places: list[tuple[Path, str]] = [(("datacenters", name, "bus"), bus) for name, bus in parts.buses.items()]
+    wanted: list[tuple[Path, str, str, list[str]]] = []
     for i, event in parts.events:
         if isinstance(event, ev.LoadChanged):
             wanted.append((("events", i, "load"), event.load, "load", loads))
         elif isinstance(event, ev.SwitchOpened | ev.SwitchClosed):
             wanted.append((("events", i, "switch"), event.switch, "switch", switches))
     if parts.log is not None:
-        for key, noun, known in (("nodes", "bus", buses), ("lines", "line", lines)):
-            names = getattr(parts.log, key)
-            wanted += [] if names == "all" else [(("log", key, i), n, noun, known) for i, n in enumerate(names)]
+        places += _listed(("log", "nodes"), parts.log.nodes)
+        wanted += [(path, name, "line", lines) for path, name in _listed(("log", "lines"), parts.log.lines)]
+        if parts.log.capture is not None:
+            places += _listed(("log", "capture", "nodes"), parts.log.capture.nodes)
     sets = {noun: set(known) for _, _, noun, known in wanted}
+    found = [(path, _why_no_place(place, phases), place) for path, place in places]
     return [
-        parts.problem(path, f"the feeder has no such {noun}; {nearest(name, known)}", name)
-        for path, name, noun, known in wanted
-        if name not in sets[noun]
+        *_check_supply(parts, dead_buses),
+        *(parts.problem(path, why, place) for path, why, place in found if why),
+        *(
+            parts.problem(path, f"the feeder has no such {noun}; {nearest(name, known)}", name)
+            for path, name, noun, known in wanted
+            if name not in sets[noun]
+        ),
     ]
+
+
+def _listed(path: Path, names: str | Sequence[str]) -> list[tuple[Path, str]]:
+    """Every name of a selection with its place; none where it is a word for all."""
+    return [] if isinstance(names, str) else [((*path, i), name) for i, name in enumerate(names)]
+
+
+def _check_supply(parts: Parts, dead_buses: Collection[str]) -> Iterable[Problem]:
+    """Data centers at buses without voltage that no event of the scenario could give it."""
+    if any(isinstance(event, ev.SwitchClosed) for _, event in parts.events) or parts.controllers:
+        return
+    for name, bus in parts.buses.items():
+        if bus in dead_buses:
+            message = "has no voltage: it is cut off from the source, and no switch_closed event connects it"
+            yield parts.problem(("datacenters", name, "bus"), message, bus)
+
+
+def _phases_of_buses(buses: Sequence[str], node_names: Iterable[str]) -> dict[str, list[str]]:
+    """Phases of every bus; none where buses are whole."""
+    phases: dict[str, list[str]] = {bus: [] for bus in buses}
+    for node in node_names:
+        bus, dot, phase = node.rpartition(".")
+        if dot and bus in phases:
+            phases[bus].append(phase)
+    return phases
+
+
+def _why_no_place(place: str, phases: Mapping[str, list[str]]) -> str:
+    """What is wrong with a bus or `bus.1.3`; empty where the feeder has it."""
+    if place in phases:
+        return ""
+    bus, _, rest = place.partition(".")
+    known = phases.get(bus, phases.get(bus.lower()))
+    if not rest or not known:
+        return f"the feeder has no such bus; {nearest(place if not known else bus, phases)}"
+    asked = rest.split(".")
+    lacking = [phase for phase in asked if phase not in known]
+    if lacking:
+        return f"bus {bus} has no phase {lacking[0]}; it has {', '.join(known)}"
+    return "" if len(set(asked)) == len(asked) else f"names a phase of bus {bus} twice"
 
 
 def _check_magnitudes(root: Node) -> list[Problem]:
@@ -137,10 +195,26 @@ def _check_magnitudes(root: Node) -> list[Problem]:
     return found
 
 
+def _check_capture(parts: Parts) -> Iterator[Problem]:
+    """Kinds of event that start a capture must be such as the log knows."""
+    if parts.log is None or parts.log.capture is None:
+        return
+    from cosim.events import KINDS  # with the kernels' compiler: not for every scenario
+
+    kinds = {*KINDS, *CAPTURED_KINDS}
+    for i, kind in enumerate(parts.log.capture.kinds):
+        if kind not in kinds:
+            message = f"no such kind of event; {nearest(kind, sorted(kinds))}"
+            yield parts.problem(("log", "capture", "kinds", i), message, kind)
+
+
 def _check_log(parts: Parts) -> list[Problem]:
     if parts.time is None or parts.log is None:
         return []
     step_s, log_step_s = parts.time.step_s, parts.log.step_s
+    if log_step_s > parts.time.duration_s:
+        message = f"is longer than the run, time.duration_s = {parts.time.duration_s:.12g}: it would have one row"
+        return [parts.problem(("log", "step_s"), message, log_step_s)]
     if not is_whole_us(log_step_s) or round(log_step_s * US_PER_S) % round(step_s * US_PER_S):
         return [parts.problem(("log", "step_s"), f"must be a multiple of time.step_s = {step_s:.12g}", log_step_s)]
     return []
@@ -176,10 +250,13 @@ def _check_weights(parts: Parts) -> list[Problem]:
 
 def _check_files(parts: Parts) -> list[Problem]:
     found = []
-    if parts.feeder is not None and parts.feeder.model.endswith(".json"):
+    if parts.feeder is not None and is_path(parts.feeder.model):
         file = FilePath(feeder_source(parts.feeder.model, parts.folder))
         if not _is_file(file):
             found.append(parts.problem(("feeder", "model"), f"no such file: {file}"))
+    root = dss_root(parts.feeder, parts.folder) if parts.feeder is not None else None
+    if root is not None and not _is_folder(FilePath(root)):
+        found.append(parts.problem(("feeder", "dss_root"), f"no such folder: {root}"))
     for name, site in parts.datacenters.items():
         for job, config in site.load.jobs.items():
             if config.kind == "trace" and not _is_file(parts.folder / config.file):
@@ -191,11 +268,20 @@ def _check_files(parts: Parts) -> list[Problem]:
 def _is_file(path: FilePath) -> bool:
     try:
         return path.is_file()
+    except PermissionError:  # in a folder that may not be looked into: reading it will say so
+        return True
     except (OSError, ValueError):  # a name that no file can have
         return False
 
 
-def _check_event_targets(parts: Parts) -> list[Problem]:
+def _is_folder(path: FilePath) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def check_targets(parts: Parts) -> list[Problem]:
     """Data centers, jobs and UPS that events name; those of a data center that is itself wrong are left out."""
     block = parts.root.child("datacenters")
     sites = list(block.value) if block is not None and block.is_mapping else list(parts.datacenters)
@@ -250,10 +336,27 @@ class FeederNames:
     loads: tuple[str, ...]
     switches: tuple[str, ...]
     lines: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
+    """`bus.phase` of an unbalanced feeder."""
+    dead_buses: frozenset[str] = frozenset()
+    """Buses without voltage in the feeder as its file has it."""
+
+    @classmethod
+    def of(cls, feeder: Feeder) -> FeederNames:
+        """Ids of a feeder that was loaded."""
+        net = feeder.network
+        live = set(net.node_bus[net.node_v[: net.n_node] != 0].tolist())
+        dead = frozenset(bus for k, bus in enumerate(feeder.bus_names) if k not in live)
+        return cls(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, feeder.node_names, dead)
 
 
-def feeder_names(model: str) -> FeederNames:
+def feeder_names(model: str, dss_root: str | None = None) -> FeederNames:
     """Ids of a feeder by name or path, through the cache of compiled feeders.
+
+    Parameters
+    ----------
+    model, dss_root : str
+        As `load_feeder` takes them.
 
     Raises
     ------
@@ -262,9 +365,8 @@ def feeder_names(model: str) -> FeederNames:
     """
     from cosim.feeder.feeder import load_feeder
 
-    feeder = load_feeder(model)
-    return FeederNames(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names)
+    return FeederNames.of(load_feeder(model, dss_root))
 
 
-NamesOf = Callable[[str], FeederNames]
-"""From `feeder.model`, a path made absolute, to the ids it has."""
+NamesOf = Callable[[str, str | None], FeederNames]
+"""From `feeder.model` and `feeder.dss_root`, paths made absolute, to the ids it has."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from importlib import resources
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from cosim.errors import InputError, Problem
+from cosim.errors import InputError, Problem, unreadable
 from cosim.feeder.config import FeederConfig
+from cosim.feeder.names import is_dss
 from cosim.scenario.checks import NamesOf, Parts, check_against_feeder, check_internal
 from cosim.scenario.events import ElementId, Event
 from cosim.scenario.overrides import apply_overrides
@@ -25,9 +25,11 @@ from cosim.scenario.schema import (
     Scenario,
     TimeConfig,
     as_dict,
+    dss_root,
     feeder_source,
 )
 from cosim.scenario.tree import Node, from_python
+from cosim.scenario.validation import errors_behind, validated
 from cosim.scenario.yaml_source import parse_yaml, read_yaml
 from cosim.units import US_PER_S
 
@@ -125,8 +127,7 @@ def find_scenario(name: str | FilePath) -> tuple[FilePath, str]:
         if path.is_dir():
             raise InputError(Problem("is a folder, not a YAML file", file=str(name)))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(Problem(f"cannot be read: {reason}", file=repr(str(name))[1:81])) from None
+        raise unreadable(error, repr(str(name))[1:81]) from None
     what = "no such file" if path.suffix in _SUFFIXES else "no such file, and no shipped scenario of this name"
     raise InputError(Problem(f"{what}; shipped are: {', '.join(shipped) or 'none'}", file=str(name)))
 
@@ -148,9 +149,10 @@ def _validate(root: Node, folder: FilePath, problems: list[Problem], names_of: N
     plain = root.plain()
     scenario: Scenario | None = None
     try:
-        scenario = _validated(Scenario, plain)
+        scenario = validated(Scenario, plain)
     except ValidationError as error:
-        problems += explain(error.errors(include_url=False), Scenario, root)
+        errors = error.errors(include_url=False)
+        problems += explain([*errors, *errors_behind(Scenario, root.plain(), errors)], Scenario, root)
     parts = _valid_parts(root, plain, folder)
     problems += check_internal(parts)
     if names_of is not None and parts.feeder is not None:
@@ -161,51 +163,21 @@ def _validate(root: Node, folder: FilePath, problems: list[Problem], names_of: N
     return scenario
 
 
-@cache
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(annotation)
-
-
-def _validated(annotation: Any, plain: Any) -> Any:
-    """Validate strictly, but take 1e6 for a whole number: `plain` is mended in place.
-
-    Strict, since text and truth values are no numbers here whatever Python makes of them.
-    """
-    adapter = _adapter(annotation)
-    try:
-        return adapter.validate_python(plain, strict=True)
-    except ValidationError as error:
-        whole = [
-            e["loc"]
-            for e in error.errors(include_url=False)
-            if e["type"] == "int_type" and isinstance(e["input"], float) and e["input"].is_integer()
-        ]
-        if not whole:
-            raise
-    for loc in whole:
-        _make_int(plain, loc)
-    return adapter.validate_python(plain, strict=True)
-
-
-def _make_int(plain: Any, loc: tuple[str | int, ...]) -> None:
-    """Turn the float at a location of pydantic's into an int, in place; its labels of unions are passed over."""
-    for part in loc[:-1]:
-        if isinstance(plain, list):
-            plain = plain[int(part)]
-        elif part in plain:
-            plain = plain[part]
-    plain[loc[-1]] = int(plain[loc[-1]])
-
-
 def _with_default_log_step(root: Node) -> Node:
-    """The document with `log.step_s` where it has none: the first multiple of the base step from 0.1 s on."""
-    step = root.at(("time", "step_s"))
+    """The document with `log.step_s` where it has none: the first multiple of the base step from 0.1 s on.
+
+    In a run shorter than that, the run: rows at its start and its end.
+    """
+    usual = Node(TimeConfig.model_fields["step_s"].default, root.file, root.line)
+    step, lasts = root.at(("time", "step_s")) or usual, root.at(("time", "duration_s"))
     log = root.child("log") or Node({}, root.file, root.line)
-    usable = step is not None and isinstance(step.value, int | float) and 0 < step.value <= 3600
-    if not usable or step is None or not log.is_mapping or "step_s" in log.value:
+    usable = isinstance(step.value, int | float) and 0 < step.value <= 3600
+    if not usable or not log.is_mapping or "step_s" in log.value:
         return root
     step_us = max(round(step.value * US_PER_S), 1)
     log_step_us = -(-US_PER_S // 10 // step_us) * step_us
+    if lasts is not None and isinstance(lasts.value, int | float) and 0 < lasts.value * US_PER_S < log_step_us:
+        log_step_us = max(round(lasts.value * US_PER_S), step_us)
     return root.replaced(("log",), log).replaced(("log", "step_s"), Node(log_step_us / US_PER_S, step.file, step.line))
 
 
@@ -235,7 +207,7 @@ def _mappings(plain: Any) -> list[tuple[str, dict[str, Any]]]:
 
 def _valid(annotation: Any, plain: Any) -> Any:
     try:
-        return _validated(annotation, plain)
+        return validated(annotation, plain)
     except ValidationError:
         return None
 
@@ -248,15 +220,28 @@ def _valid_items(annotation: Any, plain: Any) -> list[tuple[int, Any]]:
 def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
     assert parts.feeder is not None
     try:
-        names = names_of(feeder_source(parts.feeder.model, parts.folder))
+        names = names_of(feeder_source(parts.feeder.model, parts.folder), dss_root(parts.feeder, parts.folder))
     except InputError as error:
-        return [problem_at(parts.root, ("feeder", "model"), p.message, p.value) for p in error.problems]
-    return check_against_feeder(parts, names.buses, names.loads, names.switches, names.lines)
+        return [_placed(problem, parts.root) for problem in error.problems]
+    return check_against_feeder(
+        parts, names.buses, names.loads, names.switches, names.lines, names.nodes, names.dead_buses
+    )
+
+
+def _placed(problem: Problem, root: Node) -> Problem:
+    """A problem of the feeder: it keeps its line in the feeder's own file, else it stands where that is named."""
+    path = tuple(problem.path.split(".")) if problem.path.startswith("feeder.") else ("feeder", "model")
+    return problem if problem.file else problem_at(root, path, problem.message, problem.value)
 
 
 def _once(problems: list[Problem]) -> list[Problem]:
-    """Problems in the order of the file, one for each path: the first said is nearest to the cause."""
+    """Problems in the order of the file, one for each path: the first said is nearest to the cause.
+
+    Those in the feeder's scripts come last, in the order in which they were read.
+    """
     first: dict[str, Problem] = {}
     for n, problem in enumerate(problems):
         first.setdefault(problem.path or f"#{n}", problem)
-    return sorted(first.values(), key=lambda p: (p.line is None, p.line or 0))
+    in_scripts = [problem for problem in first.values() if is_dss(problem.file)]
+    others = [problem for problem in first.values() if not is_dss(problem.file)]
+    return [*sorted(others, key=lambda p: (p.line is None, p.line or 0)), *in_scripts]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, model_validator
 
 from cosim.datacenter.config import FacilityConfig
 from cosim.feeder.config import FeederConfig, SourceConfig
+from cosim.feeder.names import is_path
 from cosim.load.config import LoadConfig
 from cosim.scenario.events import ElementId, Event
 from cosim.scenario.tree import Node, Path
@@ -54,7 +55,7 @@ class TimeConfig(_Strict):
 class DatacenterSite(_Strict):
     """A data center at a bus of the feeder: what it computes, what surrounds that, what it stores."""
 
-    bus: ElementId = Field(description="Bus of the feeder it is connected to")
+    bus: ElementId = Field(description="Bus of the feeder it is connected to; bus.1.3 for some of its phases")
     load: LoadConfig = Field(description="AI load, Eq. 5-17")
     facility: FacilityConfig = Field(
         default_factory=FacilityConfig, description="Electrical and thermal chain, Eq. 1-5"
@@ -70,12 +71,12 @@ class ControllerConfig(BaseModel):
     name: str = Field(min_length=1, description="Entry point; the other keys of the entry go to it as arguments")
 
 
-def _as_selection(value: object) -> object:
-    """`all`, or a list of ids; one message for whatever else."""
-    if value == "all":
+def _as_selection(value: object, words: tuple[str, ...] = ("all",)) -> object:
+    """One of the words, or a list of ids; one message for whatever else."""
+    if isinstance(value, str) and value in words:
         return value
     if not isinstance(value, list) or not value:
-        raise ValueError("must be all, or a list of ids")
+        raise ValueError(f"must be {', '.join(words)}, or a list of ids")
     ids = [str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value]
     if not all(isinstance(v, str) and v for v in ids):
         raise ValueError("must list ids; put names that look like numbers in quotes")
@@ -89,6 +90,46 @@ Selection = Annotated[Literal["all"] | list[str], PlainValidator(_as_selection)]
 """Which elements of the feeder the log holds."""
 
 
+def _as_node_selection(value: object) -> object:
+    return _as_selection(value, ("all", "extremes"))
+
+
+NodeSelection = Annotated[Literal["all", "extremes"] | list[str], PlainValidator(_as_node_selection)]
+"""Which nodes the log holds; `extremes`: of all of them the lowest and the highest, and where."""
+Quantity = Literal["vm_pu", "va_degree", "vm_min_pu", "vm_max_pu", "line_p_mw", "loading_percent"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+CAPTURED_KINDS = (
+    "dip_started",
+    "fault_applied",
+    "source_lost",
+    "source_returned",
+    "switch_opened",
+    "switch_closed",
+    "window_left",
+    "load_shed",
+    "ups_transferred",
+    "collapsed",
+)
+
+
+class CaptureConfig(_Strict):
+    """A fault recorder: values at every instant around events, in `/capture` of the log."""
+
+    pre_s: float = Field(0.1, ge=0, le=60, description="Kept before the first event [s]")
+    post_s: float = Field(0.5, ge=0, le=60, description="Kept after the last event [s]")
+    max_s: float = Field(10.0, gt=0, le=600, description="Longest capture; events behind it start another [s]")
+    max_n: int = Field(100, ge=1, le=10_000, description="Most captures of a run; later events are counted only [1]")
+    kinds: list[str] = Field(list(CAPTURED_KINDS), min_length=1, description="Kinds of event that start a capture")
+    nodes: Selection = Field("all", description="Nodes whose voltage is captured: all, or a list of ids")
+
+    @model_validator(mode="after")
+    def _holds_one_event(self) -> Self:
+        if self.pre_s + self.post_s > self.max_s:
+            one_s = self.pre_s + self.post_s
+            raise ValueError(f"max_s={self.max_s:.12g} is below pre_s + post_s = {one_s:.12g}, what one event takes")
+        return self
+
+
 class LogConfig(_Strict):
     """What the log holds."""
 
@@ -98,11 +139,26 @@ class LogConfig(_Strict):
         le=MAX_DURATION_S,
         description="Interval of its rows, a multiple of time.step_s; not given: the first one from 0.1 s on [s]",
     )
-    nodes: Selection = Field("all", description="Buses in the log: all, or a list of ids")
+    nodes: NodeSelection = Field(
+        "all",
+        description="Nodes in the log: all, a list of buses (all their nodes) and of nodes (bus.phase), or extremes "
+        "(lowest and highest of all, and where)",
+    )
+    quantities: list[Quantity] = Field(
+        list(QUANTITIES), description="What it holds of nodes, lines and transformers; loading_percent is of both"
+    )
     lines: Selection = Field("all", description="Lines in the log: all, or a list of ids")
     compression: Literal["gzip", "none", "lz4", "zstd", "blosc", "bitshuffle"] = Field(
         "gzip", description="Filter of the log; all but gzip and none need hdf5plugin, also to read"
     )
+    capture: CaptureConfig | None = Field(None, description="Full-rate captures around events; null: none")
+
+    @model_validator(mode="after")
+    def _names_each_quantity_once(self) -> Self:
+        twice = sorted({name for name in self.quantities if self.quantities.count(name) > 1})
+        if twice:
+            raise ValueError(f"quantities names {twice[0]} twice")
+        return self
 
 
 @dataclass(frozen=True)
@@ -162,8 +218,13 @@ class Scenario(_Strict):
 
 
 def feeder_source(model: str, folder: FilePath) -> str:
-    """A feeder's name as it is, a `.json` path taken from the folder of the scenario."""
-    return str(folder / FilePath(model).expanduser()) if model.endswith(".json") else model
+    """A feeder's name as it is, a `.json` or `.dss` path taken from the folder of the scenario."""
+    return str(folder / FilePath(model).expanduser()) if is_path(model) else model
+
+
+def dss_root(feeder: FeederConfig, folder: FilePath) -> str | None:
+    """`feeder.dss_root` as `load_feeder` takes it: taken from the folder of the scenario, None where not given."""
+    return None if feeder.dss_root is None else str(folder / FilePath(feeder.dss_root).expanduser())
 
 
 def as_dict(scenario: Scenario) -> dict[str, Any]:

@@ -7,9 +7,18 @@ from collections.abc import Iterator, Sequence
 from cosim.scenario import events as ev
 from cosim.scenario.schema import TimeConfig
 from cosim.scenario.tree import Path
+from cosim.units import US_PER_S, to_us
+
+PRIORITY = {"dip_ended": 0, "source_returned": 0, "switch_closed": 0, "ups_in_service": 0, "controller": 2}
+"""At one time, what ends comes first, then what starts (1), then controllers look. The engine's queue follows it."""
 
 Found = tuple[Path, str, object]
 """Where, what is wrong, and the value that is."""
+
+
+def priority(kind: str) -> int:
+    """Rank of a kind among what is due at one time, the lowest first."""
+    return PRIORITY.get(kind, 1)
 
 
 def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> Iterator[Found]:
@@ -27,7 +36,7 @@ def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> 
     """
     for i, event in events:
         yield from _check_end(time, i, event)
-    ordered = sorted(events, key=lambda pair: pair[1].at_s)
+    ordered = sorted(events, key=lambda pair: (to_us(pair[1].at_s), priority(pair[1].kind)))
     yield from _check_dips([(i, e) for i, e in ordered if isinstance(e, ev.DipStarted)])
     yield from _check_pairs([(i, e) for i, e in ordered if isinstance(e, ev.SourceLost | ev.SourceReturned)], "source")
     sites = {e.datacenter for _, e in ordered if isinstance(e, ev.UpsOutOfService | ev.UpsInService)}
@@ -44,37 +53,40 @@ def _check_end(time: TimeConfig, i: int, event: ev.Event) -> Iterator[Found]:
         yield ("events", i, "at_s"), message, event.at_s
         return
     lasts_s = getattr(event, "duration_s", None)
-    if lasts_s is not None and event.at_s + lasts_s > time.duration_s:
+    if lasts_s is not None and to_us(event.at_s) + to_us(lasts_s) > to_us(time.duration_s):
         ends_s = event.at_s + lasts_s
         message = f"ends at {ends_s:.12g} s, after the end of the run, time.duration_s = {time.duration_s:.12g}"
         yield ("events", i, "duration_s"), message, lasts_s
 
 
 def _check_dips(dips: Sequence[tuple[int, ev.DipStarted]]) -> Iterator[Found]:
-    until_s, before = -1.0, -1
+    until_us, before = -1, -1
     for i, dip in dips:
-        if dip.at_s < until_s:
-            message = f"begins while the dip of events.{before} lasts, until {until_s:.12g} s"
+        ends_us = to_us(dip.at_s) + to_us(dip.duration_s)
+        if to_us(dip.at_s) < until_us:
+            message = f"begins while the dip of events.{before} lasts, until {until_us / US_PER_S:.12g} s"
             yield ("events", i, "at_s"), message, dip.at_s
-        if dip.at_s + dip.duration_s > until_s:
-            until_s, before = dip.at_s + dip.duration_s, i
+        if ends_us > until_us:
+            until_us, before = ends_us, i
 
 
 def _check_pairs(events: Sequence[tuple[int, ev.Event]], noun: str) -> Iterator[Found]:
     """Losses and returns of one thing must take turns."""
-    lost, until_s = False, -1.0
+    lost, until_us = False, -1
     for i, event in events:
-        if lost and event.at_s >= until_s >= 0:
-            lost, until_s = False, -1.0
+        at_us = to_us(event.at_s)
+        if lost and at_us >= until_us >= 0:
+            lost, until_us = False, -1
         path = ("events", i, "at_s")
         is_loss = isinstance(event, ev.SourceLost | ev.UpsOutOfService)
+        until_s = until_us / US_PER_S
         if is_loss and lost:
-            until = f"until {until_s:.12g} s" if until_s >= 0 else "and nothing has brought it back"
+            until = f"until {until_s:.12g} s" if until_us >= 0 else "and nothing has brought it back"
             yield path, f"the {noun} is out already, {until}", event.at_s
         elif not is_loss and not lost:
-            yield path, f"the {noun} is not out at this time", event.at_s
-        elif not is_loss and until_s >= 0:
+            yield path, f"the {noun} is not out at this time; at one time a return comes before a loss", event.at_s
+        elif not is_loss and until_us >= 0:
             yield path, f"the {noun} returns by itself at {until_s:.12g} s; leave out that duration_s", event.at_s
         lost = is_loss
         lasts_s = getattr(event, "duration_s", None)
-        until_s = event.at_s + lasts_s if lasts_s is not None else -1.0
+        until_us = at_us + to_us(lasts_s) if lasts_s is not None else -1

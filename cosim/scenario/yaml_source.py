@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
-from cosim.errors import InputError, Problem
+from cosim.errors import InputError, Problem, unreadable
 from cosim.scenario.tree import MAX_DEPTH, Node, Path, dotted, scalar_fault
 
 MAX_BYTES = 500_000
@@ -68,8 +68,7 @@ def read_yaml(path: FilePath, label: str | None = None) -> tuple[Node, list[Prob
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(Problem(f"cannot be read: {reason}", file=label)) from None
+        raise unreadable(error, label) from None
     if len(raw) > MAX_BYTES:
         raise InputError(Problem(f"is larger than {MAX_BYTES / 1e3:g} kB; keep long series in CSV files", file=label))
     return parse_yaml(_decode(raw, label), label)

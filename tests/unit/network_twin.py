@@ -24,23 +24,22 @@ class TwinSolution:
 
     v: np.ndarray
     residual: float
-    iterations: int
 
 
 def solve_network(net: Network, v_start=None, max_iterations: int = 60) -> TwinSolution:
     """Power flow of a network as its arrays stand; de-energized nodes are zero."""
     n = net.node_vn_kv.size
     y = admittance_matrix(net)
+    parts = element_parts(net)
     live = _fed(net, y)
     fixed = np.zeros(n, bool)
     fixed[net.source_node] = True
     free = np.flatnonzero(live & ~fixed)
     v = np.where(live, net.node_v if v_start is None else v_start, 0).astype(complex)
     v[net.source_node] = net.source_v
-    best, best_v, worse, iteration = np.inf, v, 0, 0
-    while iteration < max_iterations:
-        iteration += 1
-        left, size = residual(net, y, v)
+    best, best_v, worse = np.inf, v, 0
+    for _ in range(max_iterations):
+        left, size = residual(net, parts, v)
         norm = float(np.max(np.abs(left[free]) / np.maximum(size[free], 1e-12), initial=0.0))
         if norm < best:
             best, best_v, worse = norm, v.copy(), 0
@@ -50,7 +49,7 @@ def solve_network(net: Network, v_start=None, max_iterations: int = 60) -> TwinS
             break
         v = v.copy()
         v[free] -= _newton_step(net, y, v, left, free)
-    return TwinSolution(best_v, best, iteration)
+    return TwinSolution(best_v, best)
 
 
 def element_admittance(net: Network, e: int) -> np.ndarray:
@@ -93,9 +92,23 @@ def admittance_matrix(net: Network) -> sp.csr_matrix:
     return sp.csr_matrix(entries, shape=(n, n))
 
 
+def element_parts(net: Network) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Nodes [n, k] and admittances [n, k, k] of all elements, by their number k of conductors; ground is node -1."""
+    by_size: dict[int, list[int]] = {}
+    for e, k in enumerate(np.diff(net.el_ptr)):
+        by_size.setdefault(int(k), []).append(e)
+    parts = []
+    for rows in by_size.values():
+        node = np.array([net.el_node[net.el_ptr[e] : net.el_ptr[e + 1]] for e in rows])
+        parts.append((node, np.array([element_admittance(net, e) for e in rows])))
+    return parts
+
+
 def _fed(net: Network, y: sp.csr_matrix) -> np.ndarray:
-    """Nodes that an element connects to a source."""
-    _, island = connected_components(abs(y) > 0, directed=False)
+    """Nodes that an element or a leg connects to a source: a neutral point may hang on its loads alone."""
+    across = net.leg_node[(net.leg_node >= 0).all(axis=1)].T
+    legs = sp.csr_matrix((np.ones(across.shape[1]), across), shape=y.shape)
+    _, island = connected_components((abs(y) > 0) + (legs > 0), directed=False)
     return np.isin(island, island[net.source_node])
 
 
@@ -137,16 +150,23 @@ def leg_currents(net: Network, u: np.ndarray) -> np.ndarray:
     return np.where(m > 0, np.conj(leg_powers(net, m) / safe), 0)
 
 
-def residual(net: Network, y: sp.csr_matrix, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Current left over at every node, and the sum of the magnitudes of those that meet there. [pu]"""
-    left = y @ v
-    size = np.abs(y) @ np.abs(v)
+def residual(net: Network, parts, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Current left over at every node, and the sum of the magnitudes of those that meet there. [pu]
+
+    Element by element, so that what enters one end of a switch of next to no impedance leaves the other; in the
+    assembled matrix that is lost in the digits of the diagonal.
+    """
+    grounded = np.append(v, 0)
+    left, size = np.append(net.node_y_shunt * v, 0), np.append(np.abs(net.node_y_shunt * v), 0)
+    for node, y in parts:
+        flows = y * grounded[node][:, None, :]
+        np.add.at(left, node, flows.sum(axis=2))
+        np.add.at(size, node, np.abs(flows).sum(axis=2))
     drawn = leg_currents(net, leg_voltages(net, v))
     for column, sign in ((0, 1), (1, -1)):
-        there = net.leg_node[:, column] >= 0
-        np.add.at(left, net.leg_node[there, column], sign * drawn[there])
-        np.add.at(size, net.leg_node[there, column], np.abs(drawn[there]))
-    return left, size
+        np.add.at(left, net.leg_node[:, column], sign * drawn)
+        np.add.at(size, net.leg_node[:, column], np.abs(drawn))
+    return left[:-1], size[:-1]
 
 
 def _newton_step(net: Network, y, v, left, free) -> np.ndarray:

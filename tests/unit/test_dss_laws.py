@@ -110,8 +110,9 @@ def test_load_multiplier_reaches_what_opendss_multiplies(tmp_path, model):
 @pytest.mark.parametrize("status", ["variable", "fixed", "exempt"])
 @pytest.mark.parametrize("growth", [0, 3])
 def test_load_status_and_growth_multiply_as_in_opendss(tmp_path, status, growth):
-    grown = f"status={status}\nSet LoadMult=0.6\nSet Year={growth} %growth=4"
-    element = _element("Load", 3, "wye", f"kw=100 kvar=40 {grown}")
+    element = _element(
+        "Load", 3, "wye", f"kw=100 kvar=40 status={status}\nSet LoadMult=0.6\nSet Year={growth} %growth=4"
+    )
     assert _worst_difference(tmp_path, element) < SAME_CURRENT
 
 

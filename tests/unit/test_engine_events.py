@@ -10,7 +10,8 @@ import cosim
 from cosim.engine.simulation import Simulation
 from cosim.errors import InputError
 from cosim.feeder import load_feeder
-from cosim.wiring import prepare
+from cosim.scenario import resolve
+from cosim.wiring import _recorder, prepare
 
 P = "datacenter/campus/"
 EMPTY = {"datacenters": {}}
@@ -148,7 +149,7 @@ def test_a_controllers_unknown_action_is_refused():
 
     config, feeder = prepare(scenario(5))
     simulation = Simulation(config, feeder, config.folder, [Wrong()])
-    with pytest.raises(InputError, match="no such event kind"):
+    with pytest.raises(InputError, match=r"controllers\.0\.kind: no such kind"):
         list(simulation.blocks())
 
 
@@ -261,3 +262,114 @@ def test_a_net_exporter_balances_through_a_dip_and_a_blackout(ups, kind):
     if kind == "source_lost":
         dark = rows[P + "vm_pu"] == 0
         assert rows[P + "p_external_mw"][dark].max() == 0.0
+
+
+class Acts:
+    """A controller that asks for the given actions at the given seconds."""
+
+    period_s = 1.0
+
+    def __init__(self, *asked):
+        self.asked = asked
+
+    def on_tick(self, view, t_s):
+        return [action for at_s, action in self.asked if at_s == t_s]
+
+    def state(self):
+        return b""
+
+    def restore(self, state):
+        pass
+
+
+def acted(*asked, **more):
+    """Rows at whole seconds and events of a run with a controller that asks for something."""
+    config, feeder = prepare(scenario(20, log={"step_s": 0.1}, **more))
+    simulation = Simulation(config, feeder, config.folder, [Acts(*asked)])
+    return [event for block in simulation.blocks() for event in block.events]
+
+
+DIP = {"kind": "dip_started", "vm_pu": 0.8, "duration_s": 5}
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ({"kind": "make_coffee"}, r"controllers\.0\.kind: no such kind"),
+        ({"kind": "dip_ended"}, r"controllers\.0\.kind: no such kind; nearest: dip_started"),
+        ({"kind": "job_stopped", "datacenter": "campus", "job": "pretain"}, "no such job; nearest: pretrain"),
+        ({"kind": "job_stopped", "datacenter": "kampus", "job": "x"}, "no such data center; nearest: campus"),
+        ({"kind": "switch_opened", "switch": "line:77"}, "the feeder has no such switch; nearest"),
+        ({"kind": "load_changed", "load": "nobody", "scale": 1}, "the feeder has no such load"),
+        ({"kind": "load_changed", "load": "5", "scale": -1}, r"controllers\.0\.scale: must be at least 0"),
+        ({"kind": "dip_started", "vm_pu": 0.8}, r"controllers\.0\.duration_s: is missing"),
+        ({"kind": "source_lost", "at_s": 3}, "leave out at_s"),
+        ("source_lost", "a mapping with kind"),
+    ],
+)
+def test_a_controllers_wrong_action_is_told_as_a_scenarios_is(action, words):
+    with pytest.raises(InputError, match=words):
+        acted((2.0, action))
+
+
+def test_a_controllers_dip_within_a_dip_is_refused():
+    with pytest.raises(InputError, match=r"controllers\.0: dip_started at t = 4 s: begins while the dip lasts, until"):
+        acted((2.0, DIP), (4.0, DIP))
+    events = acted((2.0, DIP), (8.0, DIP))
+    assert [t for t, kind, *_ in events if kind == "dip_ended"] == [7_000_000, 13_000_000]
+
+
+def test_a_dip_of_the_scenario_within_a_controllers_is_refused():
+    with pytest.raises(InputError, match="begins while the dip lasts, until 7 s"):
+        acted((2.0, DIP), events=[{"at_s": 4.0, **DIP}])
+
+
+def test_a_controller_may_not_return_what_is_not_out():
+    with pytest.raises(InputError, match="there is no loss of the source to end"):
+        acted((2.0, {"kind": "source_returned"}))
+    with pytest.raises(InputError, match="ends by itself"):
+        acted((2.0, {"kind": "source_lost", "duration_s": 5}), (4.0, {"kind": "source_returned"}))
+    with pytest.raises(InputError, match="begins while the outage of the UPS of campus lasts"):
+        acted(*[(t, {"kind": "ups_out_of_service", "datacenter": "campus"}) for t in (2.0, 3.0)])
+    events = acted((2.0, {"kind": "source_lost"}), (4.0, {"kind": "source_returned"}))
+    assert "source_returned" in kinds(events)
+
+
+def test_a_controller_that_asks_for_an_unknown_bus_is_told_the_nearest():
+    class Asks(Acts):
+        def on_tick(self, view, t_s):
+            view.vm_pu("55")
+
+    config, feeder = prepare(scenario(5))
+    with pytest.raises(InputError, match="bus '55'; nearest: 5"):
+        list(Simulation(config, feeder, config.folder, [Asks()]).blocks())
+
+
+def test_what_lasts_survives_a_checkpoint():
+    config, feeder = prepare(scenario(20, log={"step_s": 0.1}))
+    first = Simulation(config, feeder, config.folder, [Acts((2.0, DIP))])
+    blocks = first.blocks(1.0)
+    while next(blocks).now_us < 3_000_000:
+        pass
+    second = Simulation(config, feeder, config.folder, [Acts((4.0, DIP))])
+    second.restore(first.state())
+    with pytest.raises(InputError, match="begins while the dip lasts, until 7 s"):
+        list(second.blocks())
+
+
+def test_resuming_without_the_controllers_is_refused_and_leaves_the_checkpoint(tmp_path):
+    out, plain = tmp_path / "a.h5", scenario(400)
+    config, feeder = prepare(plain)
+    simulation = Simulation(config, feeder, config.folder, [Acts()])
+    recorder = _recorder(out, resolve(config), config, simulation, None, resume=False)
+    for block in simulation.blocks(100.0):
+        recorder.append(block.t_us, block.columns)
+        if block.now_us >= 200_000_000:
+            break
+    recorder.checkpoint(simulation.state())
+    recorder.finish("interrupted")
+    for given, words in (([], "had 1 controllers, this one has 0"), ([Acts(), Acts()], "this one has 2")):
+        with pytest.raises(InputError, match=words):
+            cosim.run(plain, out=out, resume=True, controllers=given)
+    with cosim.run(plain, out=out, resume=True, controllers=[Acts()]) as result:
+        assert (result.status, result.n_rows) == ("complete", 4001)

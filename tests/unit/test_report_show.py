@@ -105,3 +105,28 @@ def test_unit_is_read_off_the_key(key, expected):
 )
 def test_number_is_short_and_has_no_needless_exponent(value, text):
     assert number(value) == text
+
+
+def test_show_of_a_log_with_rows_two_minutes_apart_tells_no_window_it_cannot_see():
+    text = shown(campus_log(7200.0, step_s=120.0, blackout=False))
+    assert "in 60 s" not in text
+    assert "within a minute" not in text
+    assert "in the whole run" in text
+
+
+def test_show_tells_the_peak_of_what_goes_back():
+    log = campus_log(60.0, blackout=False)
+    assert "export" not in shown(log)
+    log.channels["datacenter/campus/p_grid_mw"][100] = -1.234
+    log.channels["source/p_mw"][100] = -0.777
+    text = shown(log)
+    assert "it gives up to 1.23 MW to the feeder" in text
+    assert "it takes up to 0.777 MW back" in text
+    assert "export peak MW" in text
+
+
+def test_hold_of_a_saturation_is_the_engines():
+    from cosim.metrics.storage import SATURATION_HOLD_S
+    from cosim.ups.kernel import RECOVERY_US
+
+    assert SATURATION_HOLD_S * 1e6 == RECOVERY_US

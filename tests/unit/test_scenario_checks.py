@@ -67,19 +67,19 @@ def test_scenario_id_that_the_feeder_lacks_names_the_nearest(overrides, path, wo
 
 
 def test_scenario_ids_that_the_feeder_has_pass():
-    scenario = load_scenario(EXAMPLE, names_of=lambda _: NAMES)
+    scenario = load_scenario(EXAMPLE, names_of=lambda *_: NAMES)
     assert check_against_feeder(scenario, NAMES.buses, NAMES.loads, NAMES.switches, NAMES.lines) == []
 
 
 def test_scenario_feeder_and_schema_are_answered_together():
     overrides = {"datacenters.campus.bus": "99", "datacenters.campus.ups.soc_init": 2, "seed": -1}
     with pytest.raises(InputError) as caught:
-        load_scenario(EXAMPLE, overrides, names_of=lambda _: NAMES)
+        load_scenario(EXAMPLE, overrides, names_of=lambda *_: NAMES)
     assert {p.path for p in caught.value.problems} == set(overrides)
 
 
 def test_scenario_unknown_feeder_is_placed_at_its_line():
-    def names_of(model: str) -> FeederNames:
+    def names_of(model: str, dss_root: str | None) -> FeederNames:
         raise InputError(Problem("no such feeder; nearest: case33bw", value=model))
 
     with pytest.raises(InputError) as caught:
@@ -99,7 +99,7 @@ def test_scenario_relative_files_start_in_its_folder(tmp_path, monkeypatch):
     (tmp_path / "net.json").write_text("{}")
     (tmp_path / "x.yaml").write_text("schema: 1\nname: x\ntime:\n  duration_s: 1\nfeeder:\n  model: net.json\n")
     monkeypatch.chdir("/")
-    load_scenario(tmp_path / "x.yaml", names_of=lambda model: asked.append(model) or NAMES)
+    load_scenario(tmp_path / "x.yaml", names_of=lambda model, _: asked.append(model) or NAMES)
     assert asked == [str(tmp_path / "net.json")]
 
 
@@ -181,3 +181,52 @@ def test_scenario_log_step_defaults_to_a_multiple_of_the_step(step_s, log_step_s
 def test_scenario_time_that_no_clock_holds_is_refused(path):
     with pytest.raises(InputError, match="at most 1e"):
         load_scenario(EXAMPLE, {path: 1e12})
+
+
+def test_what_happens_at_one_time_is_checked_in_the_order_of_the_queue():
+    """A return comes before a loss of the same time: written together, the source would stay lost."""
+    found = problems(with_events(lost(20), returned(20)))
+    assert [p.path for p in found] == ["events.1.at_s"]
+    assert "a return comes before a loss" in found[0].message
+    load_scenario(with_events(lost(10), returned(20), lost(20), returned(30)))
+    load_scenario(with_events(lost(20), returned(30), lost(10), returned(20)))
+
+
+def test_ends_are_compared_in_whole_microseconds():
+    """0.1 + 0.2 is above 0.3 in floating point."""
+    load_scenario(with_events(dip(0.1, 0.2), dip(0.3, 0.1)))
+
+
+def test_a_log_step_longer_than_the_run_is_refused():
+    data = plain()
+    data["log"] = {"step_s": 2 * data["time"]["duration_s"]}
+    (found,) = problems(data)
+    assert (found.path, "is longer than the run" in found.message) == ("log.step_s", True)
+
+
+def test_a_data_center_without_supply_is_refused_unless_a_switch_may_give_it():
+    scenario = load_scenario(plain() | {"events": []})
+    ids = (NAMES.buses, NAMES.loads, NAMES.switches, NAMES.lines)
+    bus = scenario.datacenters["campus"].bus
+    (found,) = check_against_feeder(scenario, *ids, dead_buses={bus})
+    assert (found.path, "has no voltage" in found.message) == ("datacenters.campus.bus", True)
+    closed = {"at_s": 1, "kind": "switch_closed", "switch": "tie1"}
+    assert check_against_feeder(load_scenario(with_events(closed)), *ids, dead_buses={bus}) == []
+
+
+def test_rules_across_fields_speak_beside_a_wrong_field_of_the_same_block():
+    data = plain()
+    ups = data["datacenters"]["campus"]["ups"] | {"soc_min": 0.6, "soc_target": 0.5, "eta_charge": 7}
+    data["datacenters"]["campus"]["ups"] = ups
+    alone = copy.deepcopy(data)
+    alone["datacenters"]["campus"]["ups"]["eta_charge"] = 0.9
+    (rule,) = problems(alone)
+    both = {(p.path, p.message) for p in problems(data)}
+    assert (rule.path, rule.message) in both
+    assert "datacenters.campus.ups.eta_charge" in {path for path, _ in both}
+
+
+def test_a_rule_that_needs_the_wrong_field_is_not_believed():
+    data = with_events({"at_s": 1, "kind": "load_changed", "load": "5", "scale": "much"})
+    (found,) = problems(data)
+    assert found.path == "events.0.scale"

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from cosim.errors import InputError, Problem
 from cosim.feeder.controls import kernel
 from cosim.feeder.controls.arrays import SensorRows, build_records, sensor_rows
-from cosim.feeder.controls.settle import States
 from cosim.feeder.controls.specs import CapacitorSpec, ControlSet, GeneratorSpec, RegulatorSpec, VoltVarSpec
+from cosim.feeder.controls.steady import States, target_q_mvar
 from cosim.feeder.network import STEP, TAP, Network
 from cosim.units import US_PER_S
 
@@ -71,6 +71,7 @@ class ControlDesk:
         controls.check_all_carried()
         controls = fitted(controls, network)
         self.controls = controls
+        self._specs = controls.all
         self._low = _low_positions(controls, network)
         self.ctl: NDArray[Any] = build_records(controls, positions(controls, network), clock_s=clock_s)
         self.rows: SensorRows = sensor_rows(controls, network)
@@ -111,32 +112,34 @@ class ControlDesk:
             What happened, for the log; samples of inverters and generators are not told.
         """
         events = []
-        for k, spec in enumerate(self.controls.all):
-            record = self.ctl[k]
+        for k in np.flatnonzero((self.ctl["due"] != 0) | (self.ctl["turns"] != 0)).tolist():
+            spec, record = self._specs[k], self.ctl[k]
             if record["due"]:
                 if isinstance(spec, (VoltVarSpec, GeneratorSpec)):
                     self._sample(k, spec, compiled, t_us)
                 else:
-                    events.append(self._move(k, spec, compiled, t_us))
+                    events += self._move(k, spec, compiled, t_us)
             if record["turns"]:
                 kernel.turned(self.ctl, k)
                 events.append(_turned(spec.name, int(record["reversed"])))
         return events
 
-    def _move(self, k: int, spec: RegulatorSpec | CapacitorSpec, compiled: Movable, t_us: int) -> ControlEvent:
+    def _move(self, k: int, spec: RegulatorSpec | CapacitorSpec, compiled: Movable, t_us: int) -> list[ControlEvent]:
         record = self.ctl[k]
         before, forced = int(record["position"]), bool(record["forced"])
         kernel.acted(self.ctl, k, t_us)
         after = int(record["position"])
+        if after == before:
+            return []
         self.ctl["position"][self.ctl["device"] == record["device"]] = after  # all controls of this device
         compiled.set_device(spec.device, after - self._low[spec.device])
         if isinstance(spec, RegulatorSpec):
             ratio = spec.ratio_neutral + after * spec.ratio_per_tap
             detail = f"from {before} to {after}, ratio {ratio:.6g} pu, by {spec.name}"
-            return ControlEvent("tap_changed", spec.device, after, detail)
+            return [ControlEvent("tap_changed", spec.device, after, detail)]
         why = "voltage override" if forced else spec.control
         detail = f"{'on' if after > before else 'off'}, {after} of {spec.n_steps}, by {why} of {spec.name}"
-        return ControlEvent("capacitor_switched", spec.device, after, detail)
+        return [ControlEvent("capacitor_switched", spec.device, after, detail)]
 
     def _sample(self, k: int, spec: VoltVarSpec | GeneratorSpec, compiled: Movable, t_us: int) -> None:
         record = self.ctl[k]
@@ -149,7 +152,7 @@ class ControlDesk:
 
     def start(self, name: str, q_mvar: float) -> None:
         """Let an inverter or generator start from the reactive power that it generates already. [Mvar]"""
-        for k, spec in enumerate(self.controls.all):
+        for k, spec in enumerate(self._specs):
             if spec.name == name:
                 self.ctl[k]["q_mvar"] = q_mvar
 
@@ -230,9 +233,7 @@ def next_q_mvar(spec: VoltVarSpec | GeneratorSpec, v_pu: float, q_mvar: float) -
     if isinstance(spec, GeneratorSpec):
         wanted = q_mvar + spec.gain_mvar_per_pu_s * (spec.v_set_pu - v_pu) * spec.period_s
         return min(max(wanted, spec.min_q_mvar), spec.max_q_mvar)
-    target = float(np.interp(v_pu, [v for v, _ in spec.curve], [q for _, q in spec.curve])) * spec.sn_mva
-    if spec.max_q_mvar is not None:
-        target = min(max(target, -spec.max_q_mvar), spec.max_q_mvar)
+    target = target_q_mvar(spec, v_pu)
     tau_s = spec.response_s / math.log(10.0)
     return target + (q_mvar - target) * math.exp(-spec.period_s / tau_s)
 

@@ -110,6 +110,11 @@ def acted(ctl, k, t_us):
     if c.kind == SAMPLED:
         c.due_us = (t_us // c.period_us + 1) * c.period_us
         return
+    low = c.min_tap if c.kind == REGULATOR else 0
+    high = c.max_tap if c.kind == REGULATOR else c.n_steps
+    if not low <= c.position + step <= high:  # another control of this device was faster
+        _fall_back(c)
+        return
     c.position += step
     c.n_operations += 1
     if c.kind == REGULATOR:
@@ -185,6 +190,8 @@ def _fall_back(c):
 def _watch_regulator(c, sensors, t_us):
     if c.mode != FORWARD_ONLY and _is_to_turn(c, sensors, t_us):
         c.turns = 1
+        if c.reversed == 0 and (c.mode == NEUTRAL or c.mode == COGENERATION_NEUTRAL):
+            return True  # no further tap away from neutral
     return _watch_taps(c, sensors, t_us) or c.turns == 1
 
 

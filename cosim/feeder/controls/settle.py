@@ -7,19 +7,14 @@ delays only order. This is what OpenDSS does in its control mode STATIC (its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosim.feeder.controls.specs import CapacitorSpec, ControlSet, OverrideSpec, RegulatorSpec, Selection, offsets
-
-States = dict[str, int]
-"""Device to its tap (counted from neutral), or to its number of steps on."""
-
-Measure = Callable[[States], NDArray[np.complex128]]
-"""Solves the power flow with devices in these states and returns the values of `ControlSet.sensors`."""
+from cosim.feeder.controls.steady import Measure, Powers, States, measure_steady
 
 _TAP_FRACTION = 0.7
 """Part of the wanted taps that a static iteration makes, rounded down, one at least (OpenDSS)."""
@@ -42,6 +37,7 @@ class Settled:
     """Where the controls came to rest."""
 
     states: States
+    powers: Powers
     changes: tuple[Change, ...]
     reversed: frozenset[str]
     """Regulators that ended in their reverse mode."""
@@ -85,18 +81,21 @@ def settle(
     measure: Measure,
     states: Mapping[str, int],
     *,
+    powers: Mapping[str, float] | None = None,
     t_s: float = 0.0,
     reversed: frozenset[str] = frozenset(),
 ) -> Settled:
-    """Let regulators and capacitors act until none wants to.
+    """Let regulators and capacitors act until none wants to, inverters and generators at rest each time.
 
     Parameters
     ----------
     controls : ControlSet
     measure : callable
-        States to sensor values; raises where the power flow has no solution.
+        States and reactive powers to sensor values; raises where the power flow has no solution.
     states : mapping of str to int
         Where the devices start.
+    powers : mapping of str to float, optional
+        Reactive powers with which inverters and generators start, 0 without. [Mvar]
     t_s : float
         Time of day, for time controls. [s]
     reversed : frozenset of str
@@ -106,13 +105,13 @@ def settle(
     -------
     Settled
     """
-    now = dict(states)
+    now, generated = dict(states), dict(powers or {})
     specs = controls.movers
     places = offsets(controls)
     memory = [_Memory(reversed=spec.name in reversed) for spec in specs]
     queue, changes = _Queue(), []
     for iteration in range(1, controls.max_iterations + 1):
-        values = measure(dict(now))
+        values, generated, is_steady = measure_steady(controls, measure, dict(now), generated)
         for k, spec in enumerate(specs):
             reading = Reading(values, places[k])
             if isinstance(spec, RegulatorSpec):
@@ -124,7 +123,7 @@ def settle(
         changes += _act(specs, queue, memory, now)
     hunting = tuple(sorted({specs[k].name for k, _ in queue.due_s}))
     turned = frozenset(spec.name for spec, mine in zip(specs, memory, strict=True) if mine.reversed)
-    return Settled(now, tuple(changes), turned, iteration, not hunting, hunting)
+    return Settled(now, generated, tuple(changes), turned, iteration, is_steady and not hunting, hunting)
 
 
 @dataclass(frozen=True)

@@ -65,35 +65,33 @@ def read_devices(engine: Engine, elements: Sequence[Element]) -> list[Device]:
 
 def _taps(engine: Engine, place: dict[str, int]) -> list[Device]:
     controlled: dict[str, int] = {}
-    for name in engine.elements("RegControl"):
+    for name in engine.members(engine.dss.RegControls):
         control = engine.dss.RegControls
-        control.Name(name)
         trafo, winding = str(control.Transformer()).lower(), int(control.TapWinding())
         if controlled.setdefault(trafo, winding) != winding:
-            raise InputError(
-                Problem(
-                    f"Transformer.{trafo}: controls of two of its windings cannot be carried", file=str(engine.master)
-                )
-            )
+            why = f"{trafo}: a control of another of its windings cannot be carried beside RegControl.{name}"
+            raise InputError(Problem(why, file=str(engine.master)))
     devices = []
     for trafo, winding in controlled.items():
         element = place.get(f"transformer.{trafo}")
+        if element is None:
+            engine.notes.append(f"{trafo} keeps its tap: only transformers can be regulated, and only enabled ones")
+            continue
         trafos = engine.dss.Transformers
         trafos.Name(trafo)
         trafos.Wdg(winding)
-        if element is None or trafos.NumTaps() < 1:
-            continue
-        devices.append(_tap(trafos, trafo, winding, element))
+        if trafos.NumTaps() >= 1:
+            devices.append(_tap(trafos, trafo, winding, element))
     return devices
 
 
 def _tap(trafos: Any, name: str, winding: int, element: int) -> Device:
-    """Ladder of ratios through the present one, which need not stand on the engine's own."""
-    low, high, present = trafos.MinTap(), trafos.MaxTap(), trafos.Tap()
-    step = (high - low) / trafos.NumTaps()
+    """Ladder of ratios of a winding through its present one, which need not stand on the engine's own."""
+    low, high, present = float(trafos.MinTap()), float(trafos.MaxTap()), float(trafos.Tap())
+    step = (high - low) / int(trafos.NumTaps())
     below = int(np.floor((present - low) / step + 1e-6))
     above = int(np.floor((high - present) / step + 1e-6))
-    ratio = present + step * np.arange(-max(below, 0), max(above, 0) + 1)
+    ratio = np.array([present + step * k for k in range(-max(below, 0), max(above, 0) + 1)])
     number = round((ratio[0] - (low + high) / 2) / step)
     return Device(nw.TAP, name, element, state=max(below, 0), low=number, value=ratio, winding=winding)
 
@@ -113,6 +111,7 @@ def _banks(engine: Engine, elements: Sequence[Element]) -> list[Device]:
         steps = [int(s) for s in banks.States()]
         on = sum(steps)
         if steps != sorted(steps, reverse=True):
+            engine.notes.append(f"{element.full_name} keeps its steps, which are not on from the first")
             continue
         mvar = banks.kvar() / 1e3 * np.arange(len(steps) + 1) / len(steps)
         device = Device(nw.STEP, element.name, k, state=on, low=0, value=mvar)

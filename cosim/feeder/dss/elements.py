@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,7 +12,7 @@ import numpy as np
 
 from cosim.errors import InputError, Problem
 from cosim.feeder import network as nw
-from cosim.feeder.dss.engine import Engine
+from cosim.feeder.dss.engine import Engine, numbers
 from cosim.feeder.dss.nodes import Nodes
 from cosim.feeder.network import Bools, Complexes, Floats, Ints
 
@@ -27,8 +28,8 @@ KIND_OF_CLASS: Final = {
 """Classes of which the primitive admittance says all that a power flow at one frequency asks."""
 SOURCE_CLASS: Final = "Vsource"
 INJECTION_CLASSES: Final = ("Load", "Generator", "PVSystem", "Storage")
-NOT_ELECTRICAL: Final = ("RegControl", "CapControl", "SwtControl", "Relay", "Recloser", "Fuse",
-                         "Monitor", "EnergyMeter", "Sensor")  # fmt: skip
+PROTECTION: Final = ("Relay", "Recloser", "Fuse")
+NOT_ELECTRICAL: Final = (*PROTECTION, "RegControl", "CapControl", "SwtControl", "Monitor", "EnergyMeter", "Sensor")
 DATA: Final = ("LineCode", "LoadShape", "TShape", "PriceShape", "XYcurve", "GrowthShape", "TCC_Curve", "Spectrum",
                "WireData", "CNData", "TSData", "LineSpacing", "LineGeometry", "XfmrCode", "DynamicExp")  # fmt: skip
 DEGREES_PER_RADIAN: Final = 57.29577951
@@ -101,6 +102,8 @@ def refuse_unknown_classes(engine: Engine) -> None:
             problems.append(Problem(f"{class_name}.{name} cannot be carried; disable it", file=str(engine.master)))
     if problems:
         raise InputError(problems)
+    for class_name in PROTECTION:
+        engine.notes += [f"{class_name}.{name} does not act" for name in engine.elements(class_name)]
 
 
 def read_elements(engine: Engine, nodes: Nodes) -> list[Element]:
@@ -111,9 +114,25 @@ def read_elements(engine: Engine, nodes: Nodes) -> list[Element]:
         for name in engine.elements(class_name)
         for element in [_read(engine, nodes, kind, class_name, name)]
     ]
+    _refuse_twins(engine, elements)
     _read_closed(engine, [e for e in elements if e.open_terminals])
     _mark_switches(engine, elements)
     return elements
+
+
+def _refuse_twins(engine: Engine, elements: Sequence[Element]) -> None:
+    """Refuse what must be operated by name where the name is not unique (Set AllowDuplicates=yes).
+
+    Raises
+    ------
+    InputError
+        With every such name.
+    """
+    count = Counter(e.full_name for e in elements)
+    operated = [e for e in elements if e.open_terminals or e.kind in (nw.TRAFO, nw.CAPACITOR)]
+    twins = sorted({e.full_name for e in operated if count[e.full_name] > 1})
+    if twins:
+        raise InputError([Problem(f"{name} is defined more than once", file=str(engine.master)) for name in twins])
 
 
 def _read(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str) -> Element:
@@ -135,45 +154,42 @@ def _read(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str) -
         is_switch=class_name == "Line" and engine.value("Switch").lower() in ("yes", "true"),
     )
     if kind == nw.TRAFO:
-        element.rated_a = _winding_ratings(engine, class_name, n_terminal, n_conductor)
+        element.rated_a = _winding_ratings(engine, n_terminal, n_conductor)
     else:
         element.rated_a[:] = max(float(dss.NormalAmps()), 0.0)
     return element
 
 
 def conductors(engine: Engine, nodes: Nodes, n_conductor: int) -> tuple[Ints, Floats]:
-    """Node and nominal voltage of each conductor of the active element, those of its first terminal first."""
+    """Node and nominal voltage of each conductor of the active element, those of its first terminal first.
+
+    A conductor at ground has the nominal voltage of its terminal's bus. The two may differ for a live one: the
+    first terminal of an autotransformer holds the conductors to its second bus too.
+    """
     dss = engine.dss.CktElement
     node = np.asarray(dss.NodeRef(), np.int64) - 1
     index = nodes.bus_index
     buses = [index[str(bus).partition(".")[0].lower()] for bus in dss.BusNames()]
-    kv = nodes.bus_kv[np.repeat(buses, n_conductor)[: node.size]]
-    return node, kv
+    at_terminal = nodes.bus_kv[np.repeat(buses, n_conductor)[: node.size]]
+    return node, np.where(node >= 0, nodes.kv[node], at_terminal)
 
 
 def _is_open(dss: Any, terminal: int) -> bool:
     """Whether all phases of a terminal are open; some only leave it to the engine's reduced admittance."""
-    if not dss.IsOpen(terminal + 1, 0):
-        return False
     return all(dss.IsOpen(terminal + 1, phase + 1) for phase in range(dss.NumPhases()))
 
 
-def _winding_ratings(engine: Engine, class_name: str, n_winding: int, n_conductor: int) -> Floats:
-    """Rated current of every winding on its phase conductors, from its own kVA and kV. [A]"""
+def _winding_ratings(engine: Engine, n_winding: int, n_conductor: int) -> Floats:
+    """Rated current of every winding on its phase conductors. [A]
+
+    The engine rates the first winding only (NormHkVA, 110 % of its kVA by default), and compares the currents
+    of all windings to that; here each has its share, by its own kVA and kV.
+    """
     n_phase = engine.dss.CktElement.NumPhases()
-    kva = _array(engine.value("kVAs"))
-    kv = _array(engine.value("kVs"))
-    if class_name == "AutoTrans":
-        # Terminal of the series winding carries what passes from the first voltage to the second.
-        kva = np.full(n_winding, kva[0])
+    current = numbers(engine.value("kVAs")) / numbers(engine.value("kVs"))
     rated = np.zeros((n_winding, n_conductor))
-    per_phase = kva / n_phase / (kv / np.sqrt(3) if n_phase > 1 else kv)
-    rated[:, :n_phase] = per_phase[:, None]
+    rated[:, :n_phase] = (float(engine.dss.CktElement.NormalAmps()) * current / current[0])[:, None]
     return rated.ravel()
-
-
-def _array(text: str) -> Floats:
-    return np.array([float(part) for part in text.strip("[]() ").replace(",", " ").split()])
 
 
 def _read_closed(engine: Engine, opened: Sequence[Element]) -> None:

@@ -14,16 +14,18 @@ from typing import Any, Final
 import numpy as np
 
 from cosim.errors import InputError, PhysicsError, Problem
-from cosim.feeder.network import Complexes
+from cosim.feeder.network import Complexes, Floats
 
 MAX_ITERATIONS: Final = 1000
 """Of the power flow and of the controls, where the master's own limits do not do."""
-TOLERANCES_PU: Final = (1e-12, 1e-11, 1e-10)
-"""Voltage change per iteration at which the last solution stops; the first that the engine reaches."""
+TOLERANCES_PU: Final = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)
+"""Voltage change per iteration at which the last solution stops: the first that the engine reaches. Where sources are
+stiff and switches short, its voltages do not stand still to more digits."""
 _PLACE: Final = re.compile(r'\[file: "(?P<file>.*)", line: (?P<line>\d+)\]')
 _CONTROLS_DID_NOT_SETTLE: Final = 485
 """The engine's number for more control iterations than allowed, which OpenDSS itself only warns of."""
 _POWER_FLOW: Final = 1
+_MULTIPHASE: Final = 0
 _SNAPSHOT: Final = 0
 _CONTROLS_OFF: Final = -1
 
@@ -47,13 +49,12 @@ class Engine:
 
         self.master = master
         self.dss: Any = dss.NewContext()
-        self.dss.Basic.AllowForms(False)
-        self.dss.Basic.AllowEditor(False)
-        self.dss.Basic.AllowDOScmd(False)
-        self.dss.Basic.AllowChangeDir(False)
+        self.notes: list[str] = []
+        """What was left out or taken as given, in one sentence each."""
         if not master.is_file():
             raise InputError(Problem("no such OpenDSS file", file=str(master)))
-        self._run_master()
+        with _confined(self.dss.Basic):
+            self._run_master()
         if self.dss.Basic.NumCircuits() == 0:
             raise InputError(Problem("the file defines no circuit (New Circuit...)", file=str(master)))
 
@@ -154,7 +155,8 @@ class Engine:
         """Primitive admittance of the active element, square. [S]"""
         y = _complex(self.dss.CktElement.YPrim())
         n = round(y.size**0.5)
-        return y.reshape(n, n)
+        by_column = y.reshape(n, n)
+        return by_column.T
 
     def node_volts(self) -> Complexes:
         """Voltage to ground of every node, in the engine's order. [V]"""
@@ -172,13 +174,18 @@ class Engine:
         Raises
         ------
         InputError
-            If loads are admittances only (Set LoadModel=Admittance).
+            If loads are admittances only (Set LoadModel=Admittance), or one phase stands for three
+            (Set CktModel=Positive).
         PhysicsError
             If the engine finds no solution.
         """
         solution = self.dss.Solution
         if solution.LoadModel() != _POWER_FLOW:
             raise InputError(Problem("Set LoadModel=Admittance cannot be carried", file=str(self.master)))
+        if self.dss.Settings.CktModel() != _MULTIPHASE:
+            raise InputError(
+                Problem("a single-phase equivalent (Set CktModel=Positive) cannot be carried", file=str(self.master))
+            )
         solved = solution.TotalIterations() > 0 and solution.Converged()
         if solution.Mode() != _SNAPSHOT:
             solution.Mode(_SNAPSHOT)
@@ -212,13 +219,11 @@ class Engine:
 
         solution = self.dss.Solution
         try:
-            solution.Solve()
+            self.dss.Text.Command("Solve")
         except DSSException as wrong:
-            if _did_not_settle(wrong):
-                raise PhysicsError(
-                    f"{self.master}: the controls do not settle in {solution.MaxControlIterations()} rounds"
-                ) from wrong
-            raise InputError(self._problem(wrong)) from wrong
+            if not _did_not_settle(wrong):
+                raise InputError(self._problem(wrong)) from wrong
+            self.notes.append(f"the controls do not settle in {solution.MaxControlIterations()} rounds")
         finite = bool(np.isfinite(self.node_volts()).all())
         if not finite:
             raise PhysicsError(f"{self.master}: OpenDSS finds no power flow solution (voltages are not finite)")
@@ -226,6 +231,20 @@ class Engine:
             raise PhysicsError(
                 f"{self.master}: OpenDSS finds no power flow solution in {solution.MaxIterations()} iterations"
             )
+
+
+@contextmanager
+def _confined(basic: Any) -> Iterator[None]:
+    """No windows, no editor, no shell, no change of folder; these settings are the process's, so put back after."""
+    switches = (basic.AllowForms, basic.AllowEditor, basic.AllowDOScmd, basic.AllowChangeDir)
+    before = [switch() for switch in switches]
+    for switch in switches:
+        switch(False)
+    try:
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch(value)
 
 
 def _did_not_settle(wrong: BaseException | None) -> bool:
@@ -236,3 +255,8 @@ def _complex(pairs: Any) -> Complexes:
     values = np.asarray(pairs, float)
     joined: Complexes = values[0::2] + 1j * values[1::2]
     return joined
+
+
+def numbers(text: str) -> Floats:
+    """The numbers of a property that is an array."""
+    return np.array([float(part) for part in text.strip("[]() ").replace(",", " ").split()])

@@ -197,11 +197,11 @@ def _is_switched_off(engine: Engine, full_name: str) -> bool:
 def _load(engine: Engine, nodes: Nodes, name: str) -> Injection:
     load = engine.dss.Loads
     n_phase, is_delta, node, bus_kv = _common(engine, nodes)
-    model = int(load.Model())
+    model, status = int(load.Model()), int(load.Status())
     full_name = f"Load.{name}"
     if engine.value("CVRcurve"):
         raise _refused(engine, full_name, "CVRcurve cannot be carried; give CVRwatts and CVRvars")
-    factor = _load_factor(engine, load.Status())
+    factor = _load_factor(engine, status)
     s_kva = complex(load.kW(), load.kvar()) * factor
     q_scale = 1.0
     if model in (laws.FIXED_Q, laws.FIXED_X):
@@ -216,7 +216,6 @@ def _load(engine: Engine, nodes: Nodes, name: str) -> Injection:
         q_scale,
     )
     rated_kv = load.kV() / (np.sqrt(3) if n_phase in (2, 3) and not is_delta else 1)
-    status = load.Status()
     follows = ("Daily", "Yearly", "Duty") if status != _FIXED else ()
     return Injection(
         kind=nw.LOAD,
@@ -232,9 +231,11 @@ def _load(engine: Engine, nodes: Nodes, name: str) -> Injection:
 
 
 def _load_factor(engine: Engine, status: int) -> float:
-    """What the engine multiplies the power of a load by in a snapshot."""
+    """What the engine multiplies the power of a load by in a snapshot; NaN where only its current tells."""
     solution = engine.dss.Solution
     year = int(solution.Year())
+    if year and engine.value("Growth"):
+        return float("nan")
     growth = (1 + float(solution.PctGrowth()) / 100) ** (year - 1) if year else 1.0
     return growth * (float(solution.LoadMult()) if status == _VARIABLE else 1.0)
 
@@ -301,11 +302,15 @@ def _generator(engine: Engine, nodes: Nodes, name: str) -> Injection:
 def _pv(engine: Engine, nodes: Nodes, name: str) -> Injection:
     """A PV system at its present output; its shapes are of irradiance and temperature, and not carried."""
     pv = engine.dss.PVsystems
+    if any(_shapes(engine, ("Daily", "Yearly", "Duty"))):
+        engine.notes.append(f"PVSystem.{name} stays at its present output and does not follow its irradiance shapes")
     return _machine(engine, nodes, nw.SGEN, "PVSystem", name, -complex(pv.kW(), pv.kvar()))
 
 
 def _storage(engine: Engine, nodes: Nodes, name: str) -> Injection:
     """Storage at its present power, which only its current tells."""
+    if any(_shapes(engine, ("Daily", "Yearly", "Duty"))):
+        engine.notes.append(f"Storage.{name} stays at its present power and does not follow its dispatch")
     return _machine(engine, nodes, nw.STORAGE, "Storage", name, complex(np.nan, np.nan))
 
 

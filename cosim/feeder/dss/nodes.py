@@ -10,11 +10,13 @@ from typing import Final
 import numpy as np
 
 from cosim.errors import InputError, Problem
-from cosim.feeder.dss.engine import Engine
+from cosim.feeder.dss.engine import Engine, numbers
 from cosim.feeder.network import Bools, Floats, Ints
 
+LIVE_V: Final = 1.0
+"""Voltage above which something feeds a bus. [V]"""
 UNKNOWN_KV: Final = 1.0
-"""Nominal voltage of a bus to which the engine gives none, since nothing feeds it."""
+"""Nominal voltage of a bus of which nothing tells one."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,49 @@ def base_voltages(engine: Engine) -> dict[str, float]:
 def complete_base_voltages(engine: Engine) -> dict[str, float]:
     """Nominal voltages of the master; where it set none, the engine's own choice from its list.
 
-    The choice takes a no-load solution, so the circuit must be solved again after it; taps stay.
+    The choice takes a no-load solution, so the circuit must be solved again after it; taps stay. Buses that
+    nothing feeds as the circuit stands have that of the windings and lines that end there. [kV]
     """
     kv = base_voltages(engine)
-    if all(kv.values()):
-        return kv
-    with engine.reading():
-        engine.dss.Text.Command("CalcVoltageBases")
-    chosen = base_voltages(engine)
-    return {bus: own or chosen.get(bus, 0.0) or UNKNOWN_KV for bus, own in kv.items()}
+    unknown = [bus for bus, known in kv.items() if not known]
+    if any(_is_live(engine, bus) for bus in unknown):
+        with engine.reading():
+            engine.dss.Text.Command("CalcVoltageBases")
+        chosen = base_voltages(engine)
+        kv = {bus: known or chosen[bus] for bus, known in kv.items()}
+    if not all(kv.values()):
+        _spread(engine, kv)
+    return {bus: known or UNKNOWN_KV for bus, known in kv.items()}
+
+
+def _is_live(engine: Engine, bus: str) -> bool:
+    engine.dss.Circuit.SetActiveBus(bus)
+    return bool(np.max(np.asarray(engine.dss.Bus.VMagAngle(), float)[0::2], initial=0.0) > LIVE_V)
+
+
+def _spread(engine: Engine, kv: dict[str, float]) -> None:
+    """Give buses without a nominal voltage that of a winding there, or of the other end of a line."""
+    spans = []
+    for class_name in ("Line", "Reactor", "Capacitor", "Fault"):
+        spans += [_buses(engine) for _ in engine.elements(class_name)]
+    for class_name in ("Transformer", "AutoTrans"):
+        for _ in engine.elements(class_name):
+            is_single_wye = engine.dss.CktElement.NumPhases() == 1 and "delta" not in engine.value("Conns").lower()
+            for bus, rated_kv in zip(_buses(engine), numbers(engine.value("kVs")), strict=True):
+                kv[bus] = kv[bus] or float(rated_kv / (1 if is_single_wye else np.sqrt(3)))
+    changed = True
+    while changed:
+        changed = False
+        for ends in spans:
+            known = max(kv[bus] for bus in ends)
+            for bus in ends:
+                if known and not kv[bus]:
+                    kv[bus], changed = known, True
+
+
+def _buses(engine: Engine) -> list[str]:
+    """Bus of every terminal of the active element."""
+    return [str(bus).partition(".")[0].lower() for bus in engine.dss.CktElement.BusNames()]
 
 
 def read_nodes(engine: Engine, kv: Mapping[str, float]) -> Nodes:

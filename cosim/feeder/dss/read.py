@@ -33,7 +33,9 @@ ReadControls = Callable[[Any], str]
 """From an open engine context, solved and as the master left it, to `Network.controls`."""
 
 
-def read_dss(master: Path, read_controls: ReadControls | None = None) -> Network:
+def read_dss(
+    master: Path, read_controls: ReadControls | None = None, note: Callable[[str], None] | None = None
+) -> Network:
     """Read an OpenDSS circuit as it stands after its master file ran.
 
     Taps, capacitor steps and open terminals are those the master left, its own Solve included; a master
@@ -46,6 +48,9 @@ def read_dss(master: Path, read_controls: ReadControls | None = None) -> Network
         A `.dss` file. It is a program: scan what it does first where it is not trusted.
     read_controls : callable, optional
         Reads what moves the devices from the open engine; `Network.controls` is empty without it.
+    note : callable, optional
+        Is told what the network leaves out, a sentence each: protection that does not act, shapes that are
+        not followed.
 
     Raises
     ------
@@ -85,6 +90,9 @@ def read_dss(master: Path, read_controls: ReadControls | None = None) -> Network
         controls=controls,
     )
     _check_balance(engine, elements, injections, volts, sources, nodes)
+    if note is not None:
+        for text in engine.notes:
+            note(text)
     return network
 
 

@@ -116,7 +116,7 @@ class OpenDss:
             values.append(value)
         return np.array(values, complex)
 
-    def measure(self, states: dict[str, int]) -> np.ndarray:
+    def measure(self, states: dict[str, int], powers=None) -> np.ndarray:
         """Solve with the devices in these states and no control alive."""
         self.set_states(states)
         self.run("set controlmode=off", "solve")
@@ -152,30 +152,53 @@ def moves_of_opendss(peer: OpenDss, states: dict[str, int], loadmults: np.ndarra
 
 def moves_of_kernel(peer: OpenDss, states: dict[str, int], loadmults: np.ndarray, step_us: int) -> Moves:
     """cosim's kernel with OpenDSS as a mere power flow behind it."""
-    controls = peer.controls
-    now = dict(states)
-    ctl = build_records(controls, now)
-    values = np.zeros((len(controls.sensors), 2))
+    desk = BareDesk(peer, states)
     moves = []
     for n, loadmult in enumerate(loadmults, start=1):
         peer.run(f"set loadmult={loadmult}")
-        before, t_us = dict(now), n * step_us
+        moves += desk.at(n * step_us)
+    return moves
+
+
+def moves_at_own_instants(peer: OpenDss, states: dict[str, int], changes: list[tuple[int, float]]) -> Moves:
+    """The same on loads that change at (time [us], loadmult), with instants only there and where a timer runs out."""
+    desk = BareDesk(peer, states)
+    moves, ends = [], [t_us for t_us, _ in changes[1:]] + [2**62]
+    for (t_us, loadmult), end_us in zip(changes, ends, strict=True):
+        peer.run(f"set loadmult={loadmult}")
+        now_us = t_us
+        while now_us < end_us:
+            moves += desk.at(now_us)
+            now_us = int(kernel.next_due_us(desk.ctl))
+    return moves
+
+
+class BareDesk:
+    """The kernel and nothing else."""
+
+    def __init__(self, peer: OpenDss, states: dict[str, int]):
+        self.peer, self.now = peer, dict(states)
+        self.ctl = build_records(peer.controls, self.now)
+        self.values = np.zeros((len(peer.controls.sensors), 2))
+
+    def at(self, t_us: int) -> Moves:
+        """What happens at one instant."""
+        before = dict(self.now)
         for _ in range(100):
-            z = peer.measure(now)
-            values[:, 0], values[:, 1] = z.real, z.imag
-            if not kernel.watch(ctl, values, t_us):
+            z = self.peer.measure(self.now)
+            self.values[:, 0], self.values[:, 1] = z.real, z.imag
+            if not kernel.watch(self.ctl, self.values, t_us):
                 break
-            for k, spec in enumerate(controls.all):
-                if ctl[k]["due"]:
-                    kernel.acted(ctl, k, t_us)
-                    now[spec.device] = int(ctl[k]["position"])
-                if ctl[k]["turns"]:
-                    kernel.turned(ctl, k)
+            for k, spec in enumerate(self.peer.controls.all):
+                if self.ctl[k]["due"]:
+                    kernel.acted(self.ctl, k, t_us)
+                    self.now[spec.device] = int(self.ctl[k]["position"])
+                if self.ctl[k]["turns"]:
+                    kernel.turned(self.ctl, k)
         else:
             raise AssertionError("controls hunt within one instant")
-        assert kernel.next_due_us(ctl) > t_us
-        moves += [(t_us, device, now[device]) for device in now if now[device] != before[device]]
-    return moves
+        assert kernel.next_due_us(self.ctl) > t_us
+        return [(t_us, device, self.now[device]) for device in self.now if self.now[device] != before[device]]
 
 
 def moves_of_twin(peer: OpenDss, twin, loadmults: np.ndarray, step_us: int) -> Moves:

@@ -61,7 +61,7 @@ def test_settled_taps_and_banks_of_8500_nodes_are_those_of_opendss(feeders, load
     assert (loadmult == 1.0) or sum(found.states[spec.device] for spec in peer.controls.capacitors) < 9
 
 
-@pytest.mark.parametrize("first", range(0, 200, 40))
+@pytest.mark.parametrize("first", range(0, 120, 40))
 def test_settled_states_of_small_circuits_are_those_of_opendss(first):
     n_settled = 0
     for seed in range(first, first + 40):
@@ -85,7 +85,7 @@ def test_settled_states_of_small_circuits_are_those_of_opendss(first):
 def test_specs_survive_json(feeders):
     controls = open_feeder(feeders, "ieee8500").controls
     assert ControlSet.from_json(controls.to_json()) == controls
-    assert dataclasses.is_dataclass(settle(ControlSet(), lambda _: np.zeros(0, complex), {}))
+    assert dataclasses.is_dataclass(settle(ControlSet(), lambda _states, _powers: np.zeros(0, complex), {}))
 
 
 def test_relay_voltage_is_the_winding_voltage_that_opendss_reports(feeders):

@@ -1,0 +1,446 @@
+"""The scan of OpenDSS scripts: what it refuses, what it finds, and that the engine agrees."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import zipfile
+
+import pytest
+from dss_engine import Engine, tree
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosim.errors import InputError
+from cosim.feeder.dss import rules
+from cosim.feeder.dss import scan as scan_module
+from cosim.feeder.dss.scan import default_root, scan
+from cosim.feeder.dss.script import Parser, command_lines
+
+CIRCUIT = """\
+clear
+new circuit.c basekv=12.47
+new line.l1 bus1=sourcebus bus2=b length=1
+new line.l2 bus1=b bus2=d length=1
+new load.d1 bus1=b kv=12.47 kw=100
+new generator.g1 bus1=d kv=12.47 kw=10
+new storage.s1 bus1=d kv=12.47
+new energymeter.m1 element=line.l1
+new transformer.t buses=(d e) kvs=(12.47 4.16)
+new regcontrol.r transformer=t winding=2 vreg=120
+new loadshape.ls npts=3 interval=1 mult=(1 2 3)
+set voltagebases=[12.47 4.16]
+calcvoltagebases
+solve
+"""
+LAST = CIRCUIT.count("\n") + 1
+MASTERS = {
+    "ieee4": ["4Bus-DY-Bal/4Bus-DY-Bal.DSS", "4Bus-OYOD-UnBal/4bus-OYOD-UnBal.dss", "4Bus-YY-Bal/4Bus-YY-Bal.DSS"],
+    "ieee13": ["13Bus/IEEE13Nodeckt.dss"],
+    "ieee34": ["34Bus/ieee34Mod1.dss", "34Bus/ieee34Mod2.dss"],
+    "ieee37": ["37Bus/ieee37.dss"],
+    "ieee123": ["123Bus/IEEE123Master.dss"],
+    "ieee8500": ["8500-Node/Master.dss", "8500-Node/Master-unbal.dss"],
+    "ieee_europeanLV": ["LVTestCase/Master.dss"],
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Files of a feeder by name in a folder of their own; its master."""
+
+    def files(master, **others):
+        folder = tmp_path / "area" / "feeder"
+        for name, text in {"master.dss": master, **others}.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return folder / "master.dss"
+
+    return files
+
+
+def problems(master, root=None):
+    with pytest.raises(InputError) as refused:
+        scan(master, root)
+    return refused.value.problems
+
+
+def one_problem(master, root=None):
+    found = problems(master, root)
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.mark.parametrize("command", sorted(rules.REFUSED_COMMANDS))
+def test_refused_command_is_named_with_file_and_line(write, command):
+    master = write(CIRCUIT + f"{command} voltages\n")
+    found = one_problem(master)
+    assert (found.file, found.line) == (str(master), LAST)
+    assert f"`{command}`" in found.message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Exp voltages",
+        '"export" voltages',
+        "=export voltages",
+        "(sh) taps",
+        "\tSAVE circuit  ! all",
+        "set recorder=yes",
+        "set tracecont=t",
+        "set demandinterval=true",
+        "set datapath=.",
+        "set editor=vi",
+        "set circuit=c vi",
+        "solve mode=autoadd",
+        "solve mode=harm",
+        "set mode=m1",
+        "energymeter.m1.action=save",
+        "edit energymeter.m1 line.l1 1 zonedump",
+        "loadshape.ls.action=dblsave",
+        "edit loadshape.ls act=sng",
+        "edit regcontrol.r debug=yes",
+        "new regcontrol.r2 transformer=t tapdelay=2 yes",
+        "batchedit regcontrol..* debugtrace=y",
+        "select regcontrol.r\n~ debugt=yes",
+        "generator.g1.usermodel=libc.so.6",
+        "edit generator.g1 user=libc.so.6",
+        "storage.s1.dynadll=x",
+        "new capcontrol.k usermodel=x",
+        "set element=regcontrol.r\n~ debugtrace=yes",
+        "select loadshape.ls\nedit storage.nobody kw=1\naction=sngsave",
+        "var @x=export\n@x voltages",
+        "redirect @lastfile",
+        "edit loadshape.ls mult=(file=%result%)",
+        "nosuchcommand",
+        "redirect",
+    ],
+)
+def test_writing_calling_and_unknown_lines_are_refused(write, line):
+    found = one_problem(write(CIRCUIT + line + "\n"))
+    assert found.line == LAST + line.count("\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "plot profile phases=all",
+        "Visualize powers line.l1",
+        "closedi",
+        "quit",
+        "set mode=daily number=24\nsolve",
+        "set demandinterval=no tracecontrol=false",
+        "! export voltages",
+        "// save circuit",
+        "new load.x bus1=b ! ~ debugtrace=yes",
+        "/* in a block\nexport voltages\n*/ and its last line",
+        "~ units=mi",
+        "line.l1.units=mi",
+        "edit regcontrol.r debugtrace=no",
+        "energymeter.m1.action=take",
+        "new swtcontrol.s switchedobj=line.l1 action=open",
+        "new load.x bus1=export kv=12.47 daily=ls",
+    ],
+)
+def test_harmless_lines_pass(write, line):
+    master = write(CIRCUIT + line + "\n")
+    assert scan(master).files == (master.resolve(),)
+
+
+def test_all_problems_come_in_one_answer(write):
+    master = write("export voltages\nredirect lost.dss\nredirect sub/part.dss\n", **{"sub/part.dss": "\nshow taps\n"})
+    found = problems(master)
+    assert [(p.file, p.line) for p in found] == [
+        (str(master), 1),
+        (str(master), 2),
+        (str(master.parent / "sub" / "part.dss"), 2),
+    ]
+
+
+def test_nested_scripts_and_data_are_found_in_order(write):
+    master = write(
+        "redirect sub/lines.dss\nredirect near.dss\nbuscoords sub\\xy.csv\n"
+        "compile sub/deep/last.dss\nredirect after.dss\n",
+        **{
+            "sub/lines.dss": "redirect inner.txt\nnew xycurve.c npts=2 csvfile=curve.csv\n",
+            "sub/inner.txt": "new loadshape.s npts=2 interval=1 mult=(file=p.csv) qmult=[dblfile=q.dbl]\n",
+            "sub/p.csv": "1\n",
+            "sub/q.dbl": b"\0" * 16,
+            "sub/curve.csv": "1,2\n",
+            "near.dss": "var @f=near.csv\nnew loadshape.t npts=2 interval=1 mult=(file=@f)\n",
+            "near.csv": "1\n",
+            "sub/xy.csv": "b 1 2\n",
+            "sub/deep/last.dss": "new spectrum.z 2 csvfile=z.csv\nnew tshape.u 2 1 (1 2) (0 1) 0 0 u.csv\n",
+            "sub/deep/z.csv": "1\n",
+            "sub/deep/u.csv": "1\n",
+            "sub/deep/after.dss": "",
+        },
+    )
+    found = [str(path.relative_to(master.parent.resolve())) for path in scan(master).files]
+    assert found == [
+        "master.dss",
+        *("sub/lines.dss", "sub/inner.txt", "sub/p.csv", "sub/q.dbl", "sub/curve.csv"),
+        *("near.dss", "near.csv", "sub/xy.csv"),
+        *("sub/deep/last.dss", "sub/deep/z.csv", "sub/deep/u.csv", "sub/deep/after.dss"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "redirect lost.dss",
+        "compile (lost.dss)",
+        "buscoords lost.csv",
+        "new loadshape.x npts=2 interval=1 mult=(file=lost.csv)",
+        "new loadshape.x npts=2 interval=1 csv=lost.csv",
+        "new growthshape.x npts=2 sngfile=lost.sng",
+        "new priceshape.x npts=2 dblfile='lost.dbl'",
+        "new xycurve.x 2 (1 2) (1) (1) lost.csv",
+        "new spectrum.x 2 csvfile=lost.csv",
+        "set keeplist=(file=lost.txt)",
+    ],
+)
+def test_missing_file_is_named(write, line):
+    found = one_problem(write(CIRCUIT + line))
+    assert found.line == LAST
+    assert found.message.startswith("no such file")
+    assert "lost" in str(found.value)
+
+
+def test_name_in_another_case_is_missing_and_its_file_named(write):
+    found = one_problem(write("redirect Lines.dss\n", **{"lines.DSS": ""}))
+    assert "lines.DSS differs in upper and lower case" in found.message
+
+
+def test_redirect_loop_is_refused(write):
+    found = one_problem(write("redirect a.dss\n", **{"a.dss": "\nredirect sub/../master.dss\n", "sub/x": ""}))
+    assert found.line == 2
+    assert "comes back" in found.message
+
+
+def test_scripts_that_double_each_other_are_cut_short(write, monkeypatch):
+    monkeypatch.setattr(scan_module, "MAX_SCRIPTS", 500)
+    chain = {f"{k}.dss": f"redirect {k + 1}.dss\n" * 2 for k in range(20)}
+    assert "over and over" in problems(write("redirect 0.dss\n", **chain, **{"20.dss": ""}))[0].message
+
+
+@pytest.mark.parametrize("line", ["redirect {}", "buscoords {}", "new loadshape.x npts=1 mult=(file={})"])
+@pytest.mark.parametrize("way", ["../../out.dss", "..\\..\\out.dss", "sub/../../../out.dss", "ABSOLUTE", "LINK"])
+def test_ways_out_of_the_root_are_refused(write, tmp_path, line, way):
+    outside = tmp_path / "out.dss"
+    outside.write_text("1\n")
+    name = {"ABSOLUTE": str(outside), "LINK": "link.dss"}.get(way, way)
+    master = write(CIRCUIT + line.format(name), **{"sub/x": ""})
+    if way == "LINK":
+        (master.parent / "link.dss").symlink_to(outside)
+    found = one_problem(master)
+    assert found.line == LAST
+    assert "--dss-root" in found.message
+
+
+def test_root_can_be_widened_and_narrowed(write, tmp_path):
+    (tmp_path / "codes.dss").write_text("new linecode.k r1=1\n")
+    master = write("redirect ../../codes.dss\n")
+    assert scan(master, tmp_path).files[1] == (tmp_path / "codes.dss").resolve()
+    (master.parent.parent / "codes.dss").write_text("")
+    master.write_text("redirect ../codes.dss\n")
+    assert len(scan(master).files) == 2
+    assert "leads out" in one_problem(master, master.parent).message
+    (tmp_path / "elsewhere").mkdir()
+    assert "not in dss_root" in one_problem(master, tmp_path / "elsewhere").message
+    assert one_problem(master, tmp_path / "nowhere").path == "feeder.dss_root"
+
+
+def test_default_root_is_the_folder_above_unless_that_is_shared(tmp_path, monkeypatch):
+    home = tmp_path / "home" / "me"
+    (home / "grid" / "ieee13").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    assert default_root(home / "grid" / "ieee13" / "m.dss") == (home / "grid").resolve()
+    assert default_root(home / "grid" / "m.dss") == (home / "grid").resolve()
+    assert default_root(home / "m.dss") == home.resolve()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbf" + CIRCUIT.encode(),
+        CIRCUIT.replace("\n", "\r\n").encode(),
+        CIRCUIT.replace("\n", "\r").encode(),
+        b"! Stra\xdfe\n" + CIRCUIT.encode(),
+    ],
+)
+def test_encodings_of_old_files_pass_and_lines_are_counted(write, text):
+    scan(write(text))
+    found = one_problem(write(text + b"export voltages"))
+    assert found.line == LAST + (b"Stra" in text)
+
+
+@pytest.mark.parametrize("text", [CIRCUIT.encode("utf-16"), b"new load.a\0export voltages"])
+def test_wide_characters_are_refused(write, text):
+    assert "not a text" in one_problem(write(text)).message
+
+
+@pytest.mark.parametrize(("name", "master"), [(name, master) for name in MASTERS for master in MASTERS[name]])
+def test_ieee_masters_pass_as_distributed(shared, tmp_path, name, master):
+    with zipfile.ZipFile(shared / "data" / "feeders" / "dss" / f"{name}.zip") as archive:
+        archive.extractall(tmp_path / name)
+    path = tmp_path / name / master
+    if not path.exists():
+        path = tmp_path / name / name / master
+    found = scan(path)
+    assert found.files[0] == path.resolve()
+    assert all(file.is_file() for file in found.files)
+
+
+@pytest.fixture(scope="module")
+def opendss():
+    return pytest.importorskip("opendssdirect").dss
+
+
+def test_lists_are_the_engines_own(opendss):
+    executive = opendss.Executive
+    commands = [executive.Command(k).lower() for k in range(1, executive.NumCommands() + 1)]
+    options = [executive.Option(k).lower() for k in range(1, executive.NumOptions() + 1)]
+    assert (tuple(commands), tuple(options)) == (rules.COMMANDS, rules.OPTIONS)
+
+
+def test_dangerous_properties_are_all_known(opendss):
+    engine = opendss.NewContext()
+    engine.Text.Command("new circuit.c")
+    dangerous = rules.FILE_PROPERTIES | rules.LIBRARY_PROPERTIES | rules.TRACE_PROPERTIES
+    assert {name.lower() for name in engine.Basic.Classes()} == rules.CLASSES
+    for kind in engine.Basic.Classes():
+        with contextlib.suppress(Exception):  # controls miss their element, but are made
+            engine.Text.Command(f"new {kind}.z")
+        listed = tuple(name.lower() for name in engine.Element.AllPropertyNames())
+        if kind.lower() in rules.PROPERTIES:
+            assert listed == rules.PROPERTIES[kind.lower()], kind
+        else:
+            assert not dangerous & set(listed), kind
+
+
+@settings(derandomize=True, max_examples=2000, deadline=None)
+@given(line=st.text(" \t,=!/\"'()[]{}ab.^|x1~*\\", max_size=24))
+def test_tokens_are_the_engines(opendss, line):
+    theirs, ours = opendss.Parser, Parser(line, {})
+    theirs.CmdString(line)
+    for _ in range(12):
+        assert ours.next() == (theirs.NextParam(), theirs.StrValue())
+
+
+def test_block_comments_take_whole_lines():
+    text = "a\n/* x */ b\nc\n /* d\n/*\ne\n f */ g\nh"
+    assert list(command_lines(text)) == [(1, "a"), (3, "c"), (4, " /* d"), (8, "h")]
+
+
+ATTACKS = [
+    "export voltages",
+    "show voltages",
+    "save circuit",
+    "dump",
+    "doscmd touch hit",
+    "distribute kw=1",
+    "estimate",
+    "cvrtloadshapes",
+    "_showcontrolqueue",
+    "set recorder=yes",
+    "set tracecontrol=y",
+    "set querylog=true",
+    "set demandinterval=yes",
+    "set datapath=out",
+    "cd out",
+    "set mode=autoadd",
+    "set mode=harmonic",
+    "energymeter.m1.action=save",
+    "loadshape.ls.action=dblsave",
+    "regcontrol.r.debugtrace=yes",
+    "storage.s1.debugtrace=yes",
+    "edit energymeter.m1 line.l1 1 save",
+    "select energymeter.m1",
+    "select regcontrol.r",
+    "~ debugtrace=yes",
+    "~ action=save",
+    "~ a=s",
+    "~ d=y",
+    "action=z",
+    "set class=energymeter",
+    "set object=regcontrol.r",
+    "? line.l1.length",
+    "line.l1.length=2",
+    "open line.l2 1",
+    "solve",
+    "set mode=daily number=2",
+    "redirect sub/a.dss",
+    "redirect sub\\a.dss",
+    "compile sub/a.dss",
+    "redirect a.dss",
+    "var @x=export",
+    "@x voltages",
+    "var @z=sub/a.dss",
+    "redirect @z",
+    "new loadshape.q npts=2 csvfile=sub/a.csv action=dblsave",
+    "plot profile",
+    "closedi",
+    "set showreports=y",
+    "new fuse.f monitoredobj=line.l2",
+]
+BEFORE = ["", " ", "\t", "=", ",", '"', "(", "//", "!", "/*", "*/", "~ ", "!\n", "/* x\n", "*/\n", "{", "command=",
+          "x=", "more ", "edit ", "set ", "solve ", "var @x=", "line.l1.", "select ", "\x0c", "@x "]  # fmt: skip
+AFTER = ["", '"', ")", " ! x", "*/", "\r", "=", " ,,", "\t", "\n~ debugtrace=yes", "\n~ action=s", " recorder=yes",
+         " like=ls", ".x", "\\", " mode=autoadd"]  # fmt: skip
+STATEMENT = st.builds(
+    lambda text, cut, before, after: before + _abbreviated(text, cut) + after,
+    st.sampled_from(ATTACKS),
+    st.sampled_from([None, None, None, 1, 2, 3, 4]),
+    st.sampled_from(BEFORE) | st.just(""),
+    st.sampled_from(AFTER) | st.just(""),
+)
+
+
+def _abbreviated(text, cut):
+    word, blank, rest = text.partition(" ")
+    return word[:cut] + blank + rest
+
+
+@pytest.fixture(scope="module")
+def engine(opendss, tmp_path_factory):
+    home = tmp_path_factory.mktemp("engine")
+    running = Engine(home)
+    yield running, home
+    running.close()
+
+
+def test_scripts_that_pass_write_nothing(engine):
+    running, home = engine
+    n_run = 0
+
+    @settings(derandomize=True, max_examples=600, deadline=None, database=None)
+    @given(body=st.lists(STATEMENT, min_size=1, max_size=3), part=st.lists(STATEMENT, max_size=2))
+    def hold(body, part):
+        nonlocal n_run
+        folder = home / "work"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "feeder" / "sub").mkdir(parents=True)
+        (folder / "feeder" / "sub" / "a.dss").write_text("\n".join(part))
+        (folder / "feeder" / "sub" / "a.csv").write_text("1\n2\n")
+        master = folder / "feeder" / "master.dss"
+        master.write_text(CIRCUIT + "\n".join(body))
+        try:
+            scan(master)
+        except InputError:
+            return
+        before = tree(home)
+        running.run(master, folder)
+        n_run += 1
+        assert tree(home) == before
+
+    hold()
+    assert n_run > 50
+    # and without the scan this engine does write
+    master = home / "work" / "feeder" / "master.dss"
+    master.write_text(CIRCUIT + "export voltages\n")
+    before = tree(home)
+    assert running.run(master, home)
+    assert tree(home) != before
