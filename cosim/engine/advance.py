@@ -38,6 +38,7 @@ from cosim.engine.kernel_log import (
     read_solved,
     watch_voltages,
     write_row,
+    write_sample,
 )
 from cosim.events import (
     LIMIT_EXCEEDED,
@@ -218,14 +219,12 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
         clock.totals[MAX_BOUND] = max(clock.totals[MAX_BOUND], bound)
         return 0, False
     ceased = False
-    status = solve(f)
-    if status == COLLAPSED and f.params[EMF_FACTOR] < DEEP_DIP:
+    while solve(f) == COLLAPSED:  # one call: it hands over a hundred arrays, which takes its time to compile
+        if ceased or f.params[EMF_FACTOR] >= DEEP_DIP:
+            return COLLAPSED, ceased
         ceased = True
         f.port_p_mw[:] = 0.0
         f.port_q_mvar[:] = 0.0
-        status = solve(f)
-    if status == COLLAPSED:
-        return status, ceased
     balance(f)
     clock.time[N_SOLVE] += 1
     if not ceased:
@@ -300,16 +299,6 @@ def _hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
             advance_storage(ups, s, port_p_mw[s], t_us, dt_us, t_us // step_us, on_tick)
 
 
-@inlined
-def _write_row(clock, dc, ups, f, surf, watch_row, log, t_us):
-    """One row, at the voltages of the surface or of the last full solve."""
-    if surf.info[ON_SURFACE] == 1:
-        voltages(surf)
-        write_row(clock, dc, ups, f, watch_row, surf.v, log, t_us)
-    else:
-        write_row(clock, dc, ups, f, watch_row, f.v, log, t_us)
-
-
 @njit
 def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
     """Step from clock T until T_STOP, a full block, the end, or something that needs Python.
@@ -341,8 +330,14 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
         t_us = time[T]
         if _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us) == COLLAPSED:
             return NO_SOLUTION
+        if log.ring_us.size > 0:
+            write_sample(dc, ups, log, t_us)
         if t_us >= time[NEXT_ROW]:
-            _write_row(clock, dc, ups, f, surf, watch_row, log, t_us)
+            v = f.v
+            if surf.info[ON_SURFACE] == 1:
+                voltages(surf)
+                v = surf.v
+            write_row(clock, dc, ups, f, watch_row, v, log, t_us)
         if t_us >= time[T_END]:
             return DONE
         is_due = ctl.size > 0 and f.flags[SOURCE_ON] == 1 and watch(ctl, f.sensor, t_us)
@@ -359,5 +354,7 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
             return EVENT_DUE
         if surf.info[WANTED] >= 0:
             return SURFACE_WANTED
+        if log.n_ring[0] == log.ring_us.size and log.ring_us.size > 0:
+            return BLOCK_FULL
         if log.n_row[0] == log.t_us.size or load.n_event[0] > load.events.size // 2:
             return BLOCK_FULL

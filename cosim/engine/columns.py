@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.engine.kernel_log import FEEDER_COLUMNS, SITE_COLUMNS, LogArrays
+from cosim.engine.kernel_log import FEEDER_COLUMNS, SAMPLE_COLUMNS, SITE_COLUMNS, LogArrays
 from cosim.scenario.schema import QUANTITIES
 
 Rows = NDArray[Any]
@@ -42,6 +42,15 @@ _SITE = (
 )
 assert len(_FEEDER) == FEEDER_COLUMNS
 assert len(_SITE) == SITE_COLUMNS
+_SAMPLE = (
+    ("datacenter/{}/vm_pu", "pu", "Voltage at its bus, of its lowest phase"),
+    ("datacenter/{}/p_grid_mw", "MW", "Power from the feeder, UPS included"),
+    ("datacenter/{}/q_mvar", "Mvar", "Reactive power from the feeder"),
+    ("datacenter/{}/p_it_mw", "MW", "IT equipment: servers, network gear, storage"),
+    ("ups/{}/p_mw", "MW", "Power at the DC bus, charging positive"),
+    ("ups/{}/soc", "1", "State of charge"),
+)
+assert len(_SAMPLE) == SAMPLE_COLUMNS
 _ELEMENTS = (
     ("bus/vm_pu", "bus_vm", "pu", "Voltage"),
     ("bus/va_degree", "bus_va", "degree", "Voltage angle"),
@@ -124,6 +133,20 @@ def extremes(names: Sequence[str]) -> list[Column]:
         for path, field, unit, text, reduce in _EXTREMES
         if names
     ]
+
+
+def sample_columns(
+    sites: Sequence[str], with_ups: Sequence[str], nodes: Sequence[str], picked: Sequence[int]
+) -> list[Column]:
+    """What a full-rate sample holds: voltages of picked ones of the watched nodes, then each site's."""
+    names = tuple(nodes[i] for i in picked)
+    columns = [Column("vm_pu", "pu", "Voltage", names, "ring", np.array(picked, np.int64))] if names else []
+    for s, site in enumerate(sites):
+        for i, (path, unit, text) in enumerate(_SAMPLE):
+            if not path.startswith("ups/") or site in with_ups:
+                place = len(nodes) + s * SAMPLE_COLUMNS + i
+                columns.append(Column(path.format(site), unit, text, None, "ring", place))
+    return columns
 
 
 def log_columns(

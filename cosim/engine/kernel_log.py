@@ -24,6 +24,7 @@ N_TOTAL = 9
 
 FEEDER_COLUMNS = 4
 SITE_COLUMNS = 18
+SAMPLE_COLUMNS = 6
 
 
 class ClockArrays(NamedTuple):
@@ -56,6 +57,9 @@ class LogArrays(NamedTuple):
     longest_us: np.ndarray  # i8 (bus,): longest such stretch
     stretch_us: np.ndarray  # i8 (bus,): the present one
     n_sag: np.ndarray  # i8 (bus,)
+    ring_us: np.ndarray  # i8 (sample,): times of full-rate samples; empty where nothing is captured
+    ring: np.ndarray  # f4 (sample, bus + site * SAMPLE_COLUMNS): watched voltages, then powers of sites
+    n_ring: np.ndarray  # i8 (1,)
     any_sag: np.ndarray  # i8 (1,)
     in_sag: np.ndarray  # i8 (1,): whether stretches may be open
 
@@ -131,6 +135,26 @@ def write_row(clock, dc, ups, f, watch_row, v, log, t_us):
     clock.time[LAST_ROW] = t_us
     clock.time[NEXT_ROW] = t_us + clock.time[LOG_STEP]
     log.n_row[0] = r + 1
+
+
+@inner
+def write_sample(dc, ups, log, t_us):
+    """One full-rate sample: voltages of the watched nodes, then of each site what a fault recorder there shows."""
+    r = log.n_ring[0]
+    log.ring_us[r] = t_us
+    row = log.ring[r]
+    n = log.vm.size
+    for b in range(n):
+        row[b] = log.vm[b]
+    for s in range(dc.sites.size):
+        site, unit, at = dc.sites[s], ups.units[s], n + s * SAMPLE_COLUMNS
+        row[at] = site.vm_pu
+        row[at + 1] = site.p_grid_mw
+        row[at + 2] = site.q_mvar
+        row[at + 3] = site.p_equip_mw
+        row[at + 4] = unit.p_mw
+        row[at + 5] = unit.e / unit.e_full if unit.e_full > 0.0 else 0.0
+    log.n_ring[0] = r + 1
 
 
 @inner

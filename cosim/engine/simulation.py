@@ -14,7 +14,7 @@ from cosim.datacenter.build import build_sites
 from cosim.engine import advance as adv
 from cosim.engine import kernel_log as kl
 from cosim.engine.checkpoint import restore_arrays, store_arrays
-from cosim.engine.columns import Column, extremes, log_columns
+from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
@@ -36,6 +36,8 @@ from cosim.ups.build import build_ups
 BLOCK_ROWS = 1024
 """Rows of one block of the log."""
 _NO_CONTROLS = np.zeros(0, CONTROL)
+RING_BYTES = 16 * 1024 * 1024
+"""Size of the full-rate samples between two blocks, about. [byte]"""
 MAX_TICKS = 1_000_000
 """Ticks of one block, so that progress shows and Ctrl-C is heard even where rows are far apart."""
 
@@ -108,7 +110,7 @@ class Simulation:
         self.desk = self._control_desk(feeder.network)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = _new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
-        self.log = _new_log(self.compiled, len(self.sites))
+        self.log = _new_log(self.compiled, len(self.sites), self._ring_size())
         self.queue = EventQueue()
         self.events: list[tuple[int, str, str, float, str]] = []
         self._schedule()
@@ -122,6 +124,55 @@ class Simulation:
         place = {name: k for k, name in enumerate(names)}
         found = [[place[n]] if n in place else nodes_at(self.compiled.network, n).tolist() for n in wanted]
         return np.array(list(dict.fromkeys(node for nodes in found for node in nodes)), np.int64)
+
+    def _ring_size(self) -> int:
+        """Full-rate samples kept: those of `pre_s`, and room for what happens until Python takes them; 0 for none."""
+        capture = self.scenario.log.capture
+        if capture is None:
+            return 0
+        width = self.compiled.watched.size + len(self.sites) * kl.SAMPLE_COLUMNS
+        return self._n_before + int(np.clip(RING_BYTES // (4 * width), 64, 4096))
+
+    @property
+    def _n_before(self) -> int:
+        """Samples that a capture may reach back for, instants between ticks among them."""
+        capture = self.scenario.log.capture
+        return 0 if capture is None else to_us(capture.pre_s) // self.step_us + 64
+
+    @property
+    def capture_columns(self) -> list[Column]:
+        """What a full-rate sample holds, in order; empty without capture."""
+        capture = self.scenario.log.capture
+        if capture is None:
+            return []
+        nodes = [self.compiled.node_names[k] for k in self.compiled.watched]
+        picked = list(range(len(nodes)))
+        if capture.nodes != "all":
+            place = {name: k for k, name in enumerate(nodes)}
+            named = [self.compiled.nodes_of(name) for name in capture.nodes]
+            wanted = list(dict.fromkeys(node for group in named for node in group))
+            lacking = [node for node in wanted if node not in place]
+            if lacking:
+                raise InputError(Problem("must be among log.nodes to be captured", "log.capture.nodes", lacking[0]))
+            picked = [place[node] for node in wanted]
+        return sample_columns(self.sites, self._with_ups, nodes, picked)
+
+    @property
+    def _with_ups(self) -> list[str]:
+        return [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
+
+    def _samples(self) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+        """Full-rate samples since the last block and before it; those of `pre_s` are kept for the next."""
+        if self.log.ring_us.size == 0:
+            return None
+        n = int(self.log.n_ring[0])
+        t_us = self.log.ring_us[:n].copy()
+        samples = np.hstack([np.atleast_2d(self.log.ring[:n, c.index].T).T for c in self._capture_columns])
+        kept = min(n, self._n_before)
+        self.log.ring_us[:kept] = self.log.ring_us[n - kept : n].copy()
+        self.log.ring[:kept] = self.log.ring[n - kept : n].copy()
+        self.log.n_ring[0] = kept
+        return t_us, samples
 
     def _control_desk(self, network: Network) -> ControlDesk | None:
         """The controls of the feeder, where they live."""
@@ -157,8 +208,7 @@ class Simulation:
             "bus": [] if log.nodes == "extremes" else None,
             "line": None if log.lines == "all" else list(log.lines),
         }
-        with_ups = [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
-        columns = log_columns(self.sites, with_ups, elements, wanted, rows, log.quantities)
+        columns = log_columns(self.sites, self._with_ups, elements, wanted, rows, log.quantities)
         return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])
 
     @property
@@ -188,7 +238,7 @@ class Simulation:
         Block
             Ends early behind a `collapsed` event where no solution exists.
         """
-        columns = self.columns
+        columns, self._capture_columns = self.columns, self.capture_columns
         while True:
             self._work_off_events()
             self.book.turn_to(self.now_us)
@@ -222,7 +272,7 @@ class Simulation:
             rows = {column.path: column.rows(self.log, n) for column in columns}
             events, self.events = self.events, []
             self.log.n_row[0] = 0
-            yield Block(self.log.t_us[:n], rows, events, self.now_us)
+            yield Block(self.log.t_us[:n], rows, events, self.now_us, *(self._samples() or ()))
             if reason in (adv.DONE, adv.NO_SOLUTION):
                 return
 
@@ -309,7 +359,7 @@ def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.f
     return kl.ClockArrays(time=time, limits=limits, totals=np.zeros(kl.N_TOTAL))
 
 
-def _new_log(compiled: CompiledFeeder, n_site: int) -> kl.LogArrays:
+def _new_log(compiled: CompiledFeeder, n_site: int, n_ring: int) -> kl.LogArrays:
     n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS
 
@@ -336,6 +386,9 @@ def _new_log(compiled: CompiledFeeder, n_site: int) -> kl.LogArrays:
         longest_us=np.zeros(n_bus, np.int64),
         stretch_us=np.zeros(n_bus, np.int64),
         n_sag=np.zeros(n_bus, np.int64),
+        ring_us=np.zeros(n_ring, np.int64),
+        ring=np.zeros((n_ring, n_bus + n_site * kl.SAMPLE_COLUMNS if n_ring else 0), np.float32),
+        n_ring=np.zeros(1, np.int64),
         any_sag=np.zeros(1, np.int64),
         in_sag=np.zeros(1, np.int64),
     )

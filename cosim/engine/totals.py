@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cosim.engine import kernel_log as kl
 from cosim.units import US_PER_S
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _MWS_PER_MWH = 3600.0
 
 
-def run_totals(sim: Simulation) -> dict[str, float]:
+def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     """Totals of a run so far, by path under `/metrics`; energies in MWh.
 
     The feeder balance is source + generation = loads (shunts among them) + losses + data centers, on the solved
@@ -23,7 +24,7 @@ def run_totals(sim: Simulation) -> dict[str, float]:
     The facility balance is grid + external = equipment + CRAC + standby + support
     + conversion losses + UPS. `e_between_solves_mwh` is what change-driven solving left between the two.
     """
-    out: dict[str, float] = {}
+    out: dict[str, float | np.ndarray] = {}
     t = sim.clock.totals
     energy = {
         "e_source_mwh": t[kl.E_SOURCE],
@@ -123,15 +124,19 @@ def _ups_totals(unit: Any) -> dict[str, float]:
     }
 
 
-def _bus_totals(sim: Simulation) -> dict[str, float]:
-    """Lowest voltage and time in sag (below 0.9 pu) of every bus, at full step."""
-    out = {}
+def _bus_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
+    """Lowest voltage while energized and time in sag (below 0.9 pu) of every watched node, at full step."""
     log = sim.log
-    for b, node in enumerate(sim.compiled.watched):
-        key = sim.compiled.node_names[node].replace("/", "_")
-        lowest = log.lowest_vm[b]
-        out[f"bus/{key}/lowest_vm_pu"] = float(lowest) if math.isfinite(lowest) else 0.0
-        out[f"bus/{key}/sag_s"] = float(log.sag_us[b]) / US_PER_S
-        out[f"bus/{key}/longest_sag_s"] = float(log.longest_us[b]) / US_PER_S
-        out[f"bus/{key}/n_sag"] = float(log.n_sag[b])
-    return out
+    if sim.scenario.log.nodes == "extremes":
+        lowest = log.lowest_vm[np.isfinite(log.lowest_vm)]
+        return {
+            "bus_extremes/lowest_vm_pu": float(lowest.min()) if lowest.size else 0.0,
+            "bus_extremes/n_bus_with_sag": float((log.n_sag > 0).sum()),
+            "bus_extremes/longest_sag_s": float(log.longest_us.max(initial=0)) / US_PER_S,
+        }
+    return {
+        "bus/lowest_vm_pu": np.where(np.isfinite(log.lowest_vm), log.lowest_vm, 0.0),
+        "bus/sag_s": log.sag_us / US_PER_S,
+        "bus/longest_sag_s": log.longest_us / US_PER_S,
+        "bus/n_sag": log.n_sag.astype(float),
+    }

@@ -595,6 +595,12 @@ class CompiledFeeder:
         d = named(self.device_names, name, "tap changer or capacitor bank")
         return float(self.network.dev_low[d] + self._dev_state[d])
 
+    def nodes_of(self, place: str) -> list[str]:
+        """Names of the nodes of a place: one node, or those of a bus or of some of its phases."""
+        if place in self.node_names:
+            return [place]
+        return [self.node_names[k] for k in nodes_at(self.network, place)]
+
     def vm_pu(self, place: str) -> float:
         """Voltage of a bus, of its lowest phase, or of one node; 0 where de-energized. [pu]"""
         if place in self.node_names:

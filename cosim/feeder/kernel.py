@@ -314,20 +314,21 @@ def solve_changed(f, tol):
         Fraction of the way from no load that is solvable; 1 where solved.
     """
     set_given(f)
-    for attempt in range(4):
-        if attempt < 2 and f.flags[COLD] != 0:
-            continue
+    for attempt in range(2 * f.flags[COLD], 4):
+        ready = True
         if attempt == 0:  # on the factors that are there
-            if f.flags[SIGN] == 0:
-                continue
+            ready = f.flags[SIGN] != 0
             copy_to(f.v_save, f.v)
-            restart_u(f, 1.0)
-            if newton(f, 1.0, tol):
-                return 1.0
-            copy_to(f.v, f.v_save)
-        elif attempt >= 2 and not start_from_no_load(f):
-            return 0.0
-        if 0 < attempt < 3 and linearize(f, 1.0) and newton(f, 1.0, tol):
+            if ready:
+                restart_u(f, 1.0)
+        else:
+            if attempt == 1:
+                copy_to(f.v, f.v_save)
+            elif not start_from_no_load(f):
+                return 0.0
+            if attempt < 3:
+                ready = linearize(f, 1.0)
+        if attempt < 3 and ready and newton(f, 1.0, tol):
             return 1.0
     copy_to(f.v_save, f.v)
     copy_to(f.current_save, f.current)

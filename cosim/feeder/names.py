@@ -141,7 +141,7 @@ def check_name(name: str) -> None:
         Names the nearest known ones.
     """
     if is_path(name):
-        if not Path(name).is_file():
+        if not _is_file(name):
             raise InputError(Problem("no such feeder file", value=name))
         return
     if is_simbench(name):
@@ -160,6 +160,13 @@ def check_name(name: str) -> None:
                 value=name,
             )
         )
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def make_net(name: str) -> Any:

@@ -150,29 +150,30 @@ def amended(path: Path, sync: bool = False) -> Iterator[h5py.File]:
         os.close(fd)
 
 
-def flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested metrics as one level of `/`-joined names."""
-    numbers: dict[str, float] = {}
+def flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float | np.ndarray[Any, Any]]:
+    """Nested metrics as one level of `/`-joined names; arrays as they are."""
+    numbers: dict[str, float | np.ndarray[Any, Any]] = {}
     for key, value in metrics.items():
         if isinstance(value, Mapping):
             numbers.update(flat(value, f"{prefix}{key}/"))
         else:
-            numbers[f"{prefix}{key}"] = float(value)
+            numbers[f"{prefix}{key}"] = value if isinstance(value, np.ndarray) else float(value)
     return numbers
 
 
 def write_metrics(file: h5py.File, metrics: Mapping[str, Any]) -> None:
-    """Store numbers under `/metrics` as float64 scalars, each with its unit.
+    """Store numbers under `/metrics` as float64, each with its unit; one array where there is one a node.
 
     Parameters
     ----------
     file : h5py.File
         Open for writing.
     metrics : mapping
-        Names to numbers, nested or joined by "/"; the unit is read off the name.
+        Names to numbers, nested or joined by "/"; the unit is read off the name. Arrays stand in the order of the
+        group's names in the log (`bus/n_sag` in that of `/bus/name`).
     """
     for name, value in flat(metrics).items():
-        data = file.create_dataset(f"metrics/{name}", data=np.float64(value))
+        data = file.create_dataset(f"metrics/{name}", data=np.asarray(value, np.float64))
         data.attrs["unit"] = unit_of(name)
 
 

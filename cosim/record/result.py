@@ -42,6 +42,7 @@ class Result:
         self._open()
 
     def _open(self) -> None:
+        self._metrics: dict[str, Any] | None = None
         self._file = open_log(self.path)
         try:
             with reading(self.path):
@@ -201,9 +202,25 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Numbers under `/metrics`, nested as their groups are; empty before the run has ended."""
-        with reading(self.path):
-            return _nested(self._file["metrics"])
+        """Numbers under `/metrics`, nested as their groups are; empty before the run has ended. Read once."""
+        if self._metrics is None:
+            with reading(self.path):
+                found = _nested(self._file["metrics"])
+            self._metrics = {group: self._by_name(group, part) for group, part in found.items()}
+        return self._metrics
+
+    def _by_name(self, group: str, part: dict[str, Any]) -> dict[str, Any]:
+        """Numbers of a group, those that are one a node under the node's name."""
+        columns = {key: value for key, value in part.items() if isinstance(value, np.ndarray)}
+        if not columns:
+            return part
+        rest = {key: value for key, value in part.items() if key not in columns}
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        by_name = {
+            name.replace("/", "_"): dict(zip(columns, row, strict=True))
+            for name, row in zip(self.names(group), rows, strict=True)
+        }
+        return rest | by_name
 
     @property
     def captures(self) -> tuple[CaptureLog, ...]:
@@ -253,7 +270,13 @@ class Result:
 
 
 def _nested(group: h5py.Group) -> dict[str, Any]:
-    return {key: _nested(item) if isinstance(item, h5py.Group) else float(item[()]) for key, item in group.items()}
+    found: dict[str, Any] = {}
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            found[key] = _nested(item)
+        else:
+            found[key] = item[()] if item.shape else float(item[()])
+    return found
 
 
 def _check_schema(path: Path, attrs: dict[str, Any]) -> None:

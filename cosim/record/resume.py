@@ -11,6 +11,7 @@ import h5py
 
 from cosim.errors import InputError, Problem
 from cosim.record import checkpoint as sidecar
+from cosim.record.capture_file import ROOT
 from cosim.record.channels import NAME, TIME_S, TIME_US, Channel
 from cosim.record.opening import open_log, reading
 from cosim.record.superblock import SIGNATURE
@@ -50,7 +51,9 @@ def resume_state(out: Path) -> ResumeState:
             return "no checkpoint"
         shortest = min(d.shape[0] for d in datasets(file).values())
         n_events = file["events/t_us"].shape[0]
-    return "resumable" if shortest >= point.n_rows and n_events >= point.n_events else "no checkpoint"
+        n_captures = len(file[ROOT]) if ROOT in file else 0
+    has_all = shortest >= point.n_rows and n_events >= point.n_events and n_captures >= point.n_captures
+    return "resumable" if has_all else "no checkpoint"
 
 
 def check_place(out: Path) -> None:
@@ -71,7 +74,7 @@ def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
     def visit(group: h5py.Group, prefix: str) -> None:
         for key in group:
-            if key in (NAME, TIME_S) or (not prefix and key in ("events", "metrics", "provenance", "capture")):
+            if key in (NAME, TIME_S) or (not prefix and key in ("events", "metrics", "provenance", ROOT)):
                 continue
             item = group[key]
             if isinstance(item, h5py.Group):

@@ -15,6 +15,7 @@ from cosim.errors import EnvironmentFailure
 from cosim.metrics import analyse, summarize
 from cosim.metrics.log import Log
 from cosim.report import tables
+from cosim.report.captures import capture_section
 from cosim.report.payload import COLORS, MAX_EVENT, Run, labels, payload
 from cosim.report.words import Finding, comparison, findings, status_note
 
@@ -63,7 +64,7 @@ def page_html(runs: list[Run]) -> str:
             _head(runs, title),
             _body(runs, data),
             f'<script type="application/json" id="data">{text}</script>',
-            f"<script>{_plotting_library()}</script><script>{_asset('page.js')}</script>",
+            f"<script>{_plotting_library()}</script><script>{_asset('captures.js')}</script><script>{_asset('page.js')}</script>",
             "</body></html>\n",
         ]
     )
@@ -122,6 +123,7 @@ def _body(runs: list[Run], data: dict[str, Any]) -> str:
             parts.append(
                 f'<p class="note">This page holds {MAX_EVENT} of {data["n_event"]} events, rare kinds first.</p>'
             )
+    parts.append(capture_section(shown, [run.log for run in runs]))
     if data["distributions"]:
         parts += [
             "<h2>Distribution of power and of its ramps</h2>",

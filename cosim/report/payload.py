@@ -14,6 +14,7 @@ from cosim.metrics.analysis import Analysis
 from cosim.metrics.histogram import Histogram
 from cosim.metrics.log import Floats, Log
 from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU
+from cosim.report.captures import capture_curves
 from cosim.report.panels import PANELS, Signal, reduced, signals
 from cosim.report.series import TimeGrid, bucket_times, quantized, rows_per_bucket
 
@@ -65,6 +66,7 @@ def payload(runs: list[Run]) -> dict[str, Any]:
         "range_a": [RANGE_A_MIN_PU, RANGE_A_MAX_PU],
         "ramp_window": f"{window_s:g} s",
         "distributions": [one for run in drawn for one in _distributions(run, window_s, many=len(drawn) > 1)],
+        "captures": [one for run in drawn for one in capture_curves(run.log, run.label)],
         "profiles": [_profile(run) for run in drawn if run.found.voltage is not None],
     }
 

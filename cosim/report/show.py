@@ -13,10 +13,13 @@ from rich.table import Table
 from cosim.metrics import Analysis, analyse, summarize
 from cosim.metrics.log import Log
 from cosim.metrics.voltage import RANGE_A_MIN_PU
+from cosim.report.captures import CaptureRow, capture_rows
 from cosim.report.words import findings, named, number, status_note
 
 N_BUS = 5
 """Buses in the table of voltages: those with the lowest."""
+N_CAPTURE = 20
+"""Captures in their table."""
 _POWER_LABEL = {
     "ai": "AI servers",
     "it": "IT",
@@ -51,6 +54,9 @@ def render_show(result: Log, console: Console) -> None:
         console.print(f"  - {escape(finding.text)}")
     for table in _tables(summary, found):
         console.print(table)
+    rows = capture_rows(result)
+    if rows:
+        console.print(_captures(rows))
 
 
 def show_json(result: Log) -> str:
@@ -175,6 +181,18 @@ def _flows(summary: dict[str, Any]) -> Table:
 
 def _source(part: dict[str, Any]) -> dict[str, Any]:
     return {**part["swing"], **{key: part[key] for key in ("export_peak_mw",) if key in part}}
+
+
+def _captures(rows: list[CaptureRow]) -> Table:
+    table = _table("Captures", "", "event", "element", "at t s", "from s", "to s", "instants", "lowest pu", "at", "")
+    for row in rows[:N_CAPTURE]:
+        low = "" if row.vm_min_pu is None else f"{row.vm_min_pu:.4f}"
+        times = (number(t_s, 7) for t_s in (row.trigger_s, row.from_s, row.until_s))
+        cells = (row.kind, escape(row.element), *times, str(row.n_instant), low, escape(row.node))
+        table.add_row(str(row.number), *cells, "cut" if row.is_cut else "")
+    if len(rows) > N_CAPTURE:
+        table.add_row("...", f"and {len(rows) - N_CAPTURE} more", *[""] * 8)
+    return table
 
 
 def _storage(part: dict[str, float]) -> dict[str, str]:

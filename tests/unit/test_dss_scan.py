@@ -142,6 +142,7 @@ def test_writing_calling_and_unknown_lines_are_refused(write, line):
         "energymeter.m1.action=take",
         "new swtcontrol.s switchedobj=line.l1 action=open",
         "new load.x bus1=export kv=12.47 daily=ls",
+        "new loadshape.long npts=900 interval=1 mult=(" + "1 2 / " * 900 + ")",
     ],
 )
 def test_harmless_lines_pass(write, line):
@@ -330,6 +331,15 @@ def test_tokens_are_the_engines(opendss, line):
         assert ours.next() == (theirs.NextParam(), theirs.StrValue())
 
 
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(text=st.binary(max_size=200) | st.text(" \n,=!/\"'()@abenxrditcom.\\~", max_size=200).map(str.encode))
+def test_any_bytes_are_answered_by_a_scan_or_its_problems(tmp_path_factory, text):
+    master = tmp_path_factory.getbasetemp() / "bytes.dss"
+    master.write_bytes(text)
+    with contextlib.suppress(InputError):
+        scan(master, master.parent)
+
+
 def test_block_comments_take_whole_lines():
     text = "a\n/* x */ b\nc\n /* d\n/*\ne\n f */ g\nh"
     assert list(command_lines(text)) == [(1, "a"), (3, "c"), (4, " /* d"), (8, "h")]
@@ -416,7 +426,7 @@ def test_scripts_that_pass_write_nothing(engine):
     running, home = engine
     n_run = 0
 
-    @settings(derandomize=True, max_examples=600, deadline=None, database=None)
+    @settings(derandomize=True, max_examples=300, deadline=None, database=None)
     @given(body=st.lists(STATEMENT, min_size=1, max_size=3), part=st.lists(STATEMENT, max_size=2))
     def hold(body, part):
         nonlocal n_run
@@ -437,7 +447,7 @@ def test_scripts_that_pass_write_nothing(engine):
         assert tree(home) == before
 
     hold()
-    assert n_run > 50
+    assert n_run > 30
     # and without the scan this engine does write
     master = home / "work" / "feeder" / "master.dss"
     master.write_text(CIRCUIT + "export voltages\n")

@@ -276,3 +276,15 @@ def test_recorder_and_reader_import_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_metrics_are_read_once_and_again_after_a_refresh(tmp_path):
+    """A thousand scalars take a tenth of a second; metrics of a run ask for each of them."""
+    recorder = Recorder.create(tmp_path / "a.h5", CHANNELS, **FACTS)
+    recorder.append(*rows(0, 10))
+    with open_result(tmp_path / "a.h5") as log:
+        assert log.metrics == {}
+        recorder.finish("complete", {"a_mw": 1.0})
+        log.refresh()
+        assert log.metrics == {"a_mw": 1.0}
+        assert log.metrics is log.metrics

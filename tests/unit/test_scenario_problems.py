@@ -99,7 +99,7 @@ def test_scenario_example_is_valid():
         ("at_s: 30\n", "at_s: -1\n", "events.0.at_s", "at least 0"),
         ("vm_pu: 0.7", "vm_pu: 7", "events.3.vm_pu", "at most 1.5"),
         ("scale: 1.5", "scale: 1.5\n    p_mw: 3", "events.2", "exactly one of p_mw and scale"),
-        ('nodes:\n    - 1\n    - "17"', "nodes: some", "log.nodes", "all, or a list"),
+        ('nodes:\n    - 1\n    - "17"', "nodes: some", "log.nodes", "all, extremes, or a list"),
         ('nodes:\n    - 1\n    - "17"', "nodes: [1, 1]", "log.nodes", "twice"),
         ('nodes:\n    - 1\n    - "17"', "compression: zip", "log.compression", "'gzip'"),
         ('nodes:\n    - 1\n    - "17"', "lines: []", "log.lines", "all, or a list"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 
@@ -30,17 +29,23 @@ def candidates(text: str, folder: str) -> list[Found]:
             continue
         joined = str(Path(folder, form))
         for spelled in (os.path.normpath(joined), joined):
-            if Path(spelled).exists():
+            if _exists(spelled):
                 real = Path(os.path.realpath(spelled))
                 found.setdefault(real, Found(spelled, real))
     return list(found.values())
 
 
-def is_there(text: str, folder: str) -> bool:
-    """Whether a word could name something in a folder: quick, and never a wrong no."""
-    if "/" in text or "\\" in text:
-        return True
-    return _as_name(text).strip() in _entries(folder)
+def is_there(text: str, entries: frozenset[str] | None) -> bool:
+    """Whether a word could name something in a folder that holds these: quick, and never a wrong no."""
+    return entries is None or "/" in text or "\\" in text or _as_name(text).strip() in entries
+
+
+def entries(folder: str) -> frozenset[str] | None:
+    """Names in a folder, blanks around them dropped; None where it does not let itself be listed."""
+    try:
+        return frozenset(entry.name.strip() for entry in Path(folder).iterdir())
+    except OSError:
+        return None
 
 
 def target(text: str, folder: str) -> Path:
@@ -58,16 +63,13 @@ def differs_in_case(text: str, folder: str) -> str:
     return near[0] if near and near[0] != path.name else ""
 
 
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
 def _as_name(text: str) -> str:
     """A file name from script text, byte for byte."""
     return text if text.isascii() else os.fsdecode(text.encode("latin-1"))
-
-
-@lru_cache(maxsize=64)
-def _entries_at(folder: str, mtime_ns: int) -> frozenset[str]:
-    names = [entry.name for entry in Path(folder).iterdir()]
-    return frozenset(names) | frozenset(name.strip() for name in names)
-
-
-def _entries(folder: str) -> frozenset[str]:
-    return _entries_at(folder, Path(folder).stat().st_mtime_ns)

@@ -61,8 +61,12 @@ class Scan:
 def default_root(master: Path) -> Path:
     """The folder a master may read in where none was named."""
     folder = master.resolve().parent
-    above, home = folder.parent, Path.home().resolve()
-    return folder if above == above.parent or home.is_relative_to(above) else above
+    above = folder.parent
+    try:
+        holds_home = Path.home().resolve().is_relative_to(above)
+    except RuntimeError:  # nobody's process
+        holds_home = False
+    return folder if above == above.parent or holds_home else above
 
 
 def scan(master: Path, root: Path | None = None) -> Scan:
@@ -113,6 +117,7 @@ class _Scanner:
     line: int | None = None
     _open: list[Path] = field(default_factory=list)
     _n_scripts: int = 0
+    _entries: dict[str, frozenset[str] | None] = field(default_factory=dict)
 
     def refuse(self, message: str, value: object = None) -> None:
         """Note a problem with the present line."""
@@ -284,7 +289,9 @@ class _Scanner:
             if key == "file" or (key and any(w.startswith(key) or key.startswith(w) for w in ("dblfile", "sngfile"))):
                 self.read_data(name, is_certain=key in ("file", "dblfile", "sngfile"))
                 return
-        if paths.is_there(value, self.folder):
+        if self.folder not in self._entries:
+            self._entries[self.folder] = paths.entries(self.folder)
+        if paths.is_there(value, self._entries[self.folder]):
             self.read_data(value, is_certain=False)
 
     def read_data(self, name: str, is_certain: bool) -> None:
