@@ -38,7 +38,7 @@ class SurfaceArrays(NamedTuple):
     """Cells in the space of requests, and the polynomials of those that have been built.
 
     Shapes: d data centers, C cells, S slots, T terms, R modes, w watched nodes, N rows, o outputs (totals, then one
-    voltage a data center, then real and imaginary part of each sensor).
+    voltage a phase of a data center, then real and imaginary part of each sensor).
     """
 
     info: Ints
@@ -316,18 +316,22 @@ def evaluate_surface(s, f):
     if slot < 0:
         return False
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
-    d = f.sizes[N_DC]
+    d, at = f.sizes[N_DC], N_TOTALS
     for k in range(d):
-        if s.output[N_TOTALS + k] <= f.port_v_min_pu[k]:
+        least = math.inf  # of the phases: their minimum has kinks where they themselves have none
+        for r in range(f.site_ptr[k], f.site_ptr[k + 1]):
+            least = min(least, s.output[at + r])
+        if least <= f.port_v_min_pu[k]:
             return False
+        f.port_vm_pu[k] = least
     for k in range(d):
-        f.port_vm_pu[k] = s.output[N_TOTALS + k]
         f.port_p_solved_mw[k], f.port_q_solved_mvar[k] = f.port_p_mw[k], f.port_q_mvar[k]
     for k in range(N_TOTALS):
         f.totals[k] = s.output[k]
+    at += f.site_ptr[d]
     for k in range(f.sensor.shape[0]):
-        f.sensor[k, 0] = s.output[N_TOTALS + d + 2 * k]
-        f.sensor[k, 1] = s.output[N_TOTALS + d + 2 * k + 1]
+        f.sensor[k, 0] = s.output[at + 2 * k]
+        f.sensor[k, 1] = s.output[at + 2 * k + 1]
     s.info[ON_SURFACE] = 1
     s.info[N_USED] += 1
     s.info[N_SINCE_CHECK] += 1

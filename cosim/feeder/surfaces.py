@@ -9,18 +9,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
-from scipy.stats import qmc
+from threadpoolctl import ThreadpoolController
 
 from cosim.feeder import arrays as ix
 from cosim.feeder import kernel_surface as ks
 from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
-from cosim.feeder.kernel_legs import voltage_across
 from cosim.feeder.kernel_surface import SurfaceArrays, terms_block, warp_block
 from cosim.feeder.legs import fast_columns
 from cosim.feeder.network import (
@@ -47,7 +46,6 @@ from cosim.feeder.network import (
     Floats,
     Ints,
 )
-from cosim.jit import njit
 
 TOLERANCE = 4e-10
 """Deviation at points that were not fitted, up to which a fit is taken; of voltages [pu], of totals in parts of the
@@ -64,9 +62,9 @@ MAX_HALVINGS = 5
 MARGIN = 0.2
 """By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
 N_CHECKS = 40
-MAX_GUARDED = 12
+MAX_GUARDED = 16
 """Legs that may change the part of their law inside one cell."""
-MAX_REGIMES = 12
+MAX_REGIMES = 16
 FAR_PU = 10.0
 """A voltage that no leg reaches, to which the parts of laws are drawn out. [pu]"""
 LAW_POWERS = [P_0, P_1, P_2, P_E, P_LOW, P_MAX, Q_0, Q_1, Q_2, Q_E, Q_LOW, Q_MAX]
@@ -105,38 +103,13 @@ def term_table(n: int, degree: int) -> tuple[Ints, Ints]:
     return np.array(parent, np.int64), np.array(factor, np.int64)
 
 
-@njit
-def _sample(f, p, q, watch_row, values, port, state):  # type: ignore[no-untyped-def]
-    """Full solves at requests: outputs, magnitudes and voltages into values, voltages of ports into port."""
-    d, n_port, n_sensor = p.shape[1], f.site_ptr[p.shape[1]], f.sensor.shape[0]
-    for t in range(p.shape[0]):
-        for k in range(d):
-            f.port_p_mw[k], f.port_q_mvar[k] = p[t, k], q[t, k]
-        if solve(f) != 0:
-            state[t] = 1
-            continue
-        balance(f)
-        row, at = values[t], 9
-        for k in range(9):
-            row[k] = f.totals[k]
-        for k in range(d):
-            row[at + k] = f.port_vm_pu[k]
-            if f.port_vm_pu[k] <= f.port_v_min_pu[k]:
-                state[t] = 2
-        at += d
-        for k in range(n_sensor):
-            row[at + 2 * k], row[at + 2 * k + 1] = f.sensor[k, 0], f.sensor[k, 1]
-        at += 2 * n_sensor
-        for k in range(watch_row.size):
-            row[at + k] = np.sqrt(f.vm2[watch_row[k]]) if watch_row[k] >= 0 else 0.0
-        at += watch_row.size
-        for k in range(f.v.size):
-            row[at + k] = f.v[k]
-        for r in range(n_port):
-            port[t, 2 * r], port[t, 2 * r + 1] = voltage_across(f.port_row, f.v, r)
-
-
 def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> list[Fit]:
+    """`fitted_cell` with BLAS on one thread: its results depend on their number, and these problems are small."""
+    with _blas().limit(limits=1, user_api="blas"):
+        return fitted_cell(lab, box, watch_row)
+
+
+def fitted_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> list[Fit]:
     """Fit surfaces over a cell: one where every leg keeps to one part of its law, else one a regime.
 
     Where some legs change the part of their law inside the cell (a load that leaves its voltage window), the voltages
@@ -158,11 +131,11 @@ def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> list[Fit]:
     """
     d = box.shape[0] // 2
     points = np.vstack([_points(box, 2 * term_table(2 * d, DEGREES[d][-1])[0].size + 4), _check_points(box)])
-    values, port, state = _sampled(lab, points, watch_row)
-    if state.any():
+    values, port, good = _sampled(lab, points, watch_row)
+    if not good:
         return []
     n_check = _check_points(box).shape[0]
-    unit = _units(values, d, lab)
+    unit = _units(values, lab)
     emf, z = _scalar_model(points, port, lab)
     part = parts_of_law(lab, values[:, -lab.v.size :])
     legs = np.flatnonzero((part != part[0]).any(axis=0))
@@ -176,10 +149,12 @@ def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> list[Fit]:
     for regime in regimes[np.argsort(-count, kind="stable")][:MAX_REGIMES]:
         lab.leg_law[:] = own
         guard = draw_out(lab, legs, regime)
-        values, port, state = _sampled(lab, points, watch_row)
+        values, _, good = _sampled(lab, points, watch_row)
+        if not good:
+            return []
         across = np.sqrt(_across2(lab, values[:, -lab.v.size :])[:, legs])
         fit = _fitted(points, np.hstack([values, across]), np.append(unit, np.ones(legs.size)), emf, z, n_check, guard)
-        if state.any() or fit is None:
+        if fit is None:
             return []
         fits.append(fit)
     return fits
@@ -241,7 +216,8 @@ def _fitted(
         parent, factor = term_table(2 * d, degree)
         terms = _terms((x - middle) * scale, parent, factor)
         m = min(n, 2 * parent.size + 4)
-        coef = np.linalg.lstsq(terms[:m], values[:m], rcond=None)[0]
+        q, r = np.linalg.qr(terms[:m])
+        coef = np.linalg.solve(r, q.T @ values[:m])
         if _worst(terms[n:] @ coef, values[n:]) > 2 * TOLERANCE:
             continue
         kept = _needed(coef, parent)
@@ -256,6 +232,8 @@ def _fitted(
 
 def _points(box: Floats, n: int) -> Floats:
     """Halton points crowded towards the faces of the box, as polynomial fits want them."""
+    from scipy.stats import qmc  # takes half a second: only where a surface is built
+
     u = qmc.Halton(box.shape[0], scramble=False).random(n + 1)[1:]
     spread: Floats = box.mean(axis=1) - 0.5 * np.ptp(box, axis=1) * np.cos(np.pi * u)
     return spread
@@ -263,6 +241,8 @@ def _points(box: Floats, n: int) -> Floats:
 
 def _check_points(box: Floats) -> Floats:
     """Corners of the box and points all over it, none of them fitted."""
+    from scipy.stats import qmc
+
     n = box.shape[0]
     corners = np.array(list(itertools.islice(itertools.product((0, 1), repeat=n), 16)))
     u = np.vstack([corners, qmc.Halton(n, scramble=True, seed=1).random(N_CHECKS)])
@@ -270,39 +250,58 @@ def _check_points(box: Floats) -> Floats:
     return spread
 
 
-def _sampled(lab: FeederArrays, points: Floats, watch_row: Ints) -> tuple[Floats, Floats, Ints]:
-    d = points.shape[1] // 2
-    n_out = ix.N_TOTALS + d + 2 * lab.sensor.shape[0]
-    values = np.zeros((points.shape[0], n_out + watch_row.size + lab.v.size))
-    port = np.zeros((points.shape[0], 2 * int(lab.site_ptr[-1])))
-    state = np.zeros(points.shape[0], np.int64)
-    p, q = np.ascontiguousarray(points[:, 0::2]), np.ascontiguousarray(points[:, 1::2])
-    _sample(lab, p, q, watch_row, values, port, state)
-    return values, port, state
+def _sampled(lab: FeederArrays, points: Floats, watch_row: Ints) -> tuple[Floats, Complexes, bool]:
+    """Full solves at requests.
+
+    Returns
+    -------
+    values : array [n, o + w + 2 N]
+        Outputs of `SurfaceArrays`, magnitudes of watched nodes, voltages of all rows.
+    port : array [n, m]
+        Complex voltages of the data centers' phases. [pu]
+    good : bool
+        Whether all were solved, with every phase inside its window.
+    """
+    n_port = int(lab.site_ptr[-1])
+    a, b = lab.port_row[:n_port].T
+    values, port = [], []
+    live = watch_row >= 0
+    for point in points:
+        lab.port_p_mw[:], lab.port_q_mvar[:] = point[0::2], point[1::2]
+        if solve(lab) != ix.OK or (lab.port_vm_pu <= lab.port_v_min_pu).any():
+            return np.zeros((0, 0)), np.zeros((0, 0)), False
+        balance(lab)
+        vm = np.where(live, np.sqrt(lab.vm2[watch_row]), 0.0)
+        v = lab.v[0::2] + 1j * lab.v[1::2]
+        port.append(v[a] - np.where(b >= 0, v[b], 0.0))
+        phase_vm = np.abs(port[-1]) / lab.port_base[:n_port]
+        values.append(np.concatenate([lab.totals, phase_vm, lab.sensor.ravel(), vm, lab.v]))
+    return np.array(values), np.array(port), True
 
 
-def _units(values: Floats, d: int, lab: FeederArrays) -> Floats:
+def _units(values: Floats, lab: FeederArrays) -> Floats:
     """What a deviation of 1 means in each column: the feeder's power, a sensor's size, 1 pu."""
     unit = np.ones(values.shape[1])
     unit[: ix.N_TOTALS] = max(float(np.abs(values[:, : ix.N_TOTALS]).max()), 1e-6)
-    at = ix.N_TOTALS + d
+    at = ix.N_TOTALS + int(lab.site_ptr[-1])
     for k in range(lab.sensor.shape[0]):
         size = float(np.abs(values[:, at + 2 * k : at + 2 * k + 2]).max())
         unit[at + 2 * k : at + 2 * k + 2] = max(size, 1e-9)
     return unit
 
 
-def _scalar_model(points: Floats, port: Floats, lab: FeederArrays) -> tuple[Floats, Floats]:
+def _scalar_model(points: Floats, port: Complexes, lab: FeederArrays) -> tuple[Floats, Floats]:
     """Emf, load and impedances that fit the mean voltages of the data centers over their currents best.
 
     A load beside each data center stands for those of the feeder, which draw more as the voltage falls.
     """
+    from scipy.optimize import least_squares
+
     d = points.shape[1] // 2
-    v = port[:, 0::2] + 1j * port[:, 1::2]
-    turn = np.conj(v.mean(axis=0))
+    turn = np.conj(port.mean(axis=0))
     turn = turn / np.maximum(np.abs(turn), 1e-30)
     ptr = lab.site_ptr
-    u = np.column_stack([(v * turn)[:, ptr[k] : ptr[k + 1]].mean(axis=1) for k in range(d)])
+    u = np.column_stack([(port * turn)[:, ptr[k] : ptr[k + 1]].mean(axis=1) for k in range(d)])
     s = points[:, 0::2] + 1j * points[:, 1::2]
 
     def linear(load: Floats) -> tuple[Complexes, Complexes]:
@@ -358,10 +357,17 @@ def _needed(coef: np.ndarray, parent: Ints) -> np.ndarray:
 
 def _compressed(coef: np.ndarray) -> tuple[Floats, Floats]:
     """Coefficients as a product of few modes: coef = weight @ modes."""
-    left, size, right = np.linalg.svd(coef, full_matrices=False)
+    q, r = np.linalg.qr(coef.T)
+    left, size, right = np.linalg.svd(r.T)
     rest = np.cumsum((size**2)[::-1])[::-1]
     rank = max(1, int(np.sum(np.sqrt(rest) > DROPPED)))
-    return left[:, :rank] * size[:rank], right[:rank]
+    return left[:, :rank] * size[:rank], right[:rank] @ q.T
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Handle on the threads of BLAS."""
+    return ThreadpoolController()
 
 
 class Surfaces:
@@ -381,7 +387,7 @@ class Surfaces:
         self.fits: list[Fit | None] = []
         self._scratch: tuple[Floats, Floats] | None = None
         self._directs: dict[int, Floats] = {}
-        self.n_out = ix.N_TOTALS + d + 2 * f.sensor.shape[0]
+        self.n_out = ix.N_TOTALS + int(f.site_ptr[-1]) + 2 * f.sensor.shape[0]
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
         info[[ks.IN_CELL, ks.WANTED]] = -1
@@ -473,38 +479,53 @@ class Surfaces:
     def _follow_cell(self, c: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> bool:
         """The same for requests of one cell, regime by regime; whether all were answered."""
         first, n_regime = self.arrays.cell[c, [ks.SLOT, ks.N_REGIME]].tolist()
-        if n_regime == 1:
-            return bool(self._follow_slot(first, p_mw, q_mvar, vm_pu).all())
         left = np.arange(p_mw.shape[1])
         for slot in range(first, first + n_regime):
-            part = np.empty((left.size, vm_pu.shape[1]))
-            good = self._follow_slot(slot, p_mw[:, left], q_mvar[:, left], part)
-            vm_pu[left[good]] = part[good]
-            left = left[~good]
+            terms = self._terms_of(slot, np.ascontiguousarray(p_mw[:, left]), np.ascontiguousarray(q_mvar[:, left]))
+            if terms is None:
+                continue
+            good = self._in_regime(slot, terms)
+            if good.all() and left.size == vm_pu.shape[0]:
+                self._magnitudes(slot, terms, vm_pu)
+                return True
+            if good.any():
+                part = np.empty((int(good.sum()), vm_pu.shape[1]))
+                self._magnitudes(slot, terms[:, good], part)
+                vm_pu[left[good]] = part
+                left = left[~good]
             if left.size == 0:
                 return True
         return False
 
-    def _follow_slot(self, slot: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> NDArray[np.bool_]:
-        """Magnitudes from one surface; which requests lie in its regime."""
+    def _terms_of(self, slot: int, p_mw: Floats, q_mvar: Floats) -> Floats | None:
+        """Terms of requests, in scratch; None where the scalar model has no solution for some."""
         a, n = self.arrays, p_mw.shape[1]
-        n_term, n_mode, n_guard = a.shape[slot].tolist()
+        n_term = int(a.shape[slot, 0])
         x, terms = self._work(n)
         x, terms = x[:, :n], terms[:n_term, :n]
         if not warp_block(p_mw, q_mvar, a.emf[slot], a.z[slot], x):
-            return np.zeros(n, bool)
+            return None
         terms_block(x, a.middle[slot], a.scale[slot], a.parent[slot], a.factor[slot], terms)
+        return terms
+
+    def _in_regime(self, slot: int, terms: Floats) -> NDArray[np.bool_]:
+        """Which requests have the legs that a surface guards in the part of their law it was fitted for."""
+        a, (n_term, n_mode, n_guard) = self.arrays, self.arrays.shape[slot].tolist()
+        if n_guard == 0:
+            return np.ones(terms.shape[1], bool)
+        across = terms.T @ (a.weight[slot, :n_term, :n_mode] @ a.guard[slot, :n_mode, :n_guard])
+        low, high = a.between[slot, :n_guard].T
+        good: NDArray[np.bool_] = ((across >= low) & (across <= high)).all(axis=1)
+        return good
+
+    def _magnitudes(self, slot: int, terms: Floats, vm_pu: Floats) -> None:
+        """Magnitudes of the watched nodes: straight from the terms, or through the modes, whichever is less work."""
+        a, (n_term, n_mode, _) = self.arrays, self.arrays.shape[slot].tolist()
         w = vm_pu.shape[1]
-        good = np.ones(n, bool)
-        if n_guard:
-            across = terms.T @ (a.weight[slot, :n_term, :n_mode] @ a.guard[slot, :n_mode, :n_guard])
-            low, high = a.between[slot, :n_guard].T
-            good = ((across >= low) & (across <= high)).all(axis=1)
         if n_term * w <= n_mode * (n_term + w):
             np.dot(terms.T, self._direct(slot), out=vm_pu)
         else:
             np.dot(terms.T @ a.weight[slot, :n_term, :n_mode], a.watch[slot, :n_mode], out=vm_pu)
-        return good
 
     def _work(self, n: int) -> tuple[Floats, Floats]:
         """Scratch for blocks of up to n requests."""

@@ -305,9 +305,8 @@ def _conductors(elements: Elements) -> tuple[Ints, Ints]:
     entries = size**2
     owner = np.repeat(np.arange(size.size), entries)
     place = np.arange(entries.sum()) - np.repeat(elements.y_ptr[:-1], entries)
-    row: Ints = elements.ptr[owner] + place // size[owner]
-    column: Ints = elements.ptr[owner] + place % size[owner]
-    return row, column
+    first = elements.ptr[owner]
+    return (first + place // size[owner]).astype(np.int64), (first + place % size[owner]).astype(np.int64)
 
 
 def _pairs(elements: Elements) -> tuple[Ints, Ints]:
