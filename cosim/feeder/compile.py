@@ -374,6 +374,7 @@ class CompiledFeeder:
         f.leg_fast[:, ix.F_SLOPE :] = kept.slopes
         f.v_base[:] = _as_pairs(self._rows_from(self.network.node_v)[0]).ravel()
         f.flags[ix.SIGN] = kept.sign
+        f.flags[ix.N_SPENT] = 0
         f.flags[ix.DIRTY] = 1
         self._ties = kept.ties
 
@@ -426,16 +427,28 @@ class CompiledFeeder:
     @property
     def surfaces(self) -> Surfaces:
         """Response surfaces of the present state of switches, devices, loads and source."""
-        key = b"".join(
-            [self._switch_key(), self._dev_state.tobytes(), self._inj_s.tobytes(), np.complex128(self._dip).tobytes()]
-        )
+        key = self._state_key()
         if self._entered is None or self._entered[0] != key:
             self._entered = key, self._store.enter(key, self.arrays, self.watch_row)
         return self._entered[1]
 
+    def _state_key(self) -> bytes:
+        parts = [self._dev_state.tobytes(), self._inj_s.tobytes(), np.complex128(self._dip).tobytes()]
+        return b"".join([self._switch_key(), *parts])
+
+    def _shown(self) -> Surfaces | None:
+        """Surfaces that gave the voltages of the last instant."""
+        return self._entered[1] if self._entered is not None and self._entered[1].is_present else None
+
     def build_surface(self) -> None:
         """Build the surface that the loop asked for."""
         self._store.build_wanted(self.surfaces)
+
+    def _settle(self) -> None:
+        """Before a change: take over the voltages of the last instant where a surface gave them."""
+        if (shown := self._shown()) is not None:
+            self.arrays.v[:] = shown.present_v()
+            shown.leave()
 
     def surface_counts(self) -> dict[str, float]:
         """How often surfaces answered, were checked and were given up; the largest deviation seen [pu]."""
@@ -451,6 +464,7 @@ class CompiledFeeder:
         lab.current[:] = 0.0
         self._start_generators(lab)
         lab.flags[[ix.COLD, ix.STALE]] = 0
+        lab.flags[ix.SOURCE_ON] = 1
         return lab
 
     def _put_emf(self, f: FeederArrays) -> None:
@@ -524,6 +538,7 @@ class CompiledFeeder:
         """
         if not (math.isfinite(vm_factor) and vm_factor >= 0 and math.isfinite(va_shift_degree)):
             raise InputError(f"a source voltage of {vm_factor} times its own at {va_shift_degree} degrees")
+        self._settle()
         f = self.arrays
         if vm_factor > 0:
             dip = cmath.rect(vm_factor, math.radians(va_shift_degree))
@@ -535,6 +550,7 @@ class CompiledFeeder:
 
     def lose_source(self) -> None:
         """Take all sources away: nothing is energized until `return_source`, whatever `set_source` says."""
+        self._settle()
         self._lost = True
         self._energize()
 
@@ -554,6 +570,7 @@ class CompiledFeeder:
         states, at = (self._closed, k) if k < n_switch else (self._line_on, k - n_switch)
         if bool(states[at]) == closed:
             return
+        self._settle()
         states[at] = closed
         self._rebuild()
 
@@ -577,6 +594,7 @@ class CompiledFeeder:
         if not 0 <= state < n_state:
             raise InputError(Problem(f"{name} has states 0 to {n_state - 1}", value=state))
         if int(self._dev_state[d]) != state:
+            self._settle()
             self._dev_state[d] = state
             self._put_factors(self.arrays)
             self._put_emf(self.arrays)
@@ -610,12 +628,14 @@ class CompiledFeeder:
         rows = self.arrays.node_row[nodes]
         if (rows < 0).any() or self.arrays.flags[ix.SOURCE_ON] == 0:
             return 0.0
-        v = self.surfaces.present_v() if self.surfaces.is_present else self.arrays.v
+        shown = self._shown()
+        v = self.arrays.v if shown is None else shown.present_v()
         return float(np.sqrt((v[2 * rows] ** 2 + v[2 * rows + 1] ** 2).min()))
 
     def set_injection_q(self, name: str, q_mvar: float) -> None:
         """Give an injection another reactive power, consumption positive. [Mvar]"""
         k = named(self.injection_names, name, "injection")
+        self._settle()
         self._inj_s[k] = complex(self._inj_s[k].real, q_mvar)
         self._put_laws(self.arrays)
 
@@ -628,6 +648,7 @@ class CompiledFeeder:
         q = float(self._inj_s[k].imag) if q_mvar is None else q_mvar
         if not (math.isfinite(p_mw) and math.isfinite(q)):
             raise InputError(f"load {name}: p_mw={p_mw}, q_mvar={q} must be finite")
+        self._settle()
         self._inj_s[k] = complex(p_mw, q)
         self._put_laws(self.arrays)
 
@@ -636,11 +657,13 @@ class CompiledFeeder:
         k = named(self.load_names, name, "load")
         if not (math.isfinite(factor) and factor >= 0):
             raise InputError(f"load {name}: factor={factor} must be finite and not negative")
+        self._settle()
         self._inj_s[k] = complex(self._inj_s_start[k]) * factor
         self._put_laws(self.arrays)
 
     def set_injections(self, s_mva: Complexes) -> None:
         """Give every injection of the network, in its order, another power. [MVA]"""
+        self._settle()
         self._inj_s[:] = s_mva
         self._put_laws(self.arrays)
 
@@ -682,6 +705,9 @@ class CompiledFeeder:
             stored = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
             self._store.restore(stored, self.arrays, self.watch_row)
             self._entered = None
+            key = self._state_key()
+            if self._store.was_present(key):
+                self._entered = key, self._store.enter(key, self.arrays, self.watch_row)
         except (KeyError, ValueError) as wrong:
             raise InputError(f"the stored state belongs to another feeder: {wrong}") from wrong
 

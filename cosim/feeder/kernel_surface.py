@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # info
-(ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_SINCE_CHECK, N_CHECKED, N_REFUSED, N_STRAY, N_SLOT, IN_SLOT) = range(13)
+(ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_SINCE_CHECK, N_CHECKED, N_REFUSED, N_STRAY, N_SLOT,
+ IN_SLOT) = range(13)  # fmt: skip
 N_INFO: Final = 13
 # columns of cell
 SLOT, VISITS, DEPTH, N_REGIME = range(4)
@@ -274,10 +275,10 @@ def is_in_regime(s, slot):
     if n_guard == 0:
         return True
     evaluate(s.guard[slot], s.mode, s.shape[slot, 1], s.across)
+    inside = True
     for k in range(n_guard):
-        if not s.between[slot, k, 0] <= s.across[k] <= s.between[slot, k, 1]:
-            return False
-    return True
+        inside &= s.between[slot, k, 0] <= s.across[k] <= s.between[slot, k, 1]
+    return inside
 
 
 @inner
@@ -372,6 +373,9 @@ def check_cell(s, f, watch_row, c):
     if slot < 0:
         return
     most = 0.0
+    evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
+    for k in range(f.sizes[N_DC]):
+        most = max(most, abs(s.output[N_TOTALS + k] - f.port_vm_pu[k]))
     for i in range(watch_row.size):
         if watch_row[i] >= 0:
             vm = 0.0

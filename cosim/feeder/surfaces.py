@@ -391,7 +391,8 @@ class Surfaces:
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
         info[[ks.IN_CELL, ks.WANTED]] = -1
-        info[ks.ENABLED] = int(enabled and 0 < d <= MAX_DATACENTERS and bool(np.all(f.port_row[: f.site_ptr[d], 0] >= 0)))
+        energized = bool(np.all(f.port_row[: f.site_ptr[d], 0] >= 0))
+        info[ks.ENABLED] = int(enabled and 0 < d <= MAX_DATACENTERS and energized)
         info[ks.WAIT] = 2 * term_table(2 * d, DEGREES[d][-1])[0].size if info[ks.ENABLED] else 1
         self._fixed = {
             "info": info,
@@ -420,8 +421,12 @@ class Surfaces:
         a = self.arrays
         slot = int(a.info[ks.IN_SLOT])
         n_mode = int(a.shape[slot, 1])
-        v: Floats = a.mode[:n_mode] @ a.rows[slot, :n_mode]
+        v: Floats = np.einsum("k,kn->n", a.mode[:n_mode], a.rows[slot, :n_mode])
         return v
+
+    def leave(self) -> None:
+        """The voltages of that instant have been taken over."""
+        self._fixed["info"][ks.ON_SURFACE] = 0
 
     @property
     def n_used(self) -> int:
@@ -577,8 +582,8 @@ class Surfaces:
         return a
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps: cells and counters; the polynomials follow from them."""
-        return {k: self._fixed[k].copy() for k in _KEPT}
+        """What a checkpoint keeps: cells, counters and the present modes; the polynomials follow from the cells."""
+        return {k: self._fixed[k].copy() for k in _KEPT} | {"mode": self.arrays.mode.copy()}
 
     def restore(self, state: Mapping[str, np.ndarray], lab: Callable[[], FeederArrays]) -> None:
         """Go back to what `state` kept, in the same state of the feeder."""
@@ -593,6 +598,7 @@ class Surfaces:
             self.fits[slot : slot + len(fits)] = fits
         self._directs = {}
         self.arrays = self._packed()
+        self.arrays.mode[:] = state["mode"]
 
     def build_wanted(self, lab: FeederArrays) -> None:
         """Build what the kernel asked for: a new cell around stray requests, or the surface of a cell."""
