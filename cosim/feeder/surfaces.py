@@ -269,7 +269,7 @@ def _sampled(lab: FeederArrays, points: Floats, watch_row: Ints) -> tuple[Floats
     for point in points:
         lab.port_p_mw[:], lab.port_q_mvar[:] = point[0::2], point[1::2]
         if solve(lab) != ix.OK or (lab.port_vm_pu <= lab.port_v_min_pu).any():
-            return np.zeros((0, 0)), np.zeros((0, 0)), False
+            return np.zeros((0, 0)), np.zeros((0, 0), np.complex128), False
         balance(lab)
         vm = np.where(live, np.sqrt(lab.vm2[watch_row]), 0.0)
         v = lab.v[0::2] + 1j * lab.v[1::2]
