@@ -22,6 +22,7 @@ from cosim.errors import InputError, Problem
 from cosim.events import KINDS
 from cosim.feeder.compile import CompiledFeeder, nodes_at
 from cosim.feeder.controls.desk import ControlDesk
+from cosim.feeder.controls.from_config import apply_config
 from cosim.feeder.controls.kernel import CONTROL
 from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.feeder import Feeder
@@ -175,11 +176,12 @@ class Simulation:
         return t_us, samples
 
     def _control_desk(self, network: Network) -> ControlDesk | None:
-        """The controls of the feeder, where they live."""
-        controls = ControlSet.from_json(network.controls)
-        if self.scenario.feeder.controls == "frozen" or controls == ControlSet():
+        """The controls of the feeder and of the scenario, where any act."""
+        config = self.scenario.feeder.controls
+        controls = apply_config(config, network)
+        if controls == ControlSet():
             return None
-        desk = ControlDesk(controls, network)
+        desk = ControlDesk(controls, network, clock_s=3600.0 * config.clock_h)
         self.compiled.set_sensors(desk.rows)
         return desk
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from cosim.feeder.controls.config import ControlsConfig
+
+
+def _mode_alone(value: object) -> object:
+    """`controls: frozen` is short for `controls: {mode: frozen}`."""
+    return {"mode": value} if isinstance(value, str) else value
 
 
 class FeederConfig(BaseModel):
@@ -31,8 +38,9 @@ class FeederConfig(BaseModel):
         ge=0,
         description="Change of a data center's power that change-driven solving may leave out of the flows [MW]",
     )
-    controls: Literal["live", "frozen"] = Field(
-        "live", description="Whether the feeder's regulators, capacitor controls and inverters act, where it has any"
+    controls: Annotated[ControlsConfig, BeforeValidator(_mode_alone)] = Field(
+        ControlsConfig(),
+        description="Regulators, capacitor banks, inverters and generators: whether they act, and further ones",
     )
     surfaces: bool = Field(
         True,
