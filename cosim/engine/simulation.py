@@ -20,13 +20,14 @@ from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.compile import CompiledFeeder, nodes_at
+from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.from_config import apply_config
 from cosim.feeder.controls.kernel import CONTROL
 from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP, Network
+from cosim.feeder.places import nodes_at
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
 from cosim.scenario.checks import FeederNames
