@@ -34,6 +34,10 @@ class FeederConfig(BaseModel):
     controls: Literal["live", "frozen"] = Field(
         "live", description="Whether the feeder's regulators, capacitor controls and inverters act, where it has any"
     )
+    load_shapes: Literal["none", "daily", "yearly", "duty"] = Field(
+        "none", description="Shapes of the network that its loads and generators follow, where it has any"
+    )
+    start_h: float = Field(0, ge=0, le=8784, description="Hour of the load shapes at t = 0 [h]")
     surfaces: bool = Field(
         True,
         description="Answer instants at which only data centers moved from polynomials that are held to full solves",
