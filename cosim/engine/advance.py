@@ -92,7 +92,6 @@ DEEP_DIP = 0.5
 WINDOW_HYSTERESIS = 0.01
 """By so much the voltage must be above the window's floor before that counts as entering it again. [pu]"""
 
-
 @inlined
 def _watch_supply(load, dc, ups, s, t_us):
     """Transfer, return and restart of site s, by the voltage of the last solution."""

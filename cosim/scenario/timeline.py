@@ -17,7 +17,8 @@ PRIORITY = {
     "load_shapes": 0,
     "controller": 2,
 }
-"""At one time, what ends (an interval of a load shape, too) comes first, then what starts (1), then controllers look. The engine's queue follows it."""
+"""At one time, what ends (an interval of a load shape, too) comes first, then what starts (1), then controllers look.
+The engine's queue follows it."""
 
 Found = tuple[Path, str, object]
 """Where, what is wrong, and the value that is."""
