@@ -18,6 +18,7 @@ from power_flow_tools.works import Job, SkipTool, bus_index, opendss_master, pan
 
 BLOCK_STEPS = 512
 """Rows of the block buffer, fewer where they would be more than BLOCK_BYTES."""
+SURFACE_BLOCK_STEPS = 4_096
 BLOCK_BYTES = 4_000_000
 LEARNING_STEPS = 4_000
 """Steps of the whole job that are shown to the surfaces before it starts."""
@@ -147,7 +148,7 @@ class CosimSurface(CosimAny):
     as well and must agree. Learning and building happen once, before the clock runs: they count as setting up.
     """
 
-    least_steps = 2 * BLOCK_STEPS
+    least_steps = 2 * SURFACE_BLOCK_STEPS
 
     def prepare(self, job: Job) -> None:
         """Read, compile, show requests from the whole job to the surfaces until they answer it."""
@@ -158,6 +159,8 @@ class CosimSurface(CosimAny):
             raise SkipTool("this version of cosim has no kernel for moving data centers only") from why
         super().prepare(job)
         self.check_every, self.allowed = CHECK_EVERY, ALLOWED
+        rows = min(SURFACE_BLOCK_STEPS, max(16, BLOCK_BYTES // (8 * self.rows.size)))
+        self.block = np.zeros((rows, self.rows.size))
         self.compiled.watch(self.nodes)
         self._learn()
         self.blocks = [self._block_of(first) for first in range(0, len(job.p_mw), len(self.block))]
@@ -208,10 +211,9 @@ class CosimSurface(CosimAny):
         for k, first in enumerate(range(0, n, size)):
             p, q = self.blocks[k]
             block = self.block
+            block[:, 0] = np.nan  # rows without an answer are left alone: they keep this mark
             if surfaces.follow(p, q, block) < size:
-                block[:] = np.nan
-                surfaces.follow(p, q, block)
-                for t in np.flatnonzero(np.isnan(block).any(axis=1)).tolist():
+                for t in np.flatnonzero(np.isnan(block[:, 0])).tolist():
                     block[t] = self._full(min(first + t, len(self.job.p_mw) - 1))
                     self.n_full += 1
             elif first >= next_check:

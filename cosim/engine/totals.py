@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosim.engine import kernel_log as kl
+from cosim.feeder.network import TAP
 from cosim.units import US_PER_S
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     out["solver/max_dvm_pu"] = float(sim.clock.limits[0])
     out["solver/largest_bound_pu"] = float(t[kl.MAX_BOUND])
     out |= _bus_totals(sim)
+    out |= _device_totals(sim)
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
         out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S
         out[f"job/{name}/lost_s"] = float(job["lost_us"]) / US_PER_S
@@ -140,3 +142,15 @@ def _bus_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
         "bus/longest_sag_s": log.longest_us / US_PER_S,
         "bus/n_sag": log.n_sag.astype(float),
     }
+
+
+def _device_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
+    """Operations of every regulator and capacitor bank, and the range of taps; a move of several taps counts each."""
+    counts = sim.desk.n_operations if sim.desk is not None else {}
+    out: dict[str, float | np.ndarray] = {}
+    for d, (name, kind) in enumerate(zip(sim.compiled.device_names, sim.compiled.network.dev_kind, strict=True)):
+        group = f"{'regulator' if kind == TAP else 'capacitor'}/{name}"
+        out[f"{group}/n_operation"] = float(counts.get(name, 0))
+        if kind == TAP:
+            out[f"{group}/tap_min"], out[f"{group}/tap_max"] = sim.device_range[:, d].tolist()
+    return out

@@ -187,6 +187,11 @@ class CompiledFeeder(AssembledFeeder):
         self._inj_s[:] = s_mva
         self._put_laws(self.arrays)
 
+    @property
+    def injections(self) -> Complexes:
+        """Present power of every injection at rated voltage, consumption positive. [MVA]"""
+        return self._inj_s.copy()
+
     # -- state
 
     def state(self) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -42,6 +42,10 @@ class FeederConfig(BaseModel):
         ControlsConfig(),
         description="Regulators, capacitor banks, inverters and generators: whether they act, and further ones",
     )
+    load_shapes: Literal["none", "daily", "yearly", "duty"] = Field(
+        "none", description="Shapes of the network that its loads and generators follow, where it has any"
+    )
+    start_h: float = Field(0, ge=0, le=8784, description="Hour of the load shapes at t = 0 [h]")
     surfaces: bool = Field(
         True,
         description="Answer instants at which only data centers moved from polynomials that are held to full solves",

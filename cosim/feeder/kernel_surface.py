@@ -296,6 +296,15 @@ def find_slot(s, c, p, q):
     return -1
 
 
+@inner
+def lowest_phase(s, f, k):
+    """Voltage of data center k in the present outputs: those of its phases, whose minimum alone has kinks. [pu]"""
+    least = math.inf
+    for r in range(f.site_ptr[k], f.site_ptr[k + 1]):
+        least = min(least, s.output[N_TOTALS + r])
+    return least
+
+
 @njit
 def evaluate_surface(s, f):
     """Answer the request of f from a surface, if one holds: totals, voltages at the data centers, sensors.
@@ -318,9 +327,7 @@ def evaluate_surface(s, f):
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
     d, at = f.sizes[N_DC], N_TOTALS
     for k in range(d):
-        least = math.inf  # of the phases: their minimum has kinks where they themselves have none
-        for r in range(f.site_ptr[k], f.site_ptr[k + 1]):
-            least = min(least, s.output[at + r])
+        least = lowest_phase(s, f, k)
         if least <= f.port_v_min_pu[k]:
             return False
         f.port_vm_pu[k] = least
@@ -375,7 +382,7 @@ def check_cell(s, f, watch_row, c):
     most = 0.0
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
     for k in range(f.sizes[N_DC]):
-        most = max(most, abs(s.output[N_TOTALS + k] - f.port_vm_pu[k]))
+        most = max(most, abs(lowest_phase(s, f, k) - f.port_vm_pu[k]))
     for i in range(watch_row.size):
         if watch_row[i] >= 0:
             vm = 0.0

@@ -16,11 +16,16 @@ from cosim.report.words import named
 
 PANELS = {
     "voltage": "Voltage [pu]",
+    "devices": "Taps, steps on",
     "power": "Facility power [MW]",
     "ups": "UPS power, charging > 0 [MW]",
     "flow": "Source and line power [MW]",
 }
 """Panels from top to bottom."""
+
+
+MAX_DEVICE = 16
+"""Regulators and capacitor banks in their panel, those first that come first in the network."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Signal:
 
     panel: str
     role: str
-    """What it is, which chooses colour and dash: worst, site, low, high, need, grid, ai, ups, soc, ..."""
+    """What it is, which chooses colour and dash: worst, site, low, high, need, grid, ai, ups, soc, tap, ..."""
     label: str
     path: str
     pick: Pick
@@ -48,7 +53,7 @@ class Curve:
 
 def signals(log: Log, found: Analysis) -> list[Signal]:
     """Signals to draw: those among the usual ones that the log holds."""
-    chosen = _voltage(log, found)
+    chosen = _voltage(log, found) + _devices(log)
     for name in found.datacenter:
         for kind, label in (("ai", "AI servers"), ("need", "without UPS"), ("grid", "from the feeder")):
             path = f"datacenter/{name}/p_{kind}_mw"
@@ -89,6 +94,25 @@ def _voltage(log: Log, found: Analysis) -> list[Signal]:
             pick = _energized(names.index(bus))
             chosen.append(Signal("voltage", "site", f"{name} at {named('bus', bus)}", low, pick, n_column=n))
     return chosen
+
+
+def _devices(log: Log) -> list[Signal]:
+    """Tap of each regulator and steps on of each capacitor bank that moved; of all where none did."""
+    moved = {
+        str(element)
+        for kind, element in zip(log.events["kind"], log.events["element"], strict=True)
+        if kind in ("tap_changed", "capacitor_switched")
+    }
+    found = []
+    for group, path, role in (("regulator", "regulator/tap", "tap"), ("capacitor", "capacitor/n_on", "step")):
+        if has(log, path):
+            names = list(log.names(group))
+            found += [
+                (name, Signal("devices", role, name, path, _column(i), n_column=len(names)))
+                for i, name in enumerate(names)
+            ]
+    shown = [signal for name, signal in found if name in moved] or [signal for _, signal in found]
+    return shown[:MAX_DEVICE]
 
 
 def _extremes(log: Log, found: Analysis) -> list[Signal]:

@@ -27,6 +27,8 @@ MAX_EVENT = 20_000
 RARE = 12
 """Kinds with up to so many events get lines across all panels."""
 N_BIN = 120
+_UNIT = {"voltage": "pu", "devices": ""}
+"""Unit of a panel's curves; MW of the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +92,7 @@ def _series(run: Run, wanted: list[Signal], n_row: int) -> list[dict[str, Any]]:
             "panel": curve.signal.panel,
             "role": curve.signal.role,
             "label": curve.signal.label,
-            "unit": "pu" if curve.signal.panel == "voltage" else "MW",
+            "unit": _UNIT.get(curve.signal.panel, "MW"),
             "mode": curve.signal.mode,
         }
         | quantized(curve.values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +18,8 @@ from cosim.report.words import findings, named, number, status_note
 
 N_BUS = 5
 """Buses in the table of voltages: those with the lowest."""
+N_DEVICE = 12
+"""Regulators and capacitor banks in their table: those that moved most."""
 N_CAPTURE = 20
 """Captures in their table."""
 _POWER_LABEL = {
@@ -73,6 +75,9 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
         yield _voltage(summary["voltage"])
     if "source" in summary or summary.get("lines"):
         yield _flows(summary)
+    devices = _device_rows(summary.get("engine", {}))
+    if devices:
+        yield _devices(devices)
     for name, part in summary.get("ups", {}).items():
         yield _pairs(f"UPS {name}", _storage(part))
 
@@ -181,6 +186,23 @@ def _flows(summary: dict[str, Any]) -> Table:
 
 def _source(part: dict[str, Any]) -> dict[str, Any]:
     return {**part["swing"], **{key: part[key] for key in ("export_peak_mw",) if key in part}}
+
+
+def _device_rows(engine: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
+    """Kind, name and numbers of every regulator and capacitor bank, those that moved most first."""
+    kinds = ("regulator", "capacitor")
+    rows = [(kind, str(name), row) for kind in kinds for name, row in engine.get(kind, {}).items()]
+    return sorted(rows, key=lambda row: -row[2].get("n_operation", 0))
+
+
+def _devices(rows: list[tuple[str, str, Mapping[str, float]]]) -> Table:
+    table = _table("Regulators and capacitor banks", "", "operations", "lowest tap", "highest tap")
+    for kind, name, row in rows[:N_DEVICE]:
+        numbers = (_number(row.get(key)) for key in ("n_operation", "tap_min", "tap_max"))
+        table.add_row(escape(f"{kind} {name}"), *numbers)
+    if len(rows) > N_DEVICE:
+        table.add_row(f"and {len(rows) - N_DEVICE} more", "", "", "")
+    return table
 
 
 def _captures(rows: list[CaptureRow]) -> Table:

@@ -1,9 +1,9 @@
 """OpenDSS feeders that cosim is held to, in the states in which they are held.
 
 A case is a master of its own beside the feeder's files: it redirects to the feeder's and then brings the controls into
-one state. `file` takes them as the feeder's master leaves them, its own Solve included; masters that do not solve have
-no such state, since what they leave is no operating point. `settled` lets OpenDSS's controls settle, `published` sets
-the taps of the published solution. Whatever reads a case reads that master and freezes the controls where it ends.
+one state. `file` takes them as the feeder's master leaves them, its own Solve included where it has one. `settled` lets
+OpenDSS's controls settle, `published` sets the taps of the published solution. Whatever reads a case reads that master
+and freezes the controls where it ends.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ CASES = (
         0.00135,
         aliases=(("xfxfm1", "634"),),
     ),
+    Case("ieee34_mod1", "file", *_IEEE34),
     Case("ieee34_mod1", "settled", *_IEEE34, SETTLE),
     Case(
         "ieee34_mod1",
@@ -111,6 +112,7 @@ CASES = (
         aliases=(("rg7", "799r"), ("xf7", "775")),
         line_to_line=True,
     ),
+    Case("ieee123", "file", *_IEEE123),
     Case("ieee123", "settled", *_IEEE123, SETTLE),
     Case(
         "ieee123",
