@@ -21,11 +21,11 @@ from cosim.engine.queue import EventQueue
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
 from cosim.feeder.compile import CompiledFeeder, nodes_at
-from cosim.feeder.controls.desk import ControlDesk
+from cosim.feeder.checks import make_desk
 from cosim.feeder.controls.kernel import CONTROL
-from cosim.feeder.controls.specs import ControlSet
+from cosim.feeder.drive import make_drive
 from cosim.feeder.feeder import Feeder
-from cosim.feeder.network import STEP, TAP, Network
+from cosim.feeder.network import STEP, TAP
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
 from cosim.scenario.checks import FeederNames
@@ -107,7 +107,16 @@ class Simulation:
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
         self.compiled.watch(self._watched_nodes())
-        self.desk = self._control_desk(feeder.network)
+        self.desk = make_desk(self.compiled.network, scenario.feeder)
+        if self.desk is not None:
+            self.compiled.set_sensors(self.desk.rows)
+        self.drive = make_drive(
+            self.compiled.network,
+            scenario.feeder,
+            folder,
+            self.compiled.injections,
+            [spec.injection for spec in self.desk.controls.samplers] if self.desk is not None else [],
+        )
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = _new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
         self.log = _new_log(self.compiled, len(self.sites), self._ring_size())
@@ -174,16 +183,9 @@ class Simulation:
         self.log.n_ring[0] = kept
         return t_us, samples
 
-    def _control_desk(self, network: Network) -> ControlDesk | None:
-        """The controls of the feeder, where they live."""
-        controls = ControlSet.from_json(network.controls)
-        if self.scenario.feeder.controls == "frozen" or controls == ControlSet():
-            return None
-        desk = ControlDesk(controls, network)
-        self.compiled.set_sensors(desk.rows)
-        return desk
-
     def _schedule(self) -> None:
+        if self.drive is not None:
+            self.queue.push(0, {"kind": "load_shape"})
         for event in self.scenario.events:
             entry = event.model_dump()
             self.queue.push(to_us(entry.pop("at_s")), entry)
@@ -288,8 +290,16 @@ class Simulation:
         while (event := self.queue.pop_due(self.now_us)) is not None:
             if event["kind"] == "controller":
                 self._call_controller(event["index"])
+            elif event["kind"] == "load_shape":
+                self._turn_load_shape()
             else:
                 apply_event(self, event)
+
+    def _turn_load_shape(self) -> None:
+        """Give loads and generators the powers of this instant; too many events to log."""
+        assert self.drive is not None
+        self.compiled.set_injections(self.drive.powers(self.now_us, self.compiled.injections))
+        self.queue.push(self.drive.next_us(self.now_us), {"kind": "load_shape"})
 
     def _call_controller(self, index: int) -> None:
         controller = self.controllers[index]
@@ -316,6 +326,8 @@ class Simulation:
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
         if self.desk is not None:
             stored |= {f"desk/{name}": array for name, array in self.desk.state().items()}
+        if self.drive is not None:
+            stored |= {f"drive/{name}": array for name, array in self.drive.state().items()}
         stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
         for i, controller in enumerate(self.controllers):
             if hasattr(controller, "state"):
@@ -351,6 +363,8 @@ class Simulation:
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
         if self.desk is not None:
             self.desk.restore({k[len("desk/") :]: v for k, v in stored.items() if k.startswith("desk/")})
+        if self.drive is not None:
+            self.drive.restore({k[len("drive/") :]: v for k, v in stored.items() if k.startswith("drive/")})
 
 
 def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> kl.ClockArrays:

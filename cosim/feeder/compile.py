@@ -639,6 +639,11 @@ class CompiledFeeder:
         self._inj_s[k] = complex(self._inj_s_start[k]) * factor
         self._put_laws(self.arrays)
 
+    @property
+    def injections(self) -> Complexes:
+        """Present power of every injection of the network, in its order. [MVA]"""
+        return self._inj_s.copy()
+
     def set_injections(self, s_mva: Complexes) -> None:
         """Give every injection of the network, in its order, another power. [MVA]"""
         self._inj_s[:] = s_mva

@@ -6,6 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cosim.feeder.controls.config import ControlsConfig
+
 
 class FeederConfig(BaseModel):
     """The feeder: which network, how loaded, and how closely it is solved."""
@@ -31,8 +33,23 @@ class FeederConfig(BaseModel):
         ge=0,
         description="Change of a data center's power that change-driven solving may leave out of the flows [MW]",
     )
-    controls: Literal["live", "frozen"] = Field(
-        "live", description="Whether the feeder's regulators, capacitor controls and inverters act, where it has any"
+    controls: ControlsConfig = Field(
+        default_factory=ControlsConfig, description="Regulators, capacitor controls and inverters: live or frozen"
+    )
+    load_shapes: Literal["none", "daily", "yearly", "duty"] = Field(
+        "none", description="Load shapes of the feeder's own file that its loads and generators follow"
+    )
+    start_h: float = Field(
+        0.0,
+        ge=0,
+        lt=8784,
+        description="Time of day (yearly shapes: of the year) at which the run starts, for shapes, profile and time "
+        "controls [h]",
+    )
+    profile: str | None = Field(
+        None,
+        min_length=1,
+        description="CSV that drives the loads: t_s, and scale (of all loads) or a column for each load named",
     )
     surfaces: bool = Field(
         True,
@@ -44,6 +61,12 @@ class FeederConfig(BaseModel):
         lt=1,
         description="Constant-power loads become constant impedance below, continuous there; 0 never [pu]",
     )
+
+    @model_validator(mode="after")
+    def _one_drives_the_loads(self) -> Self:
+        if self.profile is not None and self.load_shapes != "none":
+            raise ValueError("profile is given, and load_shapes drive the loads already: give one of them")
+        return self
 
 
 class SourceConfig(BaseModel):

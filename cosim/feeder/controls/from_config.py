@@ -309,20 +309,16 @@ def _bank_bus(network: Network, device: int) -> int:
 
 
 def _inverter(name: str, config: InverterConfig, _own: VoltVarSpec | None, network: Network) -> VoltVarSpec:
-    v = [point[0] for point in config.curve]
-    if sorted(set(v)) != v:
-        raise _Wrong("curve", "its voltages must ascend", v)
     return VoltVarSpec(
         name=name,
         injection=config.sgen,
+        curve=tuple((point.v_pu, point.q) for point in config.curve),
         voltage=_terminal_voltage(network, config.sgen),
-        **config.model_dump(exclude={"sgen"}),
+        **config.model_dump(exclude={"sgen", "curve"}),
     )
 
 
 def _generator(name: str, config: GeneratorConfig, _own: GeneratorSpec | None, network: Network) -> GeneratorSpec:
-    if config.min_q_mvar > config.max_q_mvar:
-        raise _Wrong("min_q_mvar", f"it is above max_q_mvar, {config.max_q_mvar:g}", config.min_q_mvar)
     return GeneratorSpec(
         name=name,
         injection=config.sgen,
