@@ -20,8 +20,8 @@ from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.compile import CompiledFeeder, nodes_at
 from cosim.feeder.checks import make_desk
+from cosim.feeder.compile import CompiledFeeder, nodes_at
 from cosim.feeder.controls.kernel import CONTROL
 from cosim.feeder.drive import make_drive
 from cosim.feeder.feeder import Feeder

@@ -38,6 +38,6 @@ def make_desk(network: Network, config: FeederConfig) -> ControlDesk | None:
         return None
     desk = ControlDesk(controls, network, clock_s=3600.0 * (config.start_h % 24.0))
     power = dict(zip(network.inj_name.tolist(), network.inj_s_mva.tolist(), strict=True))
-    for spec in (*controls.inverters, *controls.generators):
+    for spec in controls.samplers:
         desk.start(spec.name, -power[spec.injection].imag)
     return desk

@@ -230,7 +230,7 @@ def _read_csv(path: Path) -> tuple[list[str], Floats, Floats]:
             reader = csv.reader(stream)
             header = [name.strip() for name in next(reader, [])]
             if header.count("t_s") != 1 or len(set(header)) < len(header):
-                raise InputError(Problem("needs one column t_s in its first line, and no name twice", file=file, line=1))
+                raise InputError(Problem("needs one column t_s in its first line, no name twice", file=file, line=1))
             place = header.index("t_s")
             for row in reader:
                 if not row:

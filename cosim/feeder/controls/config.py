@@ -119,7 +119,7 @@ class ControlsConfig(_Config):
         default_factory=dict, description="Regulators by name: those of the file changed, or further ones"
     )
     capacitors: dict[str, CapacitorConfig] = Field(
-        default_factory=dict, description="Controls of capacitor banks by name: those of the file changed, or further ones"
+        default_factory=dict, description="Controls of banks by name: those of the file changed, or further ones"
     )
     inverters: dict[str, InverterConfig] = Field(
         default_factory=dict, description="Volt-var functions of generators of the feeder, by name"

@@ -247,6 +247,11 @@ class ControlSet(_Model):
         return (*self.regulators, *self.capacitors)
 
     @property
+    def samplers(self) -> tuple[VoltVarSpec | GeneratorSpec, ...]:
+        """Those that set reactive powers."""
+        return (*self.inverters, *self.generators)
+
+    @property
     def sensors(self) -> tuple[Sensor, ...]:
         """All sensors, control by control, in the order of `roles`."""
         return tuple(sensor for spec in self.all for _, sensors in roles(spec) for sensor in sensors)
