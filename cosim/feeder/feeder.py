@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ from cosim.feeder import arrays as ix
 from cosim.feeder.cache import cached
 from cosim.feeder.compile import CompiledFeeder, solve_totals
 from cosim.feeder.config import FeederConfig, SourceConfig
+from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.extract import extract, voltages_at_draw
 from cosim.feeder.kernel_flows import observe
 from cosim.feeder.names import check_name, is_dss, is_path, make_net
 from cosim.feeder.network import LINE, LOAD, P_1, P_2, Q_1, Q_2, TRAFO, TRAFO3W_HV, Floats, Network
+from cosim.feeder.settled import settle_feeder, taps_and_steps
 from cosim.feeder.shipped import shipped_feeder
 
 if TYPE_CHECKING:
@@ -45,6 +47,12 @@ class Solution:
     p_load_mw: float
     p_gen_mw: float
     p_loss_mw: float
+    taps: dict[str, int]
+    """Tap of every tap changer, counted from neutral."""
+    steps_on: dict[str, int]
+    """Steps on of every capacitor bank."""
+    hunting: tuple[str, ...] = ()
+    """Controls that still wanted to act when the iterations ran out; empty where all came to rest."""
 
     @cached_property
     def vm_pu(self) -> pd.Series[float]:
@@ -64,7 +72,7 @@ class Solution:
 
 @dataclass(frozen=True)
 class Feeder:
-    """A balanced distribution feeder as it stands in its file."""
+    """A distribution feeder as it stands in its file."""
 
     name: str
     network: Network
@@ -123,14 +131,19 @@ class Feeder:
         loads : mapping of bus id to (p_mw, q_mvar)
             Consumption positive. [MW, Mvar]
         controls : bool
-            Must be False: a balanced feeder's taps stand as they do in its file.
+            Whether the controls of the feeder's file act until they rest, from where its devices stand. Else taps and
+            banks stay as they are.
 
         Raises
         ------
         InputError
-            If the feeder lacks a bus or a power is not finite.
+            If the feeder lacks a bus, a power is not finite, or controls shall act and there are none, or some that
+            cannot be carried.
+        PhysicsError
+            If the controls reach a state without a solution.
         """
-        if controls:
+        own = ControlSet.from_json(self.network.controls)
+        if controls and not (own.all or own.refused):
             raise InputError(f"{self.name} has no controls to run: its taps stand as they do in its file")
         loads = loads or {}
         compiled = self.compile(list(loads), FeederConfig(model=self.name, vmin_pu=0.0))
@@ -138,7 +151,8 @@ class Feeder:
             if not np.all(np.isfinite(power)):
                 raise InputError(Problem("power must be finite", path=f"loads.{bus}", value=power))
             compiled.arrays.port_p_mw[k], compiled.arrays.port_q_mvar[k] = power
-        return solution_of(compiled)
+        settled = settle_feeder(compiled, own) if controls else None
+        return replace(solution_of(compiled), hunting=settled.hunting if settled is not None else ())
 
 
 def solution_of(compiled: CompiledFeeder) -> Solution:
@@ -149,6 +163,7 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
     va = np.zeros(vm.size)
     nothing = np.zeros(0)
     observe(f, f.v, f.node_row, va, nothing, nothing, nothing)
+    taps, steps_on = taps_and_steps(compiled)
     return Solution(
         status=_STATUS[status],
         node_names=compiled.node_names,
@@ -159,6 +174,8 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
         p_load_mw=float(totals[ix.P_LOAD]),
         p_gen_mw=float(totals[ix.P_GEN]),
         p_loss_mw=float(totals[ix.P_LOSS]),
+        taps=taps,
+        steps_on=steps_on,
     )
 
 
