@@ -126,7 +126,7 @@ def _tap_device(row: Any, name: str, low: int, high: int, arrays: dict[str, Any]
 
 
 def _ratios(y: Complexes, row: Any, neutral: int) -> Floats:
-    """Ratio of the tapped winding in every state, 1 at neutral: how it moves the other side's voltage at no load. [pu]"""
+    """Ratio of the tapped winding in every state, 1 at neutral, by the voltage of the other side at no load. [pu]"""
     gain = np.abs(y[:, 2] / y[:, 3])  # V_to / V_from, its to side open
     at_neutral = gain[min(max(neutral, 0), gain.size - 1)]
     ratios: Floats = at_neutral / gain if row.tap_side == "hv" else gain / at_neutral  # hv: at its from side
@@ -156,11 +156,11 @@ def capacitors(
     step, most = shunt.step.to_numpy(float), shunt.max_step.to_numpy(float)
     is_bank = (shunt.in_service & (shunt.p_mw == 0) & (shunt.q_mvar < 0) & ~tabled).to_numpy(bool)
     is_bank &= (step == np.round(step)) & (step >= 0) & (step <= most) & (most >= 1)
-    devices = []
+    devices: list[Device] = []
     for place in np.flatnonzero(is_bank):
         per_step = -float(shunt.q_mvar.iloc[place])
         here = per_step * (vn_kv[bus[place]] / float(shunt.vn_kv.iloc[place])) ** 2
-        steps = np.arange(int(most[place]) + 1)
+        steps: Floats = np.arange(int(most[place]) + 1, dtype=float)
         name, element = str(names[place]), first + len(devices)
         y = 1j * here * steps[:, None]
         devices.append(Device(name, nw.STEP, element, 0, int(step[place]), per_step * steps, y.astype(np.complex128)))
