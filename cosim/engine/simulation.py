@@ -22,6 +22,7 @@ from cosim.errors import InputError, Problem
 from cosim.events import KINDS
 from cosim.feeder.checks import make_desk
 from cosim.feeder.compile import CompiledFeeder, nodes_at
+from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.kernel import CONTROL
 from cosim.feeder.drive import make_drive
 from cosim.feeder.feeder import Feeder
@@ -117,6 +118,8 @@ class Simulation:
             self.compiled.injections,
             [spec.injection for spec in self.desk.controls.samplers] if self.desk is not None else [],
         )
+        self.device_range = np.tile(self.compiled.device_values(), (2, 1))
+        """Lowest and highest tap or number of steps on of every device since the start."""
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = _new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
         self.log = _new_log(self.compiled, len(self.sites), self._ring_size())
@@ -264,10 +267,7 @@ class Simulation:
                 self._report_collapse()
             devices = self.compiled.device_values() if len(self.compiled.device_names) else None
             if reason == adv.CONTROL_DUE and self.desk is not None:
-                self.events += [
-                    (self.now_us, e.kind, e.element, float(e.value), e.detail)
-                    for e in self.desk.act(self.compiled, self.now_us)
-                ]
+                self._let_controls_act(self.desk)
             n = int(self.log.n_row[0])
             if devices is not None:
                 self.log.device[:n] = devices
@@ -277,6 +277,13 @@ class Simulation:
             yield Block(self.log.t_us[:n], rows, events, self.now_us, *(self._samples() or ()))
             if reason in (adv.DONE, adv.NO_SOLUTION):
                 return
+
+    def _let_controls_act(self, desk: ControlDesk) -> None:
+        done = desk.act(self.compiled, self.now_us)
+        self.events += [(self.now_us, e.kind, e.element, float(e.value), e.detail) for e in done]
+        values = self.compiled.device_values()
+        self.device_range[0] = np.minimum(self.device_range[0], values)
+        self.device_range[1] = np.maximum(self.device_range[1], values)
 
     def _block_end(self, max_block_s: float | None) -> int:
         now = self.now_us
@@ -326,6 +333,7 @@ class Simulation:
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
         if self.desk is not None:
             stored |= {f"desk/{name}": array for name, array in self.desk.state().items()}
+            stored["device_range"] = self.device_range.copy()
         if self.drive is not None:
             stored |= {f"drive/{name}": array for name, array in self.drive.state().items()}
         stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
@@ -363,6 +371,7 @@ class Simulation:
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
         if self.desk is not None:
             self.desk.restore({k[len("desk/") :]: v for k, v in stored.items() if k.startswith("desk/")})
+            self.device_range[:] = stored["device_range"]
         if self.drive is not None:
             self.drive.restore({k[len("drive/") :]: v for k, v in stored.items() if k.startswith("drive/")})
 

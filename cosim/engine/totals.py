@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosim.engine import kernel_log as kl
-from cosim.units import US_PER_S
+from cosim.feeder.network import TAP
+from cosim.units import S_PER_DAY, US_PER_S
 
 if TYPE_CHECKING:
     from cosim.engine.simulation import Simulation
@@ -60,6 +61,7 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     out["solver/max_dvm_pu"] = float(sim.clock.limits[0])
     out["solver/largest_bound_pu"] = float(t[kl.MAX_BOUND])
     out |= _bus_totals(sim)
+    out |= _device_totals(sim)
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
         out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S
         out[f"job/{name}/lost_s"] = float(job["lost_us"]) / US_PER_S
@@ -122,6 +124,22 @@ def _ups_totals(unit: Any) -> dict[str, float]:
         "n_carried": float(unit["n_carried"]),
         "max_excess_mw": float(unit["max_excess_mw"]),
     }
+
+
+def _device_totals(sim: Simulation) -> dict[str, float]:
+    """Operations of tap changers and banks, in all and per day, and between which positions they moved."""
+    out = {}
+    counts = sim.desk.n_operations if sim.desk is not None else {}
+    days = sim.now_us / US_PER_S / S_PER_DAY
+    for d, name in enumerate(sim.compiled.device_names):
+        is_tap = sim.compiled.network.dev_kind[d] == TAP
+        group, position = ("regulator", "tap") if is_tap else ("capacitor", "n_on")
+        key = f"{group}/{name.replace('/', '_')}"
+        n = float(counts.get(name, 0))
+        out[f"{key}/n_operation"] = n
+        out[f"{key}/n_operation_per_day"] = n / days if days > 0 else 0.0
+        out[f"{key}/{position}_min"], out[f"{key}/{position}_max"] = (float(v) for v in sim.device_range[:, d])
+    return out
 
 
 def _bus_totals(sim: Simulation) -> dict[str, float | np.ndarray]:

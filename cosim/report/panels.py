@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +17,15 @@ from cosim.report.words import named
 
 PANELS = {
     "voltage": "Voltage [pu]",
+    "taps": "Taps, capacitor steps",
+    "regulated": "Regulated voltage [pu]",
     "power": "Facility power [MW]",
     "ups": "UPS power, charging > 0 [MW]",
     "flow": "Source and line power [MW]",
 }
 """Panels from top to bottom."""
+MAX_DEVICE = 12
+"""Devices, and regulated nodes, that a report draws: those that operated most."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Curve:
 
 def signals(log: Log, found: Analysis) -> list[Signal]:
     """Signals to draw: those among the usual ones that the log holds."""
-    chosen = _voltage(log, found)
+    chosen = _voltage(log, found) + _devices(log, found) + _regulated(log, found)
     for name in found.datacenter:
         for kind, label in (("ai", "AI servers"), ("need", "without UPS"), ("grid", "from the feeder")):
             path = f"datacenter/{name}/p_{kind}_mw"
@@ -85,10 +90,62 @@ def _voltage(log: Log, found: Analysis) -> list[Signal]:
         label += "".join(f", {name}" for name, bus in sites.items() if bus == names[worst])
         chosen.append(Signal("voltage", "worst", label, low, _energized(worst), n_column=n))
     for name, bus in sites.items():
-        if bus in names and names.index(bus) != worst:
+        if bus in names:
             pick = _energized(names.index(bus))
-            chosen.append(Signal("voltage", "site", f"{name} at {named('bus', bus)}", low, pick, n_column=n))
+            if names.index(bus) != worst:
+                chosen.append(Signal("voltage", "site", f"{name} at {named('bus', bus)}", low, pick, n_column=n))
+        elif has(log, f"datacenter/{name}/vm_pu"):
+            chosen.append(_terminal(log, name, "voltage"))
     return chosen
+
+
+def _terminal(log: Log, name: str, panel: str) -> Signal:
+    """Voltage that a data center sees: of its lowest phase."""
+    bus = datacenter_bus(log.scenario, name)
+    label = f"{name} at {named('bus', bus)}" if bus is not None else name
+    return Signal(panel, "site", label, f"datacenter/{name}/vm_pu", _alive)
+
+
+def _devices(log: Log, found: Analysis) -> list[Signal]:
+    """Taps and steps of the devices that operated most."""
+    places = [
+        (one.n_operation, kind, k, name, len(of))
+        for kind, of in found.devices.items()
+        for k, (name, one) in enumerate(of.items())
+    ]
+    moved = sorted((place for place in places if place[0]), key=lambda place: -place[0])[:MAX_DEVICE]
+    path = {"regulator": "regulator/tap", "capacitor": "capacitor/n_on"}
+    return [
+        Signal("taps", "tap", named(kind, name), path[kind], _column(k), n_column=n) for _, kind, k, name, n in moved
+    ]
+
+
+def _regulated(log: Log, found: Analysis) -> list[Signal]:
+    """Voltage where regulators hold it, and at the terminals of data centers; where a regulator operated."""
+    held = regulated_nodes(log)
+    moved = {name: one.n_operation for name, one in found.devices.get("regulator", {}).items() if one.n_operation}
+    names = found.voltage.name if found.voltage is not None else []
+    nodes = [held[name] for name in sorted(moved, key=lambda name: -moved[name]) if name in held]
+    wanted = [node for node in dict.fromkeys(nodes) if node in names][:MAX_DEVICE]
+    if not wanted or not has(log, "bus/vm_pu"):
+        return []
+    n = len(names)
+    chosen = [
+        Signal("regulated", "held", named("bus", node), "bus/vm_pu", _energized(names.index(node)), n_column=n)
+        for node in wanted
+    ]
+    sites = [name for name in found.datacenter if has(log, f"datacenter/{name}/vm_pu")]
+    return chosen + [_terminal(log, name, "regulated") for name in sites]
+
+
+def regulated_nodes(log: Log) -> dict[str, str]:
+    """Node that each regulator holds, by name; empty where the log does not tell."""
+    provenance: dict[str, Any] = getattr(log, "provenance", {})
+    try:
+        told = json.loads(str(provenance.get("regulated_nodes") or "{}"))
+    except json.JSONDecodeError:
+        return {}
+    return {str(name): str(node) for name, node in told.items()} if isinstance(told, dict) else {}
 
 
 def _extremes(log: Log, found: Analysis) -> list[Signal]:
@@ -99,9 +156,7 @@ def _extremes(log: Log, found: Analysis) -> list[Signal]:
     ]
     for name in found.datacenter:
         if has(log, f"datacenter/{name}/vm_pu"):
-            bus = datacenter_bus(log.scenario, name)
-            label = f"{name} at {named('bus', bus)}" if bus is not None else name
-            chosen.append(Signal("voltage", "site", label, f"datacenter/{name}/vm_pu", _alive))
+            chosen.append(_terminal(log, name, "voltage"))
     return chosen
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cosim.metrics.analysis import Analysis
+from cosim.metrics.devices import EVENT_OF
 from cosim.metrics.histogram import Histogram
 from cosim.metrics.log import Floats, Log
 from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU
@@ -27,6 +28,8 @@ MAX_EVENT = 20_000
 RARE = 12
 """Kinds with up to so many events get lines across all panels."""
 N_BIN = 120
+_UNIT = {"voltage": "pu", "regulated": "pu", "taps": ""}
+"""Units of panels that do not show power."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,7 @@ def payload(runs: list[Run]) -> dict[str, Any]:
         "events": events,
         "rare": rare,
         "n_event": n_event,
+        "operated": [kinds.index(kind) for kind in EVENT_OF.values() if kind in kinds],
         "range_a": [RANGE_A_MIN_PU, RANGE_A_MAX_PU],
         "ramp_window": f"{window_s:g} s",
         "distributions": [one for run in drawn for one in _distributions(run, window_s, many=len(drawn) > 1)],
@@ -90,7 +94,7 @@ def _series(run: Run, wanted: list[Signal], n_row: int) -> list[dict[str, Any]]:
             "panel": curve.signal.panel,
             "role": curve.signal.role,
             "label": curve.signal.label,
-            "unit": "pu" if curve.signal.panel == "voltage" else "MW",
+            "unit": _UNIT.get(curve.signal.panel, "MW"),
             "mode": curve.signal.mode,
         }
         | quantized(curve.values)

@@ -20,6 +20,8 @@ N_BUS = 5
 """Buses in the table of voltages: those with the lowest."""
 N_CAPTURE = 20
 """Captures in their table."""
+N_DEVICE = 16
+"""Tap changers and banks in their table."""
 _POWER_LABEL = {
     "ai": "AI servers",
     "it": "IT",
@@ -75,6 +77,8 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
         yield _flows(summary)
     for name, part in summary.get("ups", {}).items():
         yield _pairs(f"UPS {name}", _storage(part))
+    if any(one.n_operation for of in found.devices.values() for one in of.values()):
+        yield _operations(found)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -181,6 +185,20 @@ def _flows(summary: dict[str, Any]) -> Table:
 
 def _source(part: dict[str, Any]) -> dict[str, Any]:
     return {**part["swing"], **{key: part[key] for key in ("export_peak_mw",) if key in part}}
+
+
+def _operations(found: Analysis) -> Table:
+    """Devices that operated, those that did so most first."""
+    devices = [(kind, name, one) for kind, of in found.devices.items() for name, one in of.items()]
+    moved = sorted((row for row in devices if row[2].n_operation), key=lambda row: -row[2].n_operation)
+    title = f"Taps and capacitor steps, {len(moved)} of {len(devices)} devices operated"
+    table = _table(title, "", "operations", "per day", "lowest", "highest", "last")
+    for kind, name, one in moved[:N_DEVICE]:
+        cells = (one.n_operation, one.n_operation_per_day, one.position_min, one.position_max, one.position_end)
+        table.add_row(escape(named(kind, name)), *(_number(value) for value in cells))
+    if len(moved) > N_DEVICE:
+        table.add_row(f"and {len(moved) - N_DEVICE} more", *[""] * 5)
+    return table
 
 
 def _captures(rows: list[CaptureRow]) -> Table:

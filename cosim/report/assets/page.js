@@ -121,6 +121,7 @@
     worst: { color: "#b3261e", width: 1.4 }, site: { color: "#1f5fa8", width: 1.4 },
     ai: { color: "#8a97a5", width: 1 }, need: { color: "#e08a1e", width: 1.1 }, grid: { color: "#1f5fa8", width: 1.6 },
     ups: { color: "#23835a", width: 1.2 }, soc: { color: "#6b4fa1", width: 1.6 },
+    tap: { color: "#1f5fa8", width: 1.5 }, held: { color: "#1f5fa8", width: 1.1 },
     source: { color: "#1b2733", width: 1.4 }, line: { color: "#a8740a", width: 1.2 },
   };
   const DASH = { site: "dot", need: "dot", ai: "dash", soc: "dash", line: "dot" };
@@ -134,11 +135,15 @@
 
   // A second campus of the same run has a colour of its own, and dashes for its roles.
   const OTHER = ["#1f5fa8", "#7a3b8f", "#00798c", "#8d5524", "#5c6b00", "#c2185b"];
+  const PALETTE = ["#1f5fa8", "#d9731a", "#23835a", "#a23b72", "#6b4fa1", "#8d5524", "#00798c", "#7a6a00"];
+  const PALETTE_ROLES = new Set(["tap", "held"]);
   const counts = {}, sites = page.series.filter((s) => s.role === "grid").length;
   function lookOf(s) {
     const key = `${s.run}/${s.role}`, k = (counts[key] = (counts[key] || 0) + 1) - 1;
     const look = LOOK[s.role] || LOOK.grid;
     const dash = DASH[s.role] || "solid";
+    // A regulated node has the colour of the tap changer of the same rank.
+    if (PALETTE_ROLES.has(s.role)) return { color: PALETTE[k % PALETTE.length], width: look.width, dash: many && s.run > 0 ? "dot" : k < PALETTE.length ? "solid" : "dash" };
     if (many) return { color: runs[s.run].color, width: look.width, dash };
     return k === 0 ? { ...look, dash: s.role === "soc" ? dash : "solid" } : { color: OTHER[k % OTHER.length], width: look.width, dash };
   }
@@ -147,7 +152,7 @@
     const t = {
       type: "scatter", mode: "lines", name: esc(many ? `${runs[s.run].label}: ${s.label}` : s.label),
       yaxis: soc ? socAxis : axisOf[s.panel], legend: legendOf(s.panel), connectgaps: false,
-      line: look,
+      line: s.role === "tap" ? { ...look, shape: "hv" } : look,
       hovertemplate: `%{y:.5~g}${soc ? "" : " " + s.unit}`,
     };
     if ((many && HIDDEN.has(s.role)) || (sites > 1 && s.role === "ai")) t.visible = "legendonly";
@@ -174,6 +179,15 @@
         x.push(e[1]); y.push(kinds[e[2]].replace(/_/g, " ")); text.push(eventText(e));
       }
       return { x, y, text };
+    });
+  }
+  // Where devices operated, on the panel of their taps.
+  function operationMarks(t0, t1) {
+    if (!axisOf.taps) return [];
+    const operated = new Set(page.operated);
+    return runs.map((_, r) => {
+      const shown = eventsBetween(t0, t1).filter((e) => e[0] === r && operated.has(e[2]) && e[4] !== null).slice(0, MAX_MARKS);
+      return { x: shown.map((e) => e[1]), y: shown.map((e) => e[4]), text: shown.map(eventText) };
     });
   }
   const rare = new Set(page.rare);
@@ -248,7 +262,7 @@
   async function draw(t0, t1) {
     drawn = [t0, t1];
     const views = drawnSeries.map((s) => (s.role === "low" && partner(s) ? bandView(s, partner(s), t0, t1) : view(s, t0, t1)));
-    const marks = eventMarks(t0, t1), n = order.length;
+    const marks = [...eventMarks(t0, t1), ...operationMarks(t0, t1)], n = order.length;
     const coarsest = Math.max(1, ...views.map((v) => v.every));
     const whole = t0 <= first && t1 >= last;
     const grid = ticks(t0, t1), range = voltageRange([t0, t1], whole);
@@ -278,6 +292,8 @@
     const traces = drawnSeries.map(trace);
     eventMarks(first, last).forEach((_, r) => traces.push({ type: "scatter", mode: "markers", yaxis: "y", showlegend: false, x: [], y: [],
       hovertemplate: "%{y}<br>%{text}<extra>t = %{x} s</extra>", marker: { symbol: "diamond", size: 7, color: many ? runs[r].color : "#1b2733" } }));
+    operationMarks(first, last).forEach((_, r) => traces.push({ type: "scatter", mode: "markers", yaxis: axisOf.taps, showlegend: false, x: [], y: [],
+      hovertemplate: "%{text}<extra></extra>", marker: { symbol: "diamond", size: 5, color: many ? runs[r].color : "#1b2733" } }));
     await Plotly.newPlot(plot, traces, layout(), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] });
     await draw(...fromHash());
     plot.on("plotly_relayout", (change) => {
