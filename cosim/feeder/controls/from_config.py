@@ -113,7 +113,8 @@ def _shared_devices(specs: Iterable[RegulatorSpec | CapacitorSpec]) -> list[Prob
 
 def _not_in_file(noun: str, own: Iterable[RegulatorSpec | CapacitorSpec]) -> str:
     known = ", ".join([spec.name for spec in own][:12])
-    return f"is missing: a {noun} that is not in the feeder's file needs it" + (f"; in the file are {known}" * bool(known))
+    told = f"is missing: a {noun} that is not in the feeder's file needs it"
+    return f"{told}; in the file are {known}" if known else told
 
 
 def _find(field: str, what: str, name: str, known: Iterable[str]) -> int:
