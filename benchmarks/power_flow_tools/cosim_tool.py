@@ -18,7 +18,11 @@ from power_flow_tools.works import Job, SkipTool, bus_index, opendss_master, pan
 
 BLOCK_STEPS = 512
 """Rows of the block buffer, fewer where they would be more than BLOCK_BYTES."""
+SURFACE_BLOCK_STEPS = 4_096
 BLOCK_BYTES = 4_000_000
+LEARNING_STEPS = 4_000
+"""Steps of the whole job that are shown to the surfaces before it starts."""
+MOST_PASSES = 20
 
 
 def load(job: Job, folder: Path) -> Any:
@@ -42,13 +46,12 @@ def compiled_for(feeder: Any, job: Job) -> Any:
     return compiled
 
 
-def logged_rows(feeder: Any, compiled: Any, job: Job) -> np.ndarray:
-    """Row of each logged node in `vm2`, -1 where de-energized."""
-    row = np.asarray(compiled.arrays.node_row)
+def logged_nodes(feeder: Any, job: Job) -> np.ndarray:
+    """Position of each logged node among cosim's nodes."""
     if job.work.is_balanced:  # named nodes stand in the order of net.bus
-        return row[job.columns]
+        return job.columns.astype(np.int64)
     position = {str(name).lower(): k for k, name in enumerate(feeder.network.node_name)}
-    return row[[position[job.nodes[k]] for k in job.columns]]
+    return np.array([position[job.nodes[k]] for k in job.columns], np.int64)
 
 
 def any_kernel() -> Any:
@@ -86,7 +89,8 @@ class CosimAny(Tool):
         self.folder = scratch_folder()
         self.feeder = load(job, Path(self.folder.name))
         self.compiled = compiled_for(self.feeder, job)
-        self.rows = logged_rows(self.feeder, self.compiled, job)
+        self.nodes = logged_nodes(self.feeder, job)
+        self.rows = np.asarray(self.compiled.arrays.node_row)[self.nodes]
         rows = min(BLOCK_STEPS, max(16, BLOCK_BYTES // (8 * self.rows.size)))
         self.block = np.zeros((rows, self.rows.size))
         self.keep = np.asarray(job.check)
@@ -113,28 +117,120 @@ class CosimAny(Tool):
             self.folder.cleanup()
 
 
+def learning_kernel() -> Any:
+    """Compiled loop that solves requests and shows them to the surfaces, as the run's own loop does behind each solve.
+
+    Returns the number of requests used up: fewer than there are where a surface wants to be built.
+    """
+    from cosim.feeder.kernel import solve
+    from cosim.feeder.kernel_surface import WANTED, learn
+    from cosim.jit import njit
+
+    @njit
+    def run_learning(s, f, watch_row, p_mw, q_mvar):
+        for t in range(p_mw.shape[0]):
+            for c in range(p_mw.shape[1]):
+                f.port_p_mw[c] = p_mw[t, c]
+                f.port_q_mvar[c] = q_mvar[t, c]
+            if solve(f) == 0:
+                learn(s, f, watch_row)
+            if s.info[WANTED] >= 0:
+                return t + 1
+        return p_mw.shape[0]
+
+    return run_learning
+
+
 class CosimSurface(CosimAny):
-    """Blocks of steps by the kernel that serves while only data centers move."""
+    """Blocks of steps by the response surfaces, which serve while only data centers move.
+
+    What no surface holds for is solved in full, and every so many steps one that a surface answered is solved in full
+    as well and must agree. Learning and building happen once, before the clock runs: they count as setting up.
+    """
+
+    least_steps = 2 * SURFACE_BLOCK_STEPS
 
     def prepare(self, job: Job) -> None:
-        """Read, compile, and build the surface for the powers of the job."""
+        """Read, compile, show requests from the whole job to the surfaces until they answer it."""
         try:
-            from cosim.feeder.surface import build_surface, run_block  # the interface this benchmark expects
+            from cosim.feeder.kernel_surface import CHECK_EVERY
+            from cosim.feeder.surfaces import ALLOWED
         except ImportError as why:
             raise SkipTool("this version of cosim has no kernel for moving data centers only") from why
         super().prepare(job)
-        limits = [(self.job.p_mw.min(), self.job.p_mw.max()), (self.job.q_mvar.min(), self.job.q_mvar.max())]
-        self.surface = build_surface(self.compiled, self.rows, limits)
-        self.run_block = run_block
+        self.check_every, self.allowed = CHECK_EVERY, ALLOWED
+        rows = min(SURFACE_BLOCK_STEPS, max(16, BLOCK_BYTES // (8 * self.rows.size)))
+        self.block = np.zeros((rows, self.rows.size))
+        self.compiled.watch(self.nodes)
+        self._learn()
+        self.blocks = [self._block_of(first) for first in range(0, len(job.p_mw), len(self.block))]
+        self.one = np.zeros((1, self.rows.size)), np.zeros(0, np.int64), np.zeros((0, self.rows.size))
+        self.n_full, self.worst_check_pu, self.n_done = 0, 0.0, 0
         self.is_ready = True
+        self.run(min(len(job.p_mw), 2 * len(self.block)))
+        self.n_full, self.n_done = 0, 0
+
+    def _learn(self) -> None:
+        from cosim.feeder.kernel_surface import N_CELL, SLOT, UNBUILT
+
+        run_learning = learning_kernel()
+        sample = np.linspace(0, len(self.job.p_mw) - 1, LEARNING_STEPS).astype(int)
+        extremes = [
+            pick(power[:, k])
+            for power in (self.job.p_mw, self.job.q_mvar)
+            for k in range(power.shape[1])
+            for pick in (np.argmin, np.argmax)
+        ]
+        sample = np.r_[extremes, sample]
+        p, q = self.job.p_mw[sample], self.job.q_mvar[sample]
+        for _ in range(MOST_PASSES):
+            first = 0
+            while first < len(p):
+                surfaces = self.compiled.surfaces
+                first += run_learning(
+                    surfaces.arrays, self.compiled.arrays, self.compiled.watch_row, p[first:], q[first:]
+                )
+                if surfaces.is_wanted:
+                    self.compiled.build_surface()
+            arrays = self.compiled.surfaces.arrays
+            if not np.any(arrays.cell[: arrays.info[N_CELL], SLOT] == UNBUILT):
+                return
+
+    def _block_of(self, first: int) -> tuple[np.ndarray, np.ndarray]:
+        """Powers of a whole block, by data center; behind the last step it repeats that."""
+        steps = np.minimum(np.arange(first, first + len(self.block)), len(self.job.p_mw) - 1)
+        return np.ascontiguousarray(self.job.p_mw[steps].T), np.ascontiguousarray(self.job.q_mvar[steps].T)
 
     def run(self, n: int) -> None:
-        """Answer block after block into the same buffer."""
+        """Answer block after block into the same buffer, the last one to its end."""
         if not hasattr(self, "is_ready"):
             super().run(n)
             return
-        for first in range(0, n, len(self.block)):
-            last = min(n, first + len(self.block))
-            self.run_block(self.surface, self.job.p_mw[first:last], self.job.q_mvar[first:last], self.block)
-            inside = np.flatnonzero((self.keep >= first) & (self.keep < last))
-            self.kept[inside] = self.block[self.keep[inside] - first]
+        surfaces, size = self.compiled.surfaces, len(self.block)
+        next_check = 0
+        for k, first in enumerate(range(0, n, size)):
+            p, q = self.blocks[k]
+            block = self.block
+            block[:, 0] = np.nan  # rows without an answer are left alone: they keep this mark
+            if surfaces.follow(p, q, block) < size:
+                for t in np.flatnonzero(np.isnan(block[:, 0])).tolist():
+                    block[t] = self._full(min(first + t, len(self.job.p_mw) - 1))
+                    self.n_full += 1
+            elif first >= next_check:
+                off = float(np.max(np.abs(self._full(first) - block[0])))
+                self.worst_check_pu = max(self.worst_check_pu, off)
+                if off > self.allowed:
+                    raise RuntimeError(f"a surface is off by {off:.1e} pu")
+                next_check = first + self.check_every
+            inside = np.flatnonzero((self.keep >= first) & (self.keep < first + size))
+            self.kept[inside] = block[self.keep[inside] - first]
+        self.n_done += size * len(range(0, n, size))
+        self.note = f"{100 * self.n_full / self.n_done:.2g} % by full solve; checks within {self.worst_check_pu:.0e} pu"
+
+    def _full(self, step: int) -> np.ndarray:
+        """Voltages of one step by the exact solve. [pu]"""
+        row, none, nothing = self.one
+        power = self.job.p_mw[step : step + 1], self.job.q_mvar[step : step + 1]
+        if self.kernel(self.compiled.arrays, self.rows, *power, row, none, nothing):
+            raise RuntimeError(f"step {step} has no solution")
+        return row[0]

@@ -6,6 +6,7 @@ constant power at any voltage; the feeder's own loads keep the limits of their f
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class _OpenDss(Tool):
     def prepare(self, job: Job) -> None:
         """Build the circuit, add the data centers and solve once with the controls off."""
         self.job = job
-        self.folder = scratch_folder()
+        self.folder, self.home = scratch_folder(), Path.cwd()
         self.dss = new_context()
         (self._prepare_balanced if job.work.is_balanced else self._prepare_unbalanced)()
         self._command(f"set controlmode=off maxiterations=1000 tolerance={self.tolerance}")
@@ -156,8 +157,9 @@ class _OpenDss(Tool):
         return np.where(self.columns >= 0, found, np.nan)
 
     def close(self) -> None:
-        """Clear the engine and remove the files."""
+        """Clear the engine, leave the folder that it went to, and remove it."""
         self._command("clearall")
+        os.chdir(self.home)
         self.folder.cleanup()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class GridStep(Tool):
         from openg2g.grid import opendss as engine
 
         self.job = job
-        self.folder = scratch_folder()
+        self.folder, self.home = scratch_folder(), Path.cwd()
         master = opendss_master(job.work, Path(self.folder.name))
         self.datacenters = [_datacenter(f"dc{k}") for k in range(job.n_dc)]
         self.grid = engine.OpenDSSGrid(dss_case_dir=master.parent, dss_master_file=master.name, dt_s=Fraction(1, 10))
@@ -78,6 +79,7 @@ class GridStep(Tool):
     def close(self) -> None:
         """Remove the files."""
         if hasattr(self, "folder"):
+            os.chdir(self.home)
             self.folder.cleanup()
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCKS = frozenset(
-    {"scalars", "bus_vm", "bus_va", "bus_min", "bus_max", "line_p", "line_loading", "trafo_loading", "t_us", "n_row", "device"}
+    {"scalars", "bus_vm", "bus_va", "bus_min", "bus_max", "line_p", "line_loading", "trafo_loading", "device"}
+    | {"t_us", "n_row"}
 )
 """Fields of `LogArrays` that are empty between two blocks."""
 _CONSTANT = frozenset(

@@ -58,17 +58,11 @@ def _job(kernel: Any) -> _Handler:
 
 
 def _load_changed(sim: Simulation, event: Event) -> None:
-    place = sim.compiled.load_names.index(event["load"]) if sim.drive is not None else 0
     if event.get("scale") is not None:
         sim.compiled.scale_load(event["load"], event["scale"])
-        if sim.drive is not None:  # the factor lasts, on whatever drives the load
-            sim.drive.scale(place, event["scale"])
-            sim.compiled.set_injections(sim.drive.powers(sim.now_us, sim.compiled.injections))
         sim.emit("load_changed", event["load"], event["scale"], "scale")
     else:
         sim.compiled.set_load(event["load"], event["p_mw"], event.get("q_mvar"))
-        if sim.drive is not None:
-            sim.drive.release(place)
         sim.emit("load_changed", event["load"], event["p_mw"], "p_mw")
 
 

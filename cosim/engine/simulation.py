@@ -18,15 +18,15 @@ from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
+from cosim.engine.rooms import new_clock, new_log
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.checks import make_desk
-from cosim.feeder.compile import CompiledFeeder, nodes_at
-from cosim.feeder.controls.desk import ControlDesk
+from cosim.feeder.checks import make_desk, make_shapes
+from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.kernel import CONTROL
-from cosim.feeder.drive import make_drive
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP
+from cosim.feeder.places import nodes_at
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
 from cosim.scenario.checks import FeederNames
@@ -34,8 +34,6 @@ from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import build_ups
 
-BLOCK_ROWS = 1024
-"""Rows of one block of the log."""
 _NO_CONTROLS = np.zeros(0, CONTROL)
 RING_BYTES = 16 * 1024 * 1024
 """Size of the full-rate samples between two blocks, about. [byte]"""
@@ -108,23 +106,17 @@ class Simulation:
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
         self.compiled.watch(self._watched_nodes())
-        self.desk = make_desk(self.compiled.network, scenario.feeder)
+        self.desk = make_desk(feeder.network, scenario.feeder)
         if self.desk is not None:
             self.compiled.set_sensors(self.desk.rows)
-        self.drive = make_drive(
-            self.compiled.network,
-            scenario.feeder,
-            folder,
-            self.compiled.injections,
-            [spec.injection for spec in self.desk.controls.samplers] if self.desk is not None else [],
-        )
-        self.device_range = np.tile(self.compiled.device_values(), (2, 1))
-        """Lowest and highest tap or number of steps on of every device since the start."""
+        self.shapes = make_shapes(feeder.network, scenario.feeder, folder)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
-        self.clock = _new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
-        self.log = _new_log(self.compiled, len(self.sites), self._ring_size())
+        self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
+        self.log = new_log(self.compiled, len(self.sites), self._ring_size())
         self.queue = EventQueue()
         self.events: list[tuple[int, str, str, float, str]] = []
+        self.device_range = np.tile(self.compiled.device_values(), (2, 1))
+        """Lowest and highest tap, or number of steps on, that each device has had."""
         self._schedule()
 
     def _watched_nodes(self) -> NDArray[np.int64]:
@@ -187,8 +179,9 @@ class Simulation:
         return t_us, samples
 
     def _schedule(self) -> None:
-        if self.drive is not None:
-            self.queue.push(0, {"kind": "load_shape"})
+        if self.shapes is not None:
+            self.compiled.set_injections(self.shapes.powers(0))
+            self.queue.push(self.shapes.next_us(0), {"kind": "load_shapes", "before_us": 0})
         for event in self.scenario.events:
             entry = event.model_dump()
             self.queue.push(to_us(entry.pop("at_s")), entry)
@@ -267,7 +260,11 @@ class Simulation:
                 self._report_collapse()
             devices = self.compiled.device_values() if len(self.compiled.device_names) else None
             if reason == adv.CONTROL_DUE and self.desk is not None:
-                self._let_controls_act(self.desk)
+                self.events += [
+                    (self.now_us, e.kind, e.element, float(e.value), e.detail)
+                    for e in self.desk.act(self.compiled, self.now_us)
+                ]
+                self._note_devices()
             n = int(self.log.n_row[0])
             if devices is not None:
                 self.log.device[:n] = devices
@@ -277,13 +274,6 @@ class Simulation:
             yield Block(self.log.t_us[:n], rows, events, self.now_us, *(self._samples() or ()))
             if reason in (adv.DONE, adv.NO_SOLUTION):
                 return
-
-    def _let_controls_act(self, desk: ControlDesk) -> None:
-        done = desk.act(self.compiled, self.now_us)
-        self.events += [(self.now_us, e.kind, e.element, float(e.value), e.detail) for e in done]
-        values = self.compiled.device_values()
-        self.device_range[0] = np.minimum(self.device_range[0], values)
-        self.device_range[1] = np.maximum(self.device_range[1], values)
 
     def _block_end(self, max_block_s: float | None) -> int:
         now = self.now_us
@@ -297,16 +287,20 @@ class Simulation:
         while (event := self.queue.pop_due(self.now_us)) is not None:
             if event["kind"] == "controller":
                 self._call_controller(event["index"])
-            elif event["kind"] == "load_shape":
-                self._turn_load_shape()
+            elif event["kind"] == "load_shapes":
+                self._follow_shapes(event["before_us"])
             else:
                 apply_event(self, event)
 
-    def _turn_load_shape(self) -> None:
-        """Give loads and generators the powers of this instant; too many events to log."""
-        assert self.drive is not None
-        self.compiled.set_injections(self.drive.powers(self.now_us, self.compiled.injections))
-        self.queue.push(self.drive.next_us(self.now_us), {"kind": "load_shape"})
+    def _note_devices(self) -> None:
+        present, (low, high) = self.compiled.device_values(), self.device_range
+        self.device_range[:] = np.minimum(low, present), np.maximum(high, present)
+
+    def _follow_shapes(self, before_us: int) -> None:
+        assert self.shapes is not None
+        now_us = self.now_us
+        self.compiled.set_injections(self.shapes.follow(self.compiled.injections, before_us, now_us))
+        self.queue.push(self.shapes.next_us(now_us), {"kind": "load_shapes", "before_us": now_us})
 
     def _call_controller(self, index: int) -> None:
         controller = self.controllers[index]
@@ -333,9 +327,7 @@ class Simulation:
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
         if self.desk is not None:
             stored |= {f"desk/{name}": array for name, array in self.desk.state().items()}
-            stored["device_range"] = self.device_range.copy()
-        if self.drive is not None:
-            stored |= {f"drive/{name}": array for name, array in self.drive.state().items()}
+        stored["device_range"] = self.device_range.copy()
         stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
         for i, controller in enumerate(self.controllers):
             if hasattr(controller, "state"):
@@ -369,49 +361,6 @@ class Simulation:
         restore_arrays(stored, load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
         prefix = "feeder/"
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
+        self.device_range[:] = stored["device_range"]
         if self.desk is not None:
             self.desk.restore({k[len("desk/") :]: v for k, v in stored.items() if k.startswith("desk/")})
-            self.device_range[:] = stored["device_range"]
-        if self.drive is not None:
-            self.drive.restore({k[len("drive/") :]: v for k, v in stored.items() if k.startswith("drive/")})
-
-
-def _new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> kl.ClockArrays:
-    time = np.zeros(kl.N_TIME, np.int64)
-    time[kl.STEP], time[kl.LOG_STEP], time[kl.T_END] = step_us, log_step_us, end_us
-    return kl.ClockArrays(time=time, limits=limits, totals=np.zeros(kl.N_TOTAL))
-
-
-def _new_log(compiled: CompiledFeeder, n_site: int, n_ring: int) -> kl.LogArrays:
-    n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
-    rows = BLOCK_ROWS
-
-    def block(width: int) -> NDArray[np.float32]:
-        return np.zeros((rows, width), np.float32)
-
-    return kl.LogArrays(
-        t_us=np.zeros(rows, np.int64),
-        n_row=np.zeros(1, np.int64),
-        scalars=np.zeros((rows, kl.FEEDER_COLUMNS + n_site * kl.SITE_COLUMNS)),
-        bus_vm=block(n_bus),
-        bus_va=block(n_bus),
-        bus_min=block(n_bus),
-        bus_max=block(n_bus),
-        line_p=block(n_line),
-        line_loading=block(n_line),
-        trafo_loading=block(n_trafo),
-        device=block(len(compiled.device_names)),
-        vm=np.zeros(n_bus),
-        vm_min=np.full(n_bus, np.inf),
-        vm_max=np.zeros(n_bus),
-        lowest_vm=np.full(n_bus, np.inf),
-        sag_us=np.zeros(n_bus, np.int64),
-        longest_us=np.zeros(n_bus, np.int64),
-        stretch_us=np.zeros(n_bus, np.int64),
-        n_sag=np.zeros(n_bus, np.int64),
-        ring_us=np.zeros(n_ring, np.int64),
-        ring=np.zeros((n_ring, n_bus + n_site * kl.SAMPLE_COLUMNS if n_ring else 0), np.float32),
-        n_ring=np.zeros(1, np.int64),
-        any_sag=np.zeros(1, np.int64),
-        in_sag=np.zeros(1, np.int64),
-    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from cosim.engine import kernel_log as kl
 from cosim.feeder.network import TAP
-from cosim.units import S_PER_DAY, US_PER_S
+from cosim.units import US_PER_DAY, US_PER_S
 
 if TYPE_CHECKING:
     from cosim.engine.simulation import Simulation
@@ -126,26 +126,10 @@ def _ups_totals(unit: Any) -> dict[str, float]:
     }
 
 
-def _device_totals(sim: Simulation) -> dict[str, float]:
-    """Operations of tap changers and banks, in all and per day, and between which positions they moved."""
-    out = {}
-    counts = sim.desk.n_operations if sim.desk is not None else {}
-    days = sim.now_us / US_PER_S / S_PER_DAY
-    for d, name in enumerate(sim.compiled.device_names):
-        is_tap = sim.compiled.network.dev_kind[d] == TAP
-        group, position = ("regulator", "tap") if is_tap else ("capacitor", "n_on")
-        key = f"{group}/{name.replace('/', '_')}"
-        n = float(counts.get(name, 0))
-        out[f"{key}/n_operation"] = n
-        out[f"{key}/n_operation_per_day"] = n / days if days > 0 else 0.0
-        out[f"{key}/{position}_min"], out[f"{key}/{position}_max"] = (float(v) for v in sim.device_range[:, d])
-    return out
-
-
 def _bus_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     """Lowest voltage while energized and time in sag (below 0.9 pu) of every watched node, at full step."""
     log = sim.log
-    if sim.scenario.log.nodes == "extremes":
+    if not any(column.path.startswith("bus/") for column in sim.columns):  # so the log has no names for them
         lowest = log.lowest_vm[np.isfinite(log.lowest_vm)]
         return {
             "bus_extremes/lowest_vm_pu": float(lowest.min()) if lowest.size else 0.0,
@@ -158,3 +142,18 @@ def _bus_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
         "bus/longest_sag_s": log.longest_us / US_PER_S,
         "bus/n_sag": log.n_sag.astype(float),
     }
+
+
+def _device_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
+    """Operations of every regulator and capacitor bank, and the range of taps; a move of several taps counts each."""
+    counts = sim.desk.n_operations if sim.desk is not None else {}
+    days = sim.now_us / US_PER_DAY
+    out: dict[str, float | np.ndarray] = {}
+    for d, (name, kind) in enumerate(zip(sim.compiled.device_names, sim.compiled.network.dev_kind, strict=True)):
+        group = f"{'regulator' if kind == TAP else 'capacitor'}/{name}"
+        n = float(counts.get(name, 0))
+        out[f"{group}/n_operation"] = n
+        out[f"{group}/n_operation_per_day"] = n / days if days > 0 else 0.0
+        position = "tap" if kind == TAP else "n_on"
+        out[f"{group}/{position}_min"], out[f"{group}/{position}_max"] = sim.device_range[:, d].tolist()
+    return out

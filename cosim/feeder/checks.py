@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.from_config import apply_config
-from cosim.feeder.drive import series_of_shapes
+from cosim.feeder.load_profile import LoadProfile
+from cosim.feeder.load_shapes import Driven, LoadShapes
 from cosim.feeder.network import Network
 
 
@@ -19,7 +22,7 @@ def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
         problems += error.problems
     if config.load_shapes != "none":
         try:
-            series_of_shapes(network, config.load_shapes)
+            LoadShapes(network, config)
         except InputError as error:
             problems += error.problems
     return problems
@@ -38,6 +41,22 @@ def make_desk(network: Network, config: FeederConfig) -> ControlDesk | None:
         return None
     desk = ControlDesk(controls, network, clock_s=3600.0 * (config.start_h % 24.0))
     power = dict(zip(network.inj_name.tolist(), network.inj_s_mva.tolist(), strict=True))
-    for spec in controls.samplers:
-        desk.start(spec.name, -power[spec.injection].imag)
+    for name, injection in [
+        *((inverter.name, inverter.injection) for inverter in controls.inverters),
+        *((generator.name, generator.injection) for generator in controls.generators),
+    ]:
+        desk.start(name, -power[injection].imag)
     return desk
+
+
+def make_shapes(network: Network, config: FeederConfig, folder: Path) -> Driven | None:
+    """What drives the loads in a run, a CSV in the folder or the feeder's own shapes; None where nothing does.
+
+    Raises
+    ------
+    InputError
+        As `LoadProfile` and `LoadShapes` do.
+    """
+    if config.profile is not None:
+        return LoadProfile(network, config, folder)
+    return LoadShapes(network, config) if config.load_shapes != "none" else None

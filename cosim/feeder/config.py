@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cosim.feeder.controls.config import ControlsConfig
+
+
+def _mode_alone(value: object) -> object:
+    """`controls: frozen` is short for `controls: {mode: frozen}`."""
+    return {"mode": value} if isinstance(value, str) else value
 
 
 class FeederConfig(BaseModel):
@@ -33,23 +38,21 @@ class FeederConfig(BaseModel):
         ge=0,
         description="Change of a data center's power that change-driven solving may leave out of the flows [MW]",
     )
-    controls: ControlsConfig = Field(
-        default_factory=ControlsConfig, description="Regulators, capacitor controls and inverters: live or frozen"
+    controls: Annotated[ControlsConfig, BeforeValidator(_mode_alone)] = Field(
+        ControlsConfig(),
+        description="Regulators, capacitor banks, inverters and generators: whether they act, and further ones",
     )
     load_shapes: Literal["none", "daily", "yearly", "duty"] = Field(
-        "none", description="Load shapes of the feeder's own file that its loads and generators follow"
-    )
-    start_h: float = Field(
-        0.0,
-        ge=0,
-        lt=8784,
-        description="Time of day (yearly shapes: of the year) at which the run starts, for shapes, profile and time "
-        "controls [h]",
+        "none", description="Shapes of the network that its loads and generators follow, where it has any"
     )
     profile: str | None = Field(
         None,
         min_length=1,
-        description="CSV that drives the loads: t_s, and scale (of all loads) or a column for each load named",
+        description="CSV that drives the loads instead: t_s, and factors in a column scale (of every load) or named as "
+        "a load",
+    )
+    start_h: float = Field(
+        0, ge=0, le=8784, description="Hour of load shapes, profile and time controls at t = 0 [h]"
     )
     surfaces: bool = Field(
         True,

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cosim.errors import InputError, Problem
+from cosim.errors import InputError, PhysicsError, Problem
 from cosim.feeder import arrays as ix
 from cosim.feeder.cache import cached
 from cosim.feeder.compile import CompiledFeeder, solve_totals
 from cosim.feeder.config import FeederConfig, SourceConfig
-from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.extract import extract, voltages_at_draw
 from cosim.feeder.kernel_flows import observe
 from cosim.feeder.names import check_name, is_dss, is_path, make_net
-from cosim.feeder.network import LINE, LOAD, P_1, P_2, Q_1, Q_2, TRAFO, TRAFO3W_HV, Floats, Network
-from cosim.feeder.settled import settle_feeder, taps_and_steps
+from cosim.feeder.network import (
+    LINE,
+    LOAD,
+    P_1,
+    P_2,
+    Q_1,
+    Q_2,
+    STEP,
+    TAP,
+    TRAFO,
+    TRAFO3W_HV,
+    Complexes,
+    Floats,
+    Network,
+)
 from cosim.feeder.shipped import shipped_feeder
 
 if TYPE_CHECKING:
@@ -47,12 +59,10 @@ class Solution:
     p_load_mw: float
     p_gen_mw: float
     p_loss_mw: float
-    taps: dict[str, int]
+    taps: Mapping[str, int] = field(default_factory=dict)
     """Tap of every tap changer, counted from neutral."""
-    steps_on: dict[str, int]
-    """Steps on of every capacitor bank."""
-    hunting: tuple[str, ...] = ()
-    """Controls that still wanted to act when the iterations ran out; empty where all came to rest."""
+    steps_on: Mapping[str, int] = field(default_factory=dict)
+    """Steps switched on of every capacitor bank."""
 
     @cached_property
     def vm_pu(self) -> pd.Series[float]:
@@ -72,7 +82,7 @@ class Solution:
 
 @dataclass(frozen=True)
 class Feeder:
-    """A distribution feeder as it stands in its file."""
+    """A balanced distribution feeder as it stands in its file."""
 
     name: str
     network: Network
@@ -131,28 +141,56 @@ class Feeder:
         loads : mapping of bus id to (p_mw, q_mvar)
             Consumption positive. [MW, Mvar]
         controls : bool
-            Whether the controls of the feeder's file act until they rest, from where its devices stand. Else taps and
-            banks stay as they are.
+            False: taps and capacitors as they stand in the file. True: where regulators and capacitor controls come
+            to rest from there, as a static solution has it.
 
         Raises
         ------
         InputError
-            If the feeder lacks a bus, a power is not finite, or controls shall act and there are none, or some that
-            cannot be carried.
+            If the feeder lacks a bus, a power is not finite, or there are no controls to run.
         PhysicsError
-            If the controls reach a state without a solution.
+            If the power flow has no solution while controls act, or they do not come to rest.
         """
-        own = ControlSet.from_json(self.network.controls)
-        if controls and not (own.all or own.refused):
-            raise InputError(f"{self.name} has no controls to run: its taps stand as they do in its file")
         loads = loads or {}
         compiled = self.compile(list(loads), FeederConfig(model=self.name, vmin_pu=0.0))
         for k, (bus, power) in enumerate(loads.items()):
             if not np.all(np.isfinite(power)):
                 raise InputError(Problem("power must be finite", path=f"loads.{bus}", value=power))
             compiled.arrays.port_p_mw[k], compiled.arrays.port_q_mvar[k] = power
-        settled = settle_feeder(compiled, own) if controls else None
-        return replace(solution_of(compiled), hunting=settled.hunting if settled is not None else ())
+        if controls:
+            self._settle(compiled)
+        return solution_of(compiled)
+
+    def _settle(self, compiled: CompiledFeeder) -> None:
+        """Let the controls of the file act until none wants to."""
+        from cosim.feeder.controls.arrays import sensor_rows
+        from cosim.feeder.controls.desk import fitted, positions
+        from cosim.feeder.controls.settle import settle
+        from cosim.feeder.controls.specs import ControlSet
+
+        found = ControlSet.from_json(self.network.controls)
+        found.check_all_carried()
+        if found == ControlSet():
+            raise InputError(f"{self.name} has no controls to run: its taps stand as they do in its file")
+        own = fitted(found, self.network)
+        compiled.set_sensors(sensor_rows(own, self.network))
+        low = dict(zip(compiled.device_names, self.network.dev_low.tolist(), strict=True))
+
+        def measure(states: Mapping[str, int], powers: Mapping[str, float]) -> Complexes:
+            for name, state in states.items():
+                compiled.set_device(name, state - low[name])
+            for name, q_mvar in powers.items():
+                compiled.set_injection_q(name, -q_mvar)
+            status, _ = solve_totals(compiled)
+            if status == ix.COLLAPSED:
+                raise PhysicsError(f"{self.name} has no power flow solution with its taps at {dict(states)}")
+            sensor = compiled.arrays.sensor
+            return sensor[:, 0] + 1j * sensor[:, 1]
+
+        settled = settle(own, measure, positions(own, self.network))
+        if not settled.is_settled:
+            raise PhysicsError(f"{self.name}: controls do not come to rest: {', '.join(settled.hunting)}")
+        measure(settled.states, settled.powers)
 
 
 def solution_of(compiled: CompiledFeeder) -> Solution:
@@ -163,7 +201,6 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
     va = np.zeros(vm.size)
     nothing = np.zeros(0)
     observe(f, f.v, f.node_row, va, nothing, nothing, nothing)
-    taps, steps_on = taps_and_steps(compiled)
     return Solution(
         status=_STATUS[status],
         node_names=compiled.node_names,
@@ -174,9 +211,15 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
         p_load_mw=float(totals[ix.P_LOAD]),
         p_gen_mw=float(totals[ix.P_GEN]),
         p_loss_mw=float(totals[ix.P_LOSS]),
-        taps=taps,
-        steps_on=steps_on,
+        taps=_device_states(compiled, TAP),
+        steps_on=_device_states(compiled, STEP),
     )
+
+
+def _device_states(compiled: CompiledFeeder, kind: int) -> dict[str, int]:
+    values = compiled.device_values().astype(int).tolist()
+    kinds = compiled.network.dev_kind.tolist()
+    return {name: v for name, v, k in zip(compiled.device_names, values, kinds, strict=True) if k == kind}
 
 
 def load_feeder(name_or_path: str | Path, dss_root: str | Path | None = None) -> Feeder:

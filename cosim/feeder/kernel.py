@@ -42,7 +42,7 @@ from cosim.feeder.arrays import (
 )
 from cosim.feeder.kernel_legs import add_slopes, leg_remainders, set_slopes, subtract_slopes, voltage_across
 from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, multiply, set_all, settle_zones, solve_factored
-from cosim.feeder.kernel_ports import solve_ports
+from cosim.feeder.kernel_ports import port_norm, solve_ports
 from cosim.jit import inlined, inner, njit
 
 RESIDUAL = 1e-10
@@ -56,6 +56,9 @@ WORTH = 16
 REFRESH = 64
 """Updates of u by differences before it is held to the whole of Kirchhoff's law again."""
 MAX_ITERATIONS = 40
+MAX_JUMP_PU = 0.02
+"""Change of a port's voltage from the last solution up to which a solution counts as its neighbour, where nothing else
+says that it lies on the same branch. [pu]"""
 SHORTEST_STEP = 1e-6
 """Continuation gives up on steps shorter than this fraction of the way. [1]"""
 
@@ -243,10 +246,33 @@ def newton(f, lam, tol):
 
 
 @inner
-def set_request(f, to, p_from, q_from):
-    """Put the request into port_law: a fraction `to` of the way from p_from, q_from times the last one."""
+def is_neighbour(f):
+    """Whether the solution found lies on the branch of the saved one.
+
+    The sign of the determinant cannot see two phases turning at once. So of a data center on several phases it is
+    asked that its currents contract (the Jacobian I + M of the ports with a norm of M below 1 has no eigenvalue that
+    passed zero), or that no port's voltage jumped.
+    """
+    n_dc_port = f.site_ptr[f.sizes[N_DC]]
+    if n_dc_port <= 1 or n_dc_port < f.sizes[N_PORT]:
+        return True
+    if port_norm(f.port_row, f.port_law, f.v, f.port_z) < 1.0:
+        return True
+    for k in range(n_dc_port):
+        if f.port_row[k, 0] < 0:
+            continue
+        x, y = voltage_across(f.port_row, f.v, k)
+        x0, y0 = voltage_across(f.port_row, f.v_save, k)
+        if (x - x0) ** 2 + (y - y0) ** 2 > (MAX_JUMP_PU * f.port_base[k]) ** 2:
+            return False
+    return True
+
+
+@inner
+def set_request(f, to, start):
+    """Put the request into port_law: a fraction `to` of the way from `start` times the last one."""
     for k in range(f.sizes[N_DC]):
-        p0, q0 = p_from * f.site_last[k, LAST_P], q_from * f.site_last[k, LAST_Q]
+        p0, q0 = start * f.site_last[k, LAST_P], start * f.site_last[k, LAST_Q]
         first, end = f.site_ptr[k], f.site_ptr[k + 1]
         share = 1.0 / max(end - first, 1)
         for r in range(first, end):
@@ -256,24 +282,31 @@ def set_request(f, to, p_from, q_from):
 
 
 @inner
-def walk(f, lam_from, tol):
-    """Continue from the saved solution to the request in short steps.
+def walk(f, lam_from, start, aim, tol):
+    """Continue from the saved solution in short steps.
 
-    The saved solution is the last one (lam_from 1) or that without any load (lam_from 0).
+    Parameters
+    ----------
+    lam_from : float
+        Part of the legs' powers that the saved solution has; all of them at the end.
+    start : float
+        Part of the last request that it has.
+    aim : float
+        1 to end at the request; 0 to stay at `start`.
 
     Returns
     -------
     float
-        Fraction of the way that is solvable; 1 where the request was reached.
+        Fraction of the way that is solvable.
     """
     done, step = 0.0, 0.5
     while done < 1.0:
         to = min(1.0, done + step)
-        set_request(f, to, lam_from, lam_from)
+        set_request(f, aim * to, start)
         copy_to(f.v, f.v_save)
         copy_to(f.current, f.current_save)
         ready = linearize(f, lam_from + done * (1.0 - lam_from))
-        if ready and newton(f, lam_from + to * (1.0 - lam_from), tol):
+        if ready and newton(f, lam_from + to * (1.0 - lam_from), tol) and is_neighbour(f):
             done = to
             step *= 2.0
             copy_to(f.v_save, f.v)
@@ -308,10 +341,14 @@ def start_from_no_load(f):
 def solve_changed(f, tol):
     """Solve after an event: from the last voltage, else from no load, else by continuation from there.
 
+    Continuation raises the feeder's own legs first and the data centers then, so that what is found solvable of these
+    is with the feeder as it stands.
+
     Returns
     -------
     float
-        Fraction of the way from no load that is solvable; 1 where solved.
+        Fraction of the requests that is solvable, or where not even the feeder alone is, of its legs' powers; 1
+        where solved.
     """
     set_given(f)
     for attempt in range(2 * f.flags[COLD], 4):
@@ -328,11 +365,16 @@ def solve_changed(f, tol):
                 return 0.0
             if attempt < 3:
                 ready = linearize(f, 1.0)
-        if attempt < 3 and ready and newton(f, 1.0, tol):
+        if attempt < 3 and ready and newton(f, 1.0, tol) and is_neighbour(f):
             return 1.0
-    copy_to(f.v_save, f.v)
-    copy_to(f.current_save, f.current)
-    return walk(f, 0.0, tol)
+    done = 0.0
+    for aim in range(2):  # one call of walk: see `_solve_feeder`
+        copy_to(f.v_save, f.v)
+        copy_to(f.current_save, f.current)
+        done = walk(f, float(aim), 0.0, float(aim), tol)
+        if done < 1.0:
+            break
+    return done
 
 
 @inner
@@ -404,7 +446,7 @@ def solve(f):
     for k in range(f.sizes[N_DC]):
         scale += abs(f.port_p_mw[k]) + abs(f.port_q_mvar[k])
     tol = RESIDUAL * scale
-    set_request(f, 1.0, 0.0, 0.0)
+    set_request(f, 1.0, 0.0)
     if f.flags[DIRTY] != 0:
         done = solve_changed(f, tol)
     else:
@@ -412,7 +454,7 @@ def solve(f):
         copy_to(f.current_save, f.current)
         if f.flags[N_SPENT] > WORTH:
             linearize(f, 1.0)
-        done = 1.0 if newton(f, 1.0, tol) else walk(f, 1.0, tol)
+        done = 1.0 if newton(f, 1.0, tol) and is_neighbour(f) else walk(f, 1.0, 1.0, 1.0, tol)
     if done < 1.0:
         copy_to(f.v, f.v_save)
         copy_to(f.current, f.current_save)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from cosim.feeder.arrays import PORT_GEN_P, PORT_GEN_VM, PORT_P, PORT_Q, PORT_V_MIN
+from cosim.feeder.kernel_legs import voltage_across
 from cosim.feeder.kernel_lu import solve_dense
 from cosim.jit import inner
 
@@ -70,6 +71,35 @@ def solve_one_port(i, law, u, z, current, tol):
         r = abs(rx) + abs(ry)
         last = r * r < 1e-3 * tol * (abs(cx) + abs(cy) + tol)
     return 0.0
+
+
+@inner
+def port_norm(port_row, law, v, z):
+    """Lesser of the row and column norms of M, the Jacobian of data centers' port equations being I + M."""
+    n = port_row.shape[0]
+    by_row = 0.0
+    by_column = 0.0
+    for a in range(2 * n):
+        column = 0.0
+        for k in range(n):
+            if port_row[k, 0] >= 0:
+                x, y = voltage_across(port_row, v, k)
+                _, _, d00, d01, d10, d11 = port_current(law[k, PORT_P], law[k, PORT_Q], law[k, PORT_V_MIN], x, y)
+                gx, gy = z[2 * k, a], z[2 * k + 1, a]
+                column += abs(d00 * gx + d01 * gy) + abs(d10 * gx + d11 * gy)
+        by_column = max(by_column, column)
+    for k in range(n):
+        if port_row[k, 0] < 0:
+            continue
+        x, y = voltage_across(port_row, v, k)
+        _, _, d00, d01, d10, d11 = port_current(law[k, PORT_P], law[k, PORT_Q], law[k, PORT_V_MIN], x, y)
+        row0, row1 = 0.0, 0.0
+        for a in range(2 * n):
+            gx, gy = z[2 * k, a], z[2 * k + 1, a]
+            row0 += abs(d00 * gx + d01 * gy)
+            row1 += abs(d10 * gx + d11 * gy)
+        by_row = max(by_row, row0, row1)
+    return min(by_row, by_column)
 
 
 @inner

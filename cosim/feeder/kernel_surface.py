@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # info
-(ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_SINCE_CHECK, N_CHECKED, N_REFUSED, N_STRAY, N_SLOT, IN_SLOT) = range(13)
+(ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_SINCE_CHECK, N_CHECKED, N_REFUSED, N_STRAY, N_SLOT,
+ IN_SLOT) = range(13)  # fmt: skip
 N_INFO: Final = 13
 # columns of cell
 SLOT, VISITS, DEPTH, N_REGIME = range(4)
@@ -37,7 +38,7 @@ class SurfaceArrays(NamedTuple):
     """Cells in the space of requests, and the polynomials of those that have been built.
 
     Shapes: d data centers, C cells, S slots, T terms, R modes, w watched nodes, N rows, o outputs (totals, then one
-    voltage a data center, then real and imaginary part of each sensor).
+    voltage a phase of a data center, then real and imaginary part of each sensor).
     """
 
     info: Ints
@@ -274,10 +275,10 @@ def is_in_regime(s, slot):
     if n_guard == 0:
         return True
     evaluate(s.guard[slot], s.mode, s.shape[slot, 1], s.across)
+    inside = True
     for k in range(n_guard):
-        if not s.between[slot, k, 0] <= s.across[k] <= s.between[slot, k, 1]:
-            return False
-    return True
+        inside &= s.between[slot, k, 0] <= s.across[k] <= s.between[slot, k, 1]
+    return inside
 
 
 @inner
@@ -293,6 +294,15 @@ def find_slot(s, c, p, q):
             s.info[IN_SLOT] = slot
             return slot
     return -1
+
+
+@inner
+def lowest_phase(s, f, k):
+    """Voltage of data center k in the present outputs: those of its phases, whose minimum alone has kinks. [pu]"""
+    least = math.inf
+    for r in range(f.site_ptr[k], f.site_ptr[k + 1]):
+        least = min(least, s.output[N_TOTALS + r])
+    return least
 
 
 @njit
@@ -315,18 +325,20 @@ def evaluate_surface(s, f):
     if slot < 0:
         return False
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
-    d = f.sizes[N_DC]
+    d, at = f.sizes[N_DC], N_TOTALS
     for k in range(d):
-        if s.output[N_TOTALS + k] <= f.port_v_min_pu[k]:
+        least = lowest_phase(s, f, k)
+        if least <= f.port_v_min_pu[k]:
             return False
+        f.port_vm_pu[k] = least
     for k in range(d):
-        f.port_vm_pu[k] = s.output[N_TOTALS + k]
         f.port_p_solved_mw[k], f.port_q_solved_mvar[k] = f.port_p_mw[k], f.port_q_mvar[k]
     for k in range(N_TOTALS):
         f.totals[k] = s.output[k]
+    at += f.site_ptr[d]
     for k in range(f.sensor.shape[0]):
-        f.sensor[k, 0] = s.output[N_TOTALS + d + 2 * k]
-        f.sensor[k, 1] = s.output[N_TOTALS + d + 2 * k + 1]
+        f.sensor[k, 0] = s.output[at + 2 * k]
+        f.sensor[k, 1] = s.output[at + 2 * k + 1]
     s.info[ON_SURFACE] = 1
     s.info[N_USED] += 1
     s.info[N_SINCE_CHECK] += 1
@@ -368,6 +380,9 @@ def check_cell(s, f, watch_row, c):
     if slot < 0:
         return
     most = 0.0
+    evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
+    for k in range(f.sizes[N_DC]):
+        most = max(most, abs(lowest_phase(s, f, k) - f.port_vm_pu[k]))
     for i in range(watch_row.size):
         if watch_row[i] >= 0:
             vm = 0.0

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosim.feeder.arrays import N_ROW, FeederArrays
+from cosim.feeder.kernel_surface import N_CHECKED, N_REFUSED, N_USED, ON_SURFACE, WORST_CHECK
 from cosim.feeder.network import Ints
 from cosim.feeder.surfaces import Surfaces
 
@@ -34,10 +35,12 @@ class SurfaceStore:
         self._held: OrderedDict[bytes, Surfaces] = OrderedDict()
         self._waiting: dict[bytes, Mapping[str, np.ndarray]] = {}
         """States of surfaces from a checkpoint that have not been needed since."""
+        self._forgotten = np.zeros(4)
+        """Totals of the surfaces forgotten, as in `counts`."""
 
     def enter(self, key: bytes, f: FeederArrays, watch_row: Ints) -> Surfaces:
         """Surfaces of a state, which is now the present one."""
-        if key not in self._held:
+        if key not in self._held or key in self._waiting:
             self._held[key] = Surfaces(f, watch_row, self._enabled)
         surfaces = self._held[key]
         self._held.move_to_end(key)
@@ -45,41 +48,53 @@ class SurfaceStore:
             surfaces.restore(self._waiting.pop(key), self._make_lab)
         most = min(_MANY, max(4, MEMORY_BYTES // (_BYTES_PER_ROW * max(int(f.sizes[N_ROW]), 1))))
         while len(self._held) > most:
-            forgotten, _ = self._held.popitem(last=False)
+            forgotten = next(iter(self._held))
+            self._forgotten = _added(self._forgotten, self._kept(forgotten))
+            self._held.pop(forgotten)
             self._waiting.pop(forgotten, None)
         return surfaces
+
+    def _kept(self, key: bytes) -> Mapping[str, np.ndarray]:
+        """What a checkpoint keeps of a state's surfaces."""
+        return self._waiting.get(key) or self._held[key].state()
+
+    def was_present(self, key: bytes) -> bool:
+        """Whether surfaces of a state gave the voltages of the last instant before the checkpoint."""
+        return key in self._waiting and int(self._waiting[key]["info"][ON_SURFACE]) == 1
 
     def build_wanted(self, surfaces: Surfaces) -> None:
         """Build what the loop asked for in the present state."""
         surfaces.build_wanted(self._make_lab())
 
     def counts(self) -> dict[str, float]:
-        """Totals over all states held: evaluations, checks, surfaces given up, largest deviation seen [pu]."""
-        held = list(self._held.values())
-        return {
-            "n_used": float(sum(s.n_used for s in held)),
-            "n_checked": float(sum(s.n_checked for s in held)),
-            "n_refused": float(sum(s.n_refused for s in held)),
-            "worst_check_pu": max((s.worst_check_pu for s in held), default=0.0),
-        }
+        """Totals over all states: evaluations, checks, surfaces given up, largest deviation seen [pu]."""
+        total = self._forgotten
+        for key in self._held:
+            total = _added(total, self._kept(key))
+        return dict(zip(("n_used", "n_checked", "n_refused", "worst_check_pu"), total.tolist(), strict=True))
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps, in the order of use."""
-        kept: dict[str, Any] = {}
-        for i, (key, surfaces) in enumerate(self._held.items()):
+        kept: dict[str, Any] = {"forgotten": self._forgotten}
+        for i, key in enumerate(self._held):
             kept[f"{i}/key"] = np.frombuffer(key, np.uint8)
-            stored = self._waiting.get(key) or surfaces.state()
-            kept |= {f"{i}/{name}": array for name, array in stored.items()}
+            kept |= {f"{i}/{name}": array for name, array in self._kept(key).items()}
         return kept
 
     def restore(self, state: Mapping[str, np.ndarray], f: FeederArrays, watch_row: Ints) -> None:
         """Go back to what `state` kept; polynomials are built when their state is entered."""
         self._held.clear()
         self._waiting.clear()
-        count = 1 + max((int(name.split("/")[0]) for name in state), default=-1)
-        for i in range(count):
+        self._forgotten = np.array(state["forgotten"])
+        for i in range(sum(name.endswith("/key") for name in state)):
             prefix = f"{i}/"
             part = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
             key = np.asarray(part.pop("key"), np.uint8).tobytes()
             self._held[key] = Surfaces(f, watch_row, self._enabled)
             self._waiting[key] = part
+
+
+def _added(total: np.ndarray, kept: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Totals as in `counts` with those of one more state."""
+    counts = total[:3] + kept["info"][[N_USED, N_CHECKED, N_REFUSED]]
+    return np.append(counts, max(total[3], kept["error"][WORST_CHECK]))

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from cosim.feeder.network import (
     IMPEDANCE,
@@ -24,8 +22,7 @@ from cosim.feeder.network import (
     Ints,
     Network,
 )
-from cosim.feeder.ordering import Pattern, make_pattern
-
+from cosim.feeder.ordering import Pattern, components, make_pattern
 
 FLOATING = 1e-3
 """A zone floats where its columns' sums are below this part of its transformers' smallest admittance. [1]"""
@@ -138,9 +135,7 @@ class Topology:
         one, other = e.terminal[_conductors(e)[0]], e.terminal[_conductors(e)[1]]
         apart = np.isin(e.kind[owner], (TRAFO, TRAFO3W_HV, TRAFO3W_MV, TRAFO3W_LV)) & (one != other)
         used = (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n) & (e.y != 0) & ~apart
-        _, label = connected_components(
-            coo_array((np.ones(used.sum()), (rows[used], columns[used])), shape=(n, n)), directed=False
-        )
+        label = np.unique(components(rows[used], columns[used], n), return_inverse=True)[1]
         inside = (rows >= 0) & (rows < n)
         held = columns >= n
         n_zone = int(label.max(initial=-1)) + 1
@@ -236,12 +231,7 @@ def _fuse(net: Network, closed: Bools) -> Ints:
     a, b = net.switch_from[ideal], net.switch_to[ideal]
     both = net.node_in_service[a] & net.node_in_service[b]
     a, b = a[both], b[both]
-    n = net.node_in_service.size
-    _, label = connected_components(coo_array((np.ones(a.size), (a, b)), shape=(n, n)), directed=False)
-    first = np.full(n, n, np.int64)
-    np.minimum.at(first, label, np.arange(n))
-    fused: Ints = first[label]
-    return fused
+    return components(a, b, net.node_in_service.size)
 
 
 def apply_switches(net: Network, closed: Bools, line_on: Bools, el_y: Complexes) -> Elements:
@@ -315,7 +305,8 @@ def _conductors(elements: Elements) -> tuple[Ints, Ints]:
     entries = size**2
     owner = np.repeat(np.arange(size.size), entries)
     place = np.arange(entries.sum()) - np.repeat(elements.y_ptr[:-1], entries)
-    return elements.ptr[owner] + place // size[owner], elements.ptr[owner] + place % size[owner]
+    first = elements.ptr[owner]
+    return (first + place // size[owner]).astype(np.int64), (first + place % size[owner]).astype(np.int64)
 
 
 def _pairs(elements: Elements) -> tuple[Ints, Ints]:
@@ -331,6 +322,6 @@ def _energized(elements: Elements, legs: Ints, sources: Ints, n: int) -> Bools:
     between = legs[(legs >= 0).all(axis=1)]
     a = np.concatenate([rows[used], between[:, 0]])
     b = np.concatenate([columns[used], between[:, 1]])
-    _, label = connected_components(coo_array((np.ones(a.size), (a, b)), shape=(n, n)), directed=False)
-    alive: Bools = np.isin(label, label[sources])
+    root = components(a, b, n)
+    alive: Bools = np.isin(root, root[sources])
     return alive

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from cosim.metrics.devices import Operations, operations
 from cosim.metrics.disturbance import disturbed_spans
 from cosim.metrics.log import Floats, Log, blocks, has, log_step_s, members, time_span_s, total
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter
@@ -96,8 +95,6 @@ class Analysis:
     """Losses of the feeder. [MWh]"""
     datacenter: dict[str, DataCenter] = field(default_factory=dict)
     ups: dict[str, Storage] = field(default_factory=dict)
-    devices: dict[str, dict[str, Operations]] = field(default_factory=dict)
-    """Of every `regulator` and `capacitor`."""
 
     def lines_by_swing(self) -> list[int]:
         """Indices of the lines, the one with the largest peak to peak first."""
@@ -146,7 +143,6 @@ def analyse(log: Log) -> Analysis:
         e_loss_mwh=_energy(log, "feeder/p_loss_mw"),
         datacenter={name: _datacenter(span, name, ups.get(name)) for name in members(log, "datacenter")},
         ups=ups,
-        devices=operations(log, end_s - start_s),
     )
 
 

@@ -68,8 +68,6 @@ def summarize(log: Log, analysis: Analysis | None = None) -> dict[str, Any]:
         }
     if found.ups:
         summary["ups"] = {name: part.summary() for name, part in found.ups.items()}
-    for kind, of in found.devices.items():
-        summary[f"{kind}s"] = {name: vars(one) for name, one in of.items()}
     if log.metrics:
         summary["engine"] = dict(log.metrics)
     plain: dict[str, Any] = _plain(summary)

@@ -209,8 +209,10 @@ class Result:
             self._metrics = {group: self._by_name(group, part) for group, part in found.items()}
         return self._metrics
 
-    def _by_name(self, group: str, part: dict[str, Any]) -> dict[str, Any]:
-        """Numbers of a group, those that are one a node under the node's name."""
+    def _by_name(self, group: str, part: Any) -> Any:
+        """Numbers of a group, those that are one a node under the node's name; a number of no group as it is."""
+        if not isinstance(part, dict):
+            return part
         columns = {key: value for key, value in part.items() if isinstance(value, np.ndarray)}
         if not columns:
             return part

@@ -115,7 +115,8 @@ def _body(runs: list[Run], data: dict[str, Any]) -> str:
         '<div id="panels" class="plot"></div>',
         '<p class="note">Drag across a panel to zoom in, double-click for the whole run; all panels share the time '
         "axis. Diamonds are events, dotted lines the rare ones. Red bands: the supply was disturbed (outage, "
-        "dip, transfer). A gap in a voltage curve is an interruption. Dashed red lines: ANSI range A.</p>",
+        "dip, transfer). A gap in a voltage curve is an interruption. Dashed red lines: ANSI range A. "
+        "Dots on steps: a tap changer or capacitor bank moved there.</p>",
     ]
     if data["events"]:
         parts += ["<h2>Events</h2>", tables.events_table(data["kinds"], with_run=len(data["runs"]) > 1)]

@@ -17,15 +17,17 @@ from cosim.report.words import named
 
 PANELS = {
     "voltage": "Voltage [pu]",
-    "taps": "Taps, capacitor steps",
+    "devices": "Taps, steps on",
     "regulated": "Regulated voltage [pu]",
     "power": "Facility power [MW]",
     "ups": "UPS power, charging > 0 [MW]",
     "flow": "Source and line power [MW]",
 }
 """Panels from top to bottom."""
-MAX_DEVICE = 12
-"""Devices, and regulated nodes, that a report draws: those that operated most."""
+
+
+MAX_DEVICE = 16
+"""Regulators and capacitor banks in their panel, those first that come first in the network."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Signal:
 
     panel: str
     role: str
-    """What it is, which chooses colour and dash: worst, site, low, high, need, grid, ai, ups, soc, ..."""
+    """What it is, which chooses colour and dash: worst, site, low, high, need, grid, ai, ups, soc, tap, ..."""
     label: str
     path: str
     pick: Pick
@@ -53,7 +55,8 @@ class Curve:
 
 def signals(log: Log, found: Analysis) -> list[Signal]:
     """Signals to draw: those among the usual ones that the log holds."""
-    chosen = _voltage(log, found) + _devices(log, found) + _regulated(log, found)
+    devices = _devices(log)
+    chosen = _voltage(log, found) + devices + _regulated(log, found, [signal.label for signal in devices])
     for name in found.datacenter:
         for kind, label in (("ai", "AI servers"), ("need", "without UPS"), ("grid", "from the feeder")):
             path = f"datacenter/{name}/p_{kind}_mw"
@@ -90,62 +93,61 @@ def _voltage(log: Log, found: Analysis) -> list[Signal]:
         label += "".join(f", {name}" for name, bus in sites.items() if bus == names[worst])
         chosen.append(Signal("voltage", "worst", label, low, _energized(worst), n_column=n))
     for name, bus in sites.items():
-        if bus in names:
+        if bus not in names:
+            chosen += _terminal(log, name, "voltage")
+        elif names.index(bus) != worst:
             pick = _energized(names.index(bus))
-            if names.index(bus) != worst:
-                chosen.append(Signal("voltage", "site", f"{name} at {named('bus', bus)}", low, pick, n_column=n))
-        elif has(log, f"datacenter/{name}/vm_pu"):
-            chosen.append(_terminal(log, name, "voltage"))
+            chosen.append(Signal("voltage", "site", f"{name} at {named('bus', bus)}", low, pick, n_column=n))
     return chosen
 
 
-def _terminal(log: Log, name: str, panel: str) -> Signal:
-    """Voltage that a data center sees: of its lowest phase."""
-    bus = datacenter_bus(log.scenario, name)
+def _terminal(log: Log, name: str, panel: str) -> list[Signal]:
+    """Voltage that a data center sees, of its lowest phase."""
+    path, bus = f"datacenter/{name}/vm_pu", datacenter_bus(log.scenario, name)
     label = f"{name} at {named('bus', bus)}" if bus is not None else name
-    return Signal(panel, "site", label, f"datacenter/{name}/vm_pu", _alive)
+    return [Signal(panel, "site", label, path, _alive)] if has(log, path) else []
 
 
-def _devices(log: Log, found: Analysis) -> list[Signal]:
-    """Taps and steps of the devices that operated most."""
-    places = [
-        (one.n_operation, kind, k, name, len(of))
-        for kind, of in found.devices.items()
-        for k, (name, one) in enumerate(of.items())
-    ]
-    moved = sorted((place for place in places if place[0]), key=lambda place: -place[0])[:MAX_DEVICE]
-    path = {"regulator": "regulator/tap", "capacitor": "capacitor/n_on"}
-    return [
-        Signal("taps", "tap", named(kind, name), path[kind], _column(k), n_column=n) for _, kind, k, name, n in moved
-    ]
-
-
-def _regulated(log: Log, found: Analysis) -> list[Signal]:
-    """Voltage where regulators hold it, and at the terminals of data centers; where a regulator operated."""
-    held = regulated_nodes(log)
-    moved = {name: one.n_operation for name, one in found.devices.get("regulator", {}).items() if one.n_operation}
-    names = found.voltage.name if found.voltage is not None else []
-    nodes = [held[name] for name in sorted(moved, key=lambda name: -moved[name]) if name in held]
-    wanted = [node for node in dict.fromkeys(nodes) if node in names][:MAX_DEVICE]
-    if not wanted or not has(log, "bus/vm_pu"):
+def _regulated(log: Log, found: Analysis, devices: list[str]) -> list[Signal]:
+    """Voltage where the regulators drawn hold it, and at the terminals of data centers."""
+    held, names = _held_nodes(log), found.voltage.name if found.voltage is not None else []
+    nodes = [node for node in dict.fromkeys(held[name] for name in devices if name in held) if node in names]
+    if not nodes or not has(log, "bus/vm_pu"):
         return []
-    n = len(names)
     chosen = [
-        Signal("regulated", "held", named("bus", node), "bus/vm_pu", _energized(names.index(node)), n_column=n)
-        for node in wanted
+        Signal("regulated", "held", named("bus", node), "bus/vm_pu", _energized(names.index(node)), n_column=len(names))
+        for node in nodes
     ]
-    sites = [name for name in found.datacenter if has(log, f"datacenter/{name}/vm_pu")]
-    return chosen + [_terminal(log, name, "regulated") for name in sites]
+    return chosen + [signal for name in found.datacenter for signal in _terminal(log, name, "regulated")]
 
 
-def regulated_nodes(log: Log) -> dict[str, str]:
-    """Node that each regulator holds, by name; empty where the log does not tell."""
+def _held_nodes(log: Log) -> dict[str, str]:
+    """Node that each regulator reads, by name; empty where the log does not tell."""
     provenance: dict[str, Any] = getattr(log, "provenance", {})
     try:
         told = json.loads(str(provenance.get("regulated_nodes") or "{}"))
     except json.JSONDecodeError:
         return {}
     return {str(name): str(node) for name, node in told.items()} if isinstance(told, dict) else {}
+
+
+def _devices(log: Log) -> list[Signal]:
+    """Tap of each regulator and steps on of each capacitor bank that moved; of all where none did."""
+    moved = {
+        str(element)
+        for kind, element in zip(log.events["kind"], log.events["element"], strict=True)
+        if kind in ("tap_changed", "capacitor_switched")
+    }
+    found = []
+    for group, path, role in (("regulator", "regulator/tap", "tap"), ("capacitor", "capacitor/n_on", "step")):
+        if has(log, path):
+            names = list(log.names(group))
+            found += [
+                (name, Signal("devices", role, name, path, _column(i), n_column=len(names)))
+                for i, name in enumerate(names)
+            ]
+    shown = [signal for name, signal in found if name in moved] or [signal for _, signal in found]
+    return shown[:MAX_DEVICE]
 
 
 def _extremes(log: Log, found: Analysis) -> list[Signal]:
@@ -155,8 +157,7 @@ def _extremes(log: Log, found: Analysis) -> list[Signal]:
         Signal("voltage", "high", "highest of all buses", "bus_extremes/vm_max_pu", _alive, "high"),
     ]
     for name in found.datacenter:
-        if has(log, f"datacenter/{name}/vm_pu"):
-            chosen.append(_terminal(log, name, "voltage"))
+        chosen += _terminal(log, name, "voltage")
     return chosen
 
 

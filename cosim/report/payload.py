@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from cosim.metrics.analysis import Analysis
-from cosim.metrics.devices import EVENT_OF
 from cosim.metrics.histogram import Histogram
 from cosim.metrics.log import Floats, Log
 from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU
@@ -28,8 +27,8 @@ MAX_EVENT = 20_000
 RARE = 12
 """Kinds with up to so many events get lines across all panels."""
 N_BIN = 120
-_UNIT = {"voltage": "pu", "regulated": "pu", "taps": ""}
-"""Units of panels that do not show power."""
+_UNIT = {"voltage": "pu", "regulated": "pu", "devices": ""}
+"""Unit of a panel's curves; MW of the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +65,6 @@ def payload(runs: list[Run]) -> dict[str, Any]:
         "events": events,
         "rare": rare,
         "n_event": n_event,
-        "operated": [kinds.index(kind) for kind in EVENT_OF.values() if kind in kinds],
         "range_a": [RANGE_A_MIN_PU, RANGE_A_MAX_PU],
         "ramp_window": f"{window_s:g} s",
         "distributions": [one for run in drawn for one in _distributions(run, window_s, many=len(drawn) > 1)],

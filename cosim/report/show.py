@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -18,10 +18,10 @@ from cosim.report.words import findings, named, number, status_note
 
 N_BUS = 5
 """Buses in the table of voltages: those with the lowest."""
+N_DEVICE = 12
+"""Regulators and capacitor banks in their table: those that moved most."""
 N_CAPTURE = 20
 """Captures in their table."""
-N_DEVICE = 16
-"""Tap changers and banks in their table."""
 _POWER_LABEL = {
     "ai": "AI servers",
     "it": "IT",
@@ -75,10 +75,11 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
         yield _voltage(summary["voltage"])
     if "source" in summary or summary.get("lines"):
         yield _flows(summary)
+    devices = _device_rows(summary.get("engine", {}))
+    if devices:
+        yield _devices(devices)
     for name, part in summary.get("ups", {}).items():
         yield _pairs(f"UPS {name}", _storage(part))
-    if any(one.n_operation for of in found.devices.values() for one in of.values()):
-        yield _operations(found)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -187,17 +188,21 @@ def _source(part: dict[str, Any]) -> dict[str, Any]:
     return {**part["swing"], **{key: part[key] for key in ("export_peak_mw",) if key in part}}
 
 
-def _operations(found: Analysis) -> Table:
-    """Devices that operated, those that did so most first."""
-    devices = [(kind, name, one) for kind, of in found.devices.items() for name, one in of.items()]
-    moved = sorted((row for row in devices if row[2].n_operation), key=lambda row: -row[2].n_operation)
-    title = f"Taps and capacitor steps, {len(moved)} of {len(devices)} devices operated"
-    table = _table(title, "", "operations", "per day", "lowest", "highest", "last")
-    for kind, name, one in moved[:N_DEVICE]:
-        cells = (one.n_operation, one.n_operation_per_day, one.position_min, one.position_max, one.position_end)
-        table.add_row(escape(named(kind, name)), *(_number(value) for value in cells))
-    if len(moved) > N_DEVICE:
-        table.add_row(f"and {len(moved) - N_DEVICE} more", *[""] * 5)
+def _device_rows(engine: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
+    """Kind, name and numbers of every regulator and capacitor bank, those that moved most first."""
+    kinds = ("regulator", "capacitor")
+    rows = [(kind, str(name), row) for kind in kinds for name, row in engine.get(kind, {}).items()]
+    return sorted(rows, key=lambda row: -row[2].get("n_operation", 0))
+
+
+def _devices(rows: list[tuple[str, str, Mapping[str, float]]]) -> Table:
+    table = _table("Regulators (taps) and capacitor banks (steps on)", "", "operations", "per day", "lowest", "highest")
+    for kind, name, row in rows[:N_DEVICE]:
+        position = "tap" if kind == "regulator" else "n_on"
+        keys = ("n_operation", "n_operation_per_day", f"{position}_min", f"{position}_max")
+        table.add_row(escape(f"{kind} {name}"), *(_number(row.get(key)) for key in keys))
+    if len(rows) > N_DEVICE:
+        table.add_row(f"and {len(rows) - N_DEVICE} more", *[""] * 4)
     return table
 
 

@@ -9,8 +9,16 @@ from cosim.scenario.schema import TimeConfig
 from cosim.scenario.tree import Path
 from cosim.units import US_PER_S, to_us
 
-PRIORITY = {"dip_ended": 0, "source_returned": 0, "switch_closed": 0, "ups_in_service": 0, "controller": 2}
-"""At one time, what ends comes first, then what starts (1), then controllers look. The engine's queue follows it."""
+PRIORITY = {
+    "dip_ended": 0,
+    "source_returned": 0,
+    "switch_closed": 0,
+    "ups_in_service": 0,
+    "load_shapes": 0,
+    "controller": 2,
+}
+"""At one time, what ends (an interval of a load shape, too) comes first, then what starts (1), then controllers look.
+The engine's queue follows it."""
 
 Found = tuple[Path, str, object]
 """Where, what is wrong, and the value that is."""

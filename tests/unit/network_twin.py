@@ -227,3 +227,43 @@ def with_switch(net: Network, name: str, closed: bool) -> Network:
     states = net.switch_closed.copy()
     states[list(net.switch_name).index(name)] = closed
     return replace(net, switch_closed=states)
+
+
+def with_lines(net: Network, in_service: np.ndarray) -> Network:
+    """Lines in and out of service."""
+    on = net.el_in_service.copy()
+    on[net.el_kind == nw.LINE] = in_service
+    return replace(net, el_in_service=on)
+
+
+def with_open_laws(net: Network, vmin_pu: float) -> Network:
+    """What the file leaves open said by a scenario: below `vmin_pu` the admittance that the law has there."""
+    shape = net.leg_shape.copy()
+    for k in np.flatnonzero(np.isnan(shape[:, nw.V_MIN])):
+        law = shape[k]
+        law[[nw.V_LOW, nw.V_MIN]] = vmin_pu
+        if vmin_pu > 0:
+            law[[nw.P_LOW, nw.P_MIN]] = (law[nw.P_0] + law[nw.P_1] * vmin_pu + law[nw.P_2] * vmin_pu**2) / vmin_pu**2
+            law[[nw.Q_LOW, nw.Q_MIN]] = (law[nw.Q_0] + law[nw.Q_1] * vmin_pu + law[nw.Q_2] * vmin_pu**2) / vmin_pu**2
+    return replace(net, leg_shape=shape)
+
+
+def with_data_center(net: Network, nodes, s_mva: complex, v_min_pu: float = 0.0) -> Network:
+    """A data center on some nodes in equal parts: constant power, below `v_min_pu` constant current in each."""
+    n = len(nodes)
+    law = np.zeros(nw.N_SHAPE)
+    law[[nw.P_0, nw.Q_0]] = 1.0
+    law[nw.V_MIN], law[nw.V_MAX] = v_min_pu, np.inf
+    if v_min_pu > 0:
+        law[[nw.P_LINE, nw.Q_LINE]] = 1 / v_min_pu
+        law[[nw.P_MIN, nw.Q_MIN]] = 1 / v_min_pu**2
+    return replace(
+        net,
+        inj_name=np.append(net.inj_name, "data center"),
+        inj_kind=np.append(net.inj_kind, nw.STORAGE),
+        inj_s_mva=np.append(net.inj_s_mva, s_mva),
+        leg_inj=np.append(net.leg_inj, np.full(n, net.inj_kind.size)),
+        leg_node=np.vstack([net.leg_node, np.column_stack([nodes, np.full(n, -1)])]),
+        leg_share=np.append(net.leg_share, np.full(n, 1 / n)),
+        leg_shape=np.vstack([net.leg_shape, np.tile(law, (n, 1))]),
+    )

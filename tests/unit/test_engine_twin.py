@@ -1,6 +1,6 @@
 """The advance loop against a twin that says the same in plain Python: facility, UPS and feeder, tick by tick.
 
-The twin is given the AI power and finds everything else; its power flow is dense, Newton with difference slopes.
+The twin is given the AI power and finds everything else; its power flow is that of `network_twin`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import math
 import numpy as np
 import pytest
 from engine_cases import campus, scenario, simulate
-from feeder_twin import twin_voltages
+from network_twin import solve_network, with_data_center, with_open_laws
 
 from cosim.datacenter.build import loss_coefficients
 from cosim.datacenter.config import FacilityConfig
 from cosim.feeder import load_feeder
-from cosim.feeder.network import LINE
 from cosim.ups.config import UpsConfig
 
 pytestmark = pytest.mark.twin
@@ -134,9 +133,8 @@ def test_facility_and_ups_follow_their_twin():
     assert np.abs(rows["datacenter/campus/q_mvar"] - q).max() < 1e-9
     assert np.abs(rows["ups/campus/p_mw"] - p_ups).max() < 1e-9
     assert np.abs(rows["ups/campus/soc"] - soc).max() < 1e-9
-    net = load_feeder("case33bw").network
-    closed = net.branch_in_service[net.branch_kind == LINE]
+    net = with_open_laws(load_feeder("case33bw").network, 0.7)
     place = list(net.bus_name).index("5")
     for k in (0, 60, 140):
-        vm = np.abs(twin_voltages(net, closed, {place: grid[k] + 1j * q[k]}, vmin_pu=0.7, v_min_port=0.85))
+        vm = np.abs(solve_network(with_data_center(net, [place], grid[k] + 1j * q[k], v_min_pu=0.85)).v)
         assert np.abs(rows["bus/vm_pu"][k] - vm[: rows["bus/vm_pu"].shape[1]]).max() < 1e-6

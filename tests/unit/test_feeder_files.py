@@ -64,11 +64,11 @@ def test_feeder_file_is_read_and_its_change_noticed(own_cache, small_file):
 
 def test_feeder_cache_that_is_torn_is_rebuilt(own_cache, small_file):
     path = small_file()
-    before = load_feeder(path).solve().bus_vm_pu
+    before = load_feeder(path).solve().node_vm_pu
     (entry,) = (own_cache / "feeders").iterdir()
     for torn in (b"", entry.read_bytes()[:200], b"not a zip file"):
         entry.write_bytes(torn)
-        assert np.array_equal(load_feeder(path).solve().bus_vm_pu, before)
+        assert np.array_equal(load_feeder(path).solve().node_vm_pu, before)
         assert entry.stat().st_size > 1000
 
 

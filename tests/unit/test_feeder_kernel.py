@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from feeder_twin import twin_voltages
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from network_twin import solve_network, with_data_center, with_lines, with_loads, with_open_laws, with_sources
 
 from cosim.errors import InputError
 from cosim.feeder import (
@@ -43,7 +43,7 @@ def ask(f, p_mw, q_mvar, k=0):
 
 
 def node_vm(compiled):
-    return np.sqrt(compiled.arrays.vm2[compiled.arrays.bus_node])
+    return np.sqrt(compiled.arrays.vm2[compiled.arrays.node_row])
 
 
 def unbalance(f):
@@ -59,14 +59,13 @@ def unbalance(f):
 def test_feeder_kernel_equals_its_twin(case33bw, ties, scaling, p_mw):
     config = FeederConfig(model="case33bw", load_scaling=scaling)
     compiled = case33bw.compile(["17"], config)
-    lines = case33bw.network.branch_in_service.copy()
+    twin = with_loads(with_open_laws(case33bw.network, 0.7), scaling)
     if ties:
-        lines[:] = True
+        twin = with_lines(twin, np.ones(37, bool))
         for name in TIES:
             compiled.set_switch(name, True)
     assert ask(compiled.arrays, p_mw, 0.2 * p_mw) == OK
-    s = {17: complex(p_mw, 0.2 * p_mw)}
-    expected = twin_voltages(case33bw.network, lines, s, scaling, vmin_pu=0.7)
+    expected = solve_network(with_data_center(twin, [17], complex(p_mw, 0.2 * p_mw))).v
     assert np.abs(node_vm(compiled) - np.abs(expected)).max() < 1e-9
 
 
@@ -77,10 +76,8 @@ def test_feeder_laws_below_the_window_equal_the_twin(case33bw):
     f = compiled.arrays
     f.port_v_min_pu[0] = 0.85
     assert ask(f, 0.4, 0.1) == OK
-    lines = case33bw.network.branch_in_service
-    net = case33bw.network
-    dipped = type(net)(**{**net.__dict__, "source_v": net.source_v * 0.65})
-    expected = twin_voltages(dipped, lines, {17: 0.4 + 0.1j}, vmin_pu=0.7, v_min_port=0.85)
+    dipped = with_sources(with_open_laws(case33bw.network, 0.7), 0.65)
+    expected = solve_network(with_data_center(dipped, [17], 0.4 + 0.1j, v_min_pu=0.85)).v
     assert np.abs(node_vm(compiled) - np.abs(expected)).max() < 1e-9
     assert f.port_p_solved_mw[0] == pytest.approx(0.4 * f.port_vm_pu[0] / 0.85, rel=1e-9)
 
@@ -225,8 +222,8 @@ def test_feeder_is_dark_without_its_source_and_returns_as_it_was(case33bw):
     compiled.lose_source()
     assert change_bound(f) == np.inf
     assert solve(f) == DEAD
-    rows = [np.ones(n, np.float32) for n in (33, 33, 37, 37, 0)]
-    observe(f, *rows)
+    rows = [np.ones(n, np.float32) for n in (33, 37, 37, 0)]
+    observe(f, f.v, f.node_row, *rows)
     assert not any(r.any() for r in rows)
     assert f.port_p_solved_mw[0] == f.port_vm_pu[0] == 0.0
     assert not f.vm2.any()
@@ -241,7 +238,7 @@ def test_feeder_load_step_equals_the_load_in_the_file(case33bw):
     compiled.set_load("0", 1.1, 0.56)
     assert ask(compiled.arrays, 0.0, 0.0) == OK
     both = case33bw.solve({"1": (1.0, 0.5)})
-    assert np.abs(node_vm(compiled) - both.bus_vm_pu).max() < 1e-9
+    assert np.abs(node_vm(compiled) - both.node_vm_pu).max() < 1e-9
 
 
 def test_feeder_restored_gives_the_same_bits(case33bw):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -127,8 +127,3 @@ class ControlsConfig(_Config):
     generators: dict[str, GeneratorConfig] = Field(
         default_factory=dict, description="Voltage regulators of generators of the feeder, by name"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _mode_alone(cls, value: Any) -> Any:
-        return {"mode": value} if isinstance(value, str) else value

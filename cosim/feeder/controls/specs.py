@@ -247,11 +247,6 @@ class ControlSet(_Model):
         return (*self.regulators, *self.capacitors)
 
     @property
-    def samplers(self) -> tuple[VoltVarSpec | GeneratorSpec, ...]:
-        """Those that set reactive powers."""
-        return (*self.inverters, *self.generators)
-
-    @property
     def regulated_nodes(self) -> dict[str, str]:
         """Node whose voltage each regulator reads, the first of several phases, by the device that it moves."""
         return {spec.device: _read_node(spec.relay[0]) for spec in self.regulators if spec.relay[0].nodes}

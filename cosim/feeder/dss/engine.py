@@ -169,7 +169,9 @@ class Engine:
     # -- solutions
 
     def settle(self) -> None:
-        """Solve with controls, unless the master did so itself and the engine converged.
+        """Solve with controls frozen, unless the master did so itself and the engine converged.
+
+        Taps and banks stay as the master leaves them: a file that does not solve has not moved them.
 
         Raises
         ------
@@ -192,7 +194,12 @@ class Engine:
         solution.MaxIterations(max(MAX_ITERATIONS, solution.MaxIterations()))
         solution.MaxControlIterations(max(MAX_ITERATIONS, solution.MaxControlIterations()))
         if not solved:
-            self._solve()
+            mode = solution.ControlMode()
+            solution.ControlMode(_CONTROLS_OFF)
+            try:
+                self._solve()
+            finally:
+                solution.ControlMode(mode)
 
     def solve_tightly(self) -> None:
         """Solve with controls frozen, to the smallest tolerance that the engine reaches.

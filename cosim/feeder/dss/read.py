@@ -39,7 +39,7 @@ def read_dss(
     """Read an OpenDSS circuit as it stands after its master file ran.
 
     Taps, capacitor steps and open terminals are those the master left, its own Solve included; a master
-    that does not solve is solved as a snapshot, with its controls. Loads stand at their snapshot power
+    that does not solve is solved as a snapshot, its controls frozen. Loads stand at their snapshot power
     (kW times load multiplier and growth); `node_v` is the engine's solution of that with controls frozen.
 
     Parameters

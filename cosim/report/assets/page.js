@@ -121,7 +121,7 @@
     worst: { color: "#b3261e", width: 1.4 }, site: { color: "#1f5fa8", width: 1.4 },
     ai: { color: "#8a97a5", width: 1 }, need: { color: "#e08a1e", width: 1.1 }, grid: { color: "#1f5fa8", width: 1.6 },
     ups: { color: "#23835a", width: 1.2 }, soc: { color: "#6b4fa1", width: 1.6 },
-    tap: { color: "#1f5fa8", width: 1.5 }, held: { color: "#1f5fa8", width: 1.1 },
+    held: { color: "#1f5fa8", width: 1 }, tap: { color: "#1f5fa8", width: 1.4 }, step: { color: "#5c6b00", width: 1.4 },
     source: { color: "#1b2733", width: 1.4 }, line: { color: "#a8740a", width: 1.2 },
   };
   const DASH = { site: "dot", need: "dot", ai: "dash", soc: "dash", line: "dot" };
@@ -135,24 +135,30 @@
 
   // A second campus of the same run has a colour of its own, and dashes for its roles.
   const OTHER = ["#1f5fa8", "#7a3b8f", "#00798c", "#8d5524", "#5c6b00", "#c2185b"];
-  const PALETTE = ["#1f5fa8", "#d9731a", "#23835a", "#a23b72", "#6b4fa1", "#8d5524", "#00798c", "#7a6a00"];
-  const PALETTE_ROLES = new Set(["tap", "held"]);
   const counts = {}, sites = page.series.filter((s) => s.role === "grid").length;
+  // Regulators and capacitor banks: steps that a move marks where it happens.
+  const DEVICE = ["#1f5fa8", "#d9731a", "#23835a", "#a23b72", "#6b4fa1", "#7a6a00", "#00798c", "#b3261e"];
+  const stepped = (s) => s.panel === "devices";
   function lookOf(s) {
     const key = `${s.run}/${s.role}`, k = (counts[key] = (counts[key] || 0) + 1) - 1;
     const look = LOOK[s.role] || LOOK.grid;
     const dash = DASH[s.role] || "solid";
-    // A regulated node has the colour of the tap changer of the same rank.
-    if (PALETTE_ROLES.has(s.role)) return { color: PALETTE[k % PALETTE.length], width: look.width, dash: many && s.run > 0 ? "dot" : k < PALETTE.length ? "solid" : "dash" };
+    if ((stepped(s) || s.role === "held") && !many) {
+      const place = page.series.filter((o) => o.run === s.run && o.panel === s.panel).indexOf(s);
+      return { color: DEVICE[place % DEVICE.length], width: look.width, dash: place < DEVICE.length ? "solid" : "dot" };
+    }
     if (many) return { color: runs[s.run].color, width: look.width, dash };
+    if (s.panel === "regulated") return { color: "#1b2733", width: look.width, dash };
     return k === 0 ? { ...look, dash: s.role === "soc" ? dash : "solid" } : { color: OTHER[k % OTHER.length], width: look.width, dash };
   }
+  const lookColor = new Map();
   function trace(s) {
     const look = lookOf(s), soc = s.role === "soc";
+    lookColor.set(s, look.color);
     const t = {
       type: "scatter", mode: "lines", name: esc(many ? `${runs[s.run].label}: ${s.label}` : s.label),
       yaxis: soc ? socAxis : axisOf[s.panel], legend: legendOf(s.panel), connectgaps: false,
-      line: s.role === "tap" ? { ...look, shape: "hv" } : look,
+      line: stepped(s) ? { ...look, shape: "hv" } : look,
       hovertemplate: `%{y:.5~g}${soc ? "" : " " + s.unit}`,
     };
     if ((many && HIDDEN.has(s.role)) || (sites > 1 && s.role === "ai")) t.visible = "legendonly";
@@ -181,13 +187,13 @@
       return { x, y, text };
     });
   }
-  // Where devices operated, on the panel of their taps.
-  function operationMarks(t0, t1) {
-    if (!axisOf.taps) return [];
-    const operated = new Set(page.operated);
-    return runs.map((_, r) => {
-      const shown = eventsBetween(t0, t1).filter((e) => e[0] === r && operated.has(e[2]) && e[4] !== null).slice(0, MAX_MARKS);
-      return { x: shown.map((e) => e[1]), y: shown.map((e) => e[4]), text: shown.map(eventText) };
+  // Moves of devices, as marks on their own step lines: the tap or the steps that each move led to.
+  const MOVES = new Set(["tap_changed", "capacitor_switched"]);
+  function moveMarks(t0, t1) {
+    return runs.map((run, r) => {
+      const drawn = new Map(page.series.filter((s) => s.run === r && stepped(s)).map((s) => [s.label, lookColor.get(s)]));
+      const moves = eventsBetween(t0, t1).filter((e) => e[0] === r && MOVES.has(kinds[e[2]]) && drawn.has(e[3])).slice(0, MAX_MARKS);
+      return { x: moves.map((e) => e[1]), y: moves.map((e) => e[4]), text: moves.map((e) => eventText(e)), color: moves.map((e) => drawn.get(e[3])) };
     });
   }
   const rare = new Set(page.rare);
@@ -231,7 +237,7 @@
     panels.forEach((p, i) => {
       const high = top - (gap + i * (each + gap)) / usable, low = high - each / usable;
       lay[`yaxis${i + 2}`] = { domain: [Math.max(0, low), high], title: { text: p.title, font: { size: 12 } }, gridcolor: "#e6eaee", zerolinecolor: "#c9d1d9",
-        anchor: "x", automargin: true, nticks: 7 };
+        anchor: "x", automargin: true, nticks: 7, ...(p.key === "devices" ? { tickformat: "d" } : {}) };
       lay[`legend${i + 2}`] = { orientation: "h", x: 0, y: high + 2 / usable, yanchor: "bottom", font: { size: 11 }, bgcolor: "rgba(0,0,0,0)" };
       if (p.key === "ups" && hasSoc) lay[`yaxis${panels.length + 2}`] = { overlaying: `y${i + 2}`, side: "right", anchor: "x", range: [0, 1], tickformat: ".0%", tickmode: "linear", tick0: 0, dtick: 0.25, zeroline: false,
         showgrid: false, fixedrange: true, title: { text: "state of charge", font: { size: 12 } } };
@@ -262,7 +268,8 @@
   async function draw(t0, t1) {
     drawn = [t0, t1];
     const views = drawnSeries.map((s) => (s.role === "low" && partner(s) ? bandView(s, partner(s), t0, t1) : view(s, t0, t1)));
-    const marks = [...eventMarks(t0, t1), ...operationMarks(t0, t1)], n = order.length;
+    const moves = axisOf.devices ? moveMarks(t0, t1) : [];
+    const marks = [...eventMarks(t0, t1), ...moves], n = order.length;
     const coarsest = Math.max(1, ...views.map((v) => v.every));
     const whole = t0 <= first && t1 >= last;
     const grid = ticks(t0, t1), range = voltageRange([t0, t1], whole);
@@ -270,6 +277,7 @@
     panels.forEach((p, i) => { if (p.key !== "voltage") lay[`yaxis${i + 2}.autorange`] = true; });
     await Plotly.update(plot, { x: [...views.map((v) => v.x), ...marks.map((m) => m.x)], y: [...views.map((v) => v.y), ...marks.map((m) => m.y)],
       text: [...views.map(() => null), ...marks.map((m) => m.text)] }, lay, [...order, ...marks.map((_, i) => n + i)]);
+    if (moves.length) await Plotly.restyle(plot, { "marker.color": moves.map((m) => m.color) }, moves.map((_, i) => n + runs.length + i));
     el("every").textContent = everyText(coarsest);
     root.dataset.shownRows = String(coarsest);
     root.dataset.points = String(views.reduce((sum, v) => sum + v.x.length, 0));
@@ -292,8 +300,8 @@
     const traces = drawnSeries.map(trace);
     eventMarks(first, last).forEach((_, r) => traces.push({ type: "scatter", mode: "markers", yaxis: "y", showlegend: false, x: [], y: [],
       hovertemplate: "%{y}<br>%{text}<extra>t = %{x} s</extra>", marker: { symbol: "diamond", size: 7, color: many ? runs[r].color : "#1b2733" } }));
-    operationMarks(first, last).forEach((_, r) => traces.push({ type: "scatter", mode: "markers", yaxis: axisOf.taps, showlegend: false, x: [], y: [],
-      hovertemplate: "%{text}<extra></extra>", marker: { symbol: "diamond", size: 5, color: many ? runs[r].color : "#1b2733" } }));
+    if (axisOf.devices) runs.forEach(() => traces.push({ type: "scatter", mode: "markers", yaxis: axisOf.devices, showlegend: false, x: [], y: [],
+      hovertemplate: "%{text}<extra>t = %{x} s</extra>", marker: { symbol: "circle", size: 6, line: { width: 1, color: "#fff" } } }));
     await Plotly.newPlot(plot, traces, layout(), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] });
     await draw(...fromHash());
     plot.on("plotly_relayout", (change) => {

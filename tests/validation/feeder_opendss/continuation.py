@@ -24,7 +24,7 @@ NEWTON_STEPS = 20
 CHORD_STEPS = 4
 RESIDUAL = 1e-9
 """Of the powers, relative to the power of the step. [1]"""
-STEPS = 400
+STEPS = 1_000
 FRESH_BELOW = 0.8
 """Where the power rises slower than this part of its first slope, the impedance is measured at every point. [1]"""
 FINEST = 1e-4

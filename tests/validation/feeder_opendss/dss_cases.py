@@ -1,8 +1,9 @@
 """OpenDSS feeders that cosim is held to, in the states in which they are held.
 
 A case is a master of its own beside the feeder's files: it redirects to the feeder's and then brings the controls into
-one state. `file` takes them as the feeder's master leaves them, `settled` lets OpenDSS's controls settle, `published`
-sets the taps of the published solution. Whatever reads a case reads that master and freezes the controls where it ends.
+one state. `file` takes them as the feeder's master leaves them, its own Solve included where it has one. `settled` lets
+OpenDSS's controls settle, `published` sets the taps of the published solution. Whatever reads a case reads that master
+and freezes the controls where it ends.
 """
 
 from __future__ import annotations

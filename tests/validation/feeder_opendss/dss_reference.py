@@ -1,7 +1,8 @@
 """OpenDSS as the judge: one engine context a feeder, controls frozen where the master leaves them, solved tightly.
 
-A data center is one wye load of constant power at any voltage. The feeder's own loads keep the limits of their file:
-below `vminpu` OpenDSS takes them off constant power, and so must whoever is compared.
+A data center is one load of constant power at any voltage: wye, or delta where nothing holds the neutral. The
+feeder's own loads keep the limits of their file: below `vminpu` OpenDSS takes them off constant power, and so must
+whoever is compared.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from scipy.sparse.linalg import splu
 TOLERANCES = (1e-12, 1e-11, 1e-10, 1e-9)
 """Of the voltage change of an iteration; where round-off keeps a feeder above one, the next is taken."""
 MAX_ITERATIONS = 2_000
+FLOATS = 100.0
+"""A place floats where its impedance to ground is so many times that between its phases: some ten at most on a
+grounded feeder, a thousand and more on cables behind a delta. [1]"""
 ANY_VOLTAGE = "model=1 vminpu=0.01 vlowpu=0.005 vmaxpu=10"
 
 
@@ -42,6 +46,7 @@ class OpenDss:
         self.command(f"set mode=snapshot controlmode=off maxiterations={MAX_ITERATIONS}")
         self.datacenters: dict[str, Place] = {}
         self.ports: dict[str, Place] = {}
+        self._legs: dict[Place, np.ndarray] = {}
         self.loosest = 0.0
         """Loosest tolerance that a solution needed."""
         if not self.solve():
@@ -87,15 +92,44 @@ class OpenDss:
 
     def add_datacenter(self, place: Place) -> None:
         """A load of no power yet; several may stand at one time."""
+        legs = self.legs(place)
+        is_delta = bool((legs < 0).any())
         kv = self.volt[self.position[place.nodes[0]]] / 1e3
-        if len(place.phases) > 1:
+        if len(legs) > 1 or is_delta:
             kv *= np.sqrt(3)
         name = f"datacenter{len(self.datacenters)}"
         self.command(
-            f"new load.{name} bus1={place.name} phases={len(place.phases)} conn=wye kv={float(kv)!r} kw=0 kvar=0 "
-            + ANY_VOLTAGE
+            f"new load.{name} bus1={place.name} phases={len(legs)} conn={'delta' if is_delta else 'wye'} "
+            f"kv={float(kv)!r} kw=0 kvar=0 " + ANY_VOLTAGE
         )
         self.datacenters[name] = place
+
+    def legs(self, place: Place) -> np.ndarray:
+        """Between which phases a data center draws, [legs, phases]: 1 where a leg starts, -1 where it ends.
+
+        From each phase to ground; between phases where the place has several and nothing but capacitance and what the
+        engine adds to keep a delta from floating ties them to ground.
+        """
+        if place not in self._legs:
+            m = len(place.phases)
+            legs = np.eye(m)
+            if m > 1 and self._floats(place):
+                legs = (legs - np.roll(legs, 1, axis=1))[: 3 if m == 3 else 1]
+            self._legs[place] = legs
+        return self._legs[place]
+
+    def _floats(self, place: Place) -> bool:
+        rows = [self.position[node] for node in place.nodes]
+        seen = []
+        solver = splu(self._y())
+        for k in range(1, len(rows) + 1):  # last all alike to ground, before that in at one phase and out at another
+            unit = np.zeros(len(self.nodes), complex)
+            unit[rows] = 1.0
+            if k < len(rows):
+                unit[rows] = 0.0
+                unit[rows[0]], unit[rows[k]] = 1.0, -1.0
+            seen.append(abs(solver.solve(unit) @ np.conj(unit)) / np.sum(abs(unit)))
+        return seen[-1] > FLOATS * max(seen[:-1])
 
     def set_datacenter(self, place: Place, p_mw: float, q_mvar: float) -> None:
         """Power of a data center, split evenly over its phases. [MW, Mvar]"""

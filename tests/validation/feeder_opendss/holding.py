@@ -30,6 +30,7 @@ class Judge(Protocol):
     def v_pu(self) -> np.ndarray: ...
     def set_datacenter(self, place: Place, p_mw: float, q_mvar: float) -> None: ...
     def respond(self, place: Place, drawn_pu: np.ndarray) -> np.ndarray | None: ...
+    def legs(self, place: Place) -> np.ndarray: ...
 
 
 @dataclass
@@ -83,14 +84,16 @@ def tan_phi(power_factor: float) -> float:
 def find_nose(judge: Judge, place: Place, power_factor: float) -> Nose:
     """The judge's nose; raises NoSolution where its curve cannot be followed."""
 
+    legs = judge.legs(place)
+
     def respond(drawn_pu: np.ndarray) -> np.ndarray:
-        v = judge.respond(place, drawn_pu)
+        v = judge.respond(place, legs.T @ drawn_pu)
         if v is None:
             raise NoSolution("the network does not answer a current")
-        return v
+        return legs @ v
 
     try:
-        return nose(respond, len(place.nodes), tan_phi(power_factor))
+        return nose(respond, len(legs), tan_phi(power_factor))
     finally:
         judge.respond(place, np.zeros(len(place.nodes), complex))
 
@@ -108,7 +111,7 @@ def put_load(judge: Judge, place: Place, top: Nose, size: float, slope: float, h
         return True
     judge.set_datacenter(place, 0.0, 0.0)
     try:
-        judge.respond(place, top.current_at(p_mw))
+        judge.respond(place, judge.legs(place).T @ top.current_at(p_mw))
     except NoSolution as why:
         held.not_solved = f"the judge at {size:g} of the nose: {why}"
         return False
@@ -126,7 +129,8 @@ def hold_place(
     except NoSolution as why:
         held.not_solved = f"nose: {why}"
         return held
-    held.nose_mw, held.vm_at_nose_pu = top.p_mw, tuple(top.vm_pu.tolist())
+    nominal = np.sqrt(3) if (judge.legs(place) < 0).any() else 1.0
+    held.nose_mw, held.vm_at_nose_pu = top.p_mw, tuple((top.vm_pu / nominal).tolist())
     for size in sizes:
         if not put_load(judge, place, top, size, tan_phi(power_factor), held):
             break

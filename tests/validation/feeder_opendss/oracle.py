@@ -11,7 +11,7 @@ TOLERANCES_PU = (1e-13, 1e-12, 1e-11, 1e-10)
 
 
 class Oracle:
-    """A master run, and solved with its controls where it did not solve itself."""
+    """A master run, and solved with its controls where they stand if it did not solve itself."""
 
     def __init__(self, master: Path) -> None:
         self.dss = engine.NewContext()
@@ -20,9 +20,10 @@ class Oracle:
         solution = self.dss.Solution
         solution.MaxIterations(1000)
         solution.MaxControlIterations(1000)
-        if not (solution.TotalIterations() and solution.Converged()):
-            solution.Solve()
+        solved = solution.TotalIterations() and solution.Converged()
         solution.ControlMode(-1)
+        if not solved:
+            solution.Solve()
 
     def command(self, text: str) -> None:
         self.dss.Text.Command(text)

@@ -82,6 +82,10 @@ class Pandapower:
         index = self.net.bus.index[self.position[place.bus]]
         self.net.load.loc[self.load, ["bus", "p_mw", "q_mvar"]] = [index, p_mw, q_mvar]
 
+    def legs(self, place: Place) -> np.ndarray:
+        """Balanced: one leg."""
+        return np.eye(1)
+
     def respond(self, place: Place, drawn_pu: np.ndarray) -> np.ndarray | None:
         """Voltage at a place that draws a current on 1 MVA; None where the fixed point does not converge. [pu]"""
         drawn = np.zeros(self.free.size, complex)

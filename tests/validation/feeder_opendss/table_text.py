@@ -11,7 +11,9 @@ Row = dict[str, Any]
 HEAD = """\
 # Validation
 
-Made by `python tests/validation/feeder_opendss/make_table.py`; do not edit. {versions}.
+Made by `{command}`; do not edit. {versions}.
+
+{left_out}
 
 Every feeder is read from its own file, by cosim and by a judge: OpenDSS for unbalanced feeders, pandapower for
 balanced ones. Both start from the same state of regulators and capacitor banks, and that state is frozen:
@@ -24,9 +26,9 @@ The judge is solved as tightly as round-off lets it (a voltage change of {tolera
 the largest difference of any node's phasor, so it holds for magnitude and angle. *Repeats* is how well OpenDSS repeats
 itself from two starts: no comparison can be better than that.
 
-A data center is one load of constant power at any voltage, wye, at ten buses spread by electrical distance (six of
-three phases, two of two and two of one where a feeder has them), at {n_sizes} sizes up to 95 % of the nose and at power
-factors 1.0, 0.98 lagging and 0.98 leading. The feeder's own loads keep the voltage limits of their file.
+A data center is one load of constant power at any voltage, at {n_places} buses spread by electrical distance (of ten,
+six have three phases, two have two and two have one where a feeder has them), at {n_sizes} sizes up to 95 % of the nose
+and at power factors {power_factors} (lagging positive). The feeder's own loads keep the voltage limits of their file.
 
 The nose is the judge's, but not by its convergence: the current of the load is given, which leaves the judge a problem
 without a nose, and the power at its terminals is followed along the current until it turns back. cosim's nose is found
@@ -39,10 +41,10 @@ Promised: |dV| below {dv_pu:.0e} pu, nose within {nose:.1%}.
 UNGROUNDED = """\
 ## Data centers without a return path
 
-On an ungrounded (delta) feeder the currents of a wye load return through nothing but line charging and what the engine
-adds to keep the delta from floating. A constant power to ground displaces the neutral there, and the nose is a few
-kilowatts or watts: such a data center has to be connected in delta or through a transformer. The places are held all
-the same.
+On an ungrounded (delta) feeder the currents of a load to ground return through nothing but line charging and what the
+engine adds to keep the delta from floating. There a data center of two or three phases draws between them, in cosim
+and in the judge (conn=delta), and V at the nose is that between phases. One of a single phase has no such choice: a
+constant power to ground displaces the neutral, its nose is a few kilowatts or watts, and it is held all the same.
 """
 
 
@@ -115,10 +117,10 @@ def detail(row: Row) -> str:
     return f"### {row['name']}, {row['state']}\n\n" + table(head, lines)
 
 
-def page(rows: list[Row], limits: dict[str, float], n_sizes: int) -> str:
-    """The whole page."""
+def page(rows: list[Row], limits: dict[str, float], how: dict[str, Any]) -> str:
+    """The whole page; `how` has the rest of the head's fields: command, left_out, n_places, n_sizes, power_factors."""
     named = ", ".join(f"{name} {version(name)}" for name in ("OpenDSSDirect.py", "dss-python-backend", "pandapower"))
-    head = HEAD.format(versions=named, tolerance="1e-12", n_sizes=n_sizes, **limits)
+    head = HEAD.format(versions=named, tolerance="1e-12", **how, **limits)
     columns = (
         "feeder",
         "state",

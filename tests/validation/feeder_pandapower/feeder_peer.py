@@ -38,10 +38,11 @@ def deviations(compiled, net):
     f = compiled.arrays
     assert solve(f) == OK
     balance(f)
-    vm, va = np.zeros((2, len(compiled.bus_names)))
+    vm = np.where(f.node_row >= 0, np.sqrt(f.vm2[f.node_row]), 0.0)
+    va = np.zeros(len(compiled.bus_names))
     line_p, line_loading = np.zeros((2, len(compiled.line_names)))
     trafo_loading = np.zeros(len(compiled.trafo_names))
-    observe(f, vm, va, line_p, line_loading, trafo_loading)
+    observe(f, f.v, f.node_row, va, line_p, line_loading, trafo_loading)
     trafos = np.concatenate([net.res_trafo.loading_percent, net.res_trafo3w.loading_percent])
     losses = sum(net[f"res_{t}"].pl_mw.sum() for t in ("line", "trafo", "trafo3w", "impedance"))
     if "p_from_mw" in net.res_switch:

@@ -237,8 +237,8 @@ def test_mixed_voltage_shares_at_one_bus_follow_each_load(net):
     pp.create_load(net, 2, 1.0, 0.2, const_z_p_percent=100.0, const_z_q_percent=100.0)
     compiled = from_pandapower(net).compile([], CONFIG)
     assert solve(compiled.arrays) == OK
-    node = compiled.arrays.bus_node[compiled.bus_names.index("mv1")]
-    m = compiled.arrays.vm2[node]
+    row = compiled.arrays.node_row[compiled.bus_names.index("mv1")]
+    m = compiled.arrays.vm2[row]
     net.load.loc[4, ["p_mw", "q_mvar"]] = 1.0 * m, 0.2 * m
     net.load.loc[4, ["const_z_p_percent", "const_z_q_percent"]] = 0.0
     check(deviations(compiled, run_pandapower(net)))

@@ -1,0 +1,57 @@
+"""Clock and log of a run, empty."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.engine import kernel_log as kl
+from cosim.feeder.compile import CompiledFeeder
+
+BLOCK_ROWS: Final = 1024
+"""Rows of one block of the log."""
+
+
+def new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.float64]) -> kl.ClockArrays:
+    """Clock at t = 0; limits are those of change-driven solving, of voltages [pu] and of powers [MW]."""
+    time = np.zeros(kl.N_TIME, np.int64)
+    time[kl.STEP], time[kl.LOG_STEP], time[kl.T_END] = step_us, log_step_us, end_us
+    return kl.ClockArrays(time=time, limits=limits, totals=np.zeros(kl.N_TOTAL))
+
+
+def new_log(compiled: CompiledFeeder, n_site: int, n_ring: int) -> kl.LogArrays:
+    """Empty log of one block, with room for `n_ring` full-rate samples."""
+    n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
+    rows = BLOCK_ROWS
+
+    def block(width: int) -> NDArray[np.float32]:
+        return np.zeros((rows, width), np.float32)
+
+    return kl.LogArrays(
+        t_us=np.zeros(rows, np.int64),
+        n_row=np.zeros(1, np.int64),
+        scalars=np.zeros((rows, kl.FEEDER_COLUMNS + n_site * kl.SITE_COLUMNS)),
+        bus_vm=block(n_bus),
+        bus_va=block(n_bus),
+        bus_min=block(n_bus),
+        bus_max=block(n_bus),
+        line_p=block(n_line),
+        line_loading=block(n_line),
+        trafo_loading=block(n_trafo),
+        device=block(len(compiled.device_names)),
+        vm=np.zeros(n_bus),
+        vm_min=np.full(n_bus, np.inf),
+        vm_max=np.zeros(n_bus),
+        lowest_vm=np.full(n_bus, np.inf),
+        sag_us=np.zeros(n_bus, np.int64),
+        longest_us=np.zeros(n_bus, np.int64),
+        stretch_us=np.zeros(n_bus, np.int64),
+        n_sag=np.zeros(n_bus, np.int64),
+        ring_us=np.zeros(n_ring, np.int64),
+        ring=np.zeros((n_ring, n_bus + n_site * kl.SAMPLE_COLUMNS if n_ring else 0), np.float32),
+        n_ring=np.zeros(1, np.int64),
+        any_sag=np.zeros(1, np.int64),
+        in_sag=np.zeros(1, np.int64),
+    )

@@ -1,0 +1,106 @@
+"""Parts of a compiled feeder's arrays, each a function of the network and one topology."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from cosim.feeder import arrays as ix
+from cosim.feeder.arrays import FeederArrays
+from cosim.feeder.legs import Legs, leg_powers
+from cosim.feeder.network import LINE, SOURCE, TRAFO, TRAFO3W_HV, TRAFO3W_LV, Complexes, Floats, Ints, Network
+from cosim.feeder.topology import Elements, Topology
+
+
+def device_y(net: Network, dev_state: Ints) -> Complexes:
+    """Primitive admittances of the network with every device in its present state. [pu]"""
+    y = net.el_y.copy()
+    size = np.diff(net.el_ptr)
+    start = np.concatenate([[0], np.cumsum(size**2)])
+    at = 0
+    for d in range(net.dev_el.size):
+        e, n_state = int(net.dev_el[d]), int(net.dev_ptr[d + 1] - net.dev_ptr[d])
+        entries = int(size[e]) ** 2
+        first = at + int(dev_state[d]) * entries
+        y[start[e] : start[e + 1]] = net.dev_y[first : first + entries]
+        at += n_state * entries
+    return y
+
+
+def place_ports(top: Topology, port_nodes: Sequence[Ints], gens: Sequence[int]) -> tuple[Ints, Floats, Ints]:
+    """Rows, nominal voltage and start of the ports of data centers, then generators.
+
+    A data center draws from each phase to ground, or between phases where nothing holds the neutral: at two or
+    three phases of a floating zone.
+    """
+    rows, base, count = [], [], []
+    floating = set(top.zones[0].tolist())
+    for nodes in port_nodes:
+        at = top.node[nodes]
+        if at.size > 1 and floating.issuperset(at.tolist()):
+            ends = np.column_stack([at, np.roll(at, -1)])[: 3 if at.size == 3 else 1]
+            base += [math.sqrt(3.0)] * len(ends)
+        else:
+            ends = np.column_stack([at, np.full(at.size, -1)])
+            base += [1.0] * len(ends)
+        rows.append(ends)
+        count.append(len(ends))
+    rows.append(np.column_stack([gens, np.full(len(gens), -1)]).reshape(-1, 2))
+    base += [1.0] * len(gens)
+    return np.vstack(rows).astype(np.int64), np.array(base), np.cumsum([0, *count]).astype(np.int64)
+
+
+def count_sizes(top: Topology, legs: Legs, n_dc: int, n_port: int) -> Ints:
+    """Array `sizes` of `FeederArrays`."""
+    kind = top.elements.kind
+    sizes = np.zeros(ix.N_SIZES, np.int64)
+    sizes[ix.N_FREE], sizes[ix.N_ROW] = top.n_free, top.n_row
+    sizes[ix.N_DC], sizes[ix.N_PORT] = n_dc, n_port
+    sizes[ix.N_LEG], sizes[ix.N_GROUND_LEG] = legs.n_free, legs.n_ground
+    sizes[ix.N_ELEMENT], sizes[ix.N_PASSIVE] = kind.size, int(np.sum(kind != SOURCE))
+    sizes[ix.N_LINE], sizes[ix.N_TRAFO] = int(np.sum(kind == LINE)), int(np.sum(np.isin(kind, (TRAFO, TRAFO3W_HV))))
+    return sizes
+
+
+def trafo_elements(el: Elements) -> Ints:
+    """Row in the log and element of every transformer, the legs of a three-winding one in one row."""
+    two = np.flatnonzero(el.kind == TRAFO)
+    legs = [np.flatnonzero(el.kind == kind) for kind in range(TRAFO3W_HV, TRAFO3W_LV + 1)]
+    rows = [np.arange(two.size), *(two.size + np.arange(leg.size) for leg in legs)]
+    return np.column_stack([np.concatenate(rows), np.concatenate([two, *legs])]).astype(np.int64)
+
+
+def place_generators(net: Network, top: Topology) -> list[tuple[int, float, float]]:
+    """Voltage-controlled generators (row, P, |U|), one per free energized row."""
+    found: dict[int, tuple[int, float, float]] = {}
+    for node, p, vm in zip(net.gen_node, net.gen_p_mw, net.gen_vm_pu, strict=True):
+        row = int(top.node[node])
+        if 0 <= row < top.n_free:
+            found[row] = (row, found.get(row, (0, 0.0))[1] + float(p), float(vm))
+    return list(found.values())
+
+
+def drawn_currents(f: FeederArrays, el: Elements, v: Complexes) -> Complexes:
+    """Current that elements (sources' impedances aside), shunts and legs draw from each row. [pu]"""
+    drawn: Complexes = np.conj(f.row_shunt[:, 0] + 1j * f.row_shunt[:, 1]) * v
+    v_end = np.where(el.node >= 0, v[np.maximum(el.node, 0)], 0)
+    y = f.el_y[:, 0] + 1j * f.el_y[:, 1]
+    for e in np.flatnonzero(el.kind != SOURCE):
+        span = slice(el.ptr[e], el.ptr[e + 1])
+        k = el.ptr[e + 1] - el.ptr[e]
+        into = y[el.y_ptr[e] : el.y_ptr[e + 1]].reshape(k, k) @ v_end[span]
+        live = el.node[span] >= 0
+        np.add.at(drawn, el.node[span][live], into[live])
+    row = f.leg_row
+    across = v[row[:, 0]] - np.where(row[:, 1] >= 0, v[np.maximum(row[:, 1], 0)], 0)
+    current = np.conj(leg_powers(f.leg_law, np.abs(across) ** 2) / across)
+    np.add.at(drawn, row[:, 0], current)
+    np.add.at(drawn, row[row[:, 1] >= 0, 1], -current[row[:, 1] >= 0])
+    return drawn
+
+
+def as_pairs(z: Complexes) -> Floats:
+    """Complex numbers as a last axis of real and imaginary part."""
+    return np.stack([z.real, z.imag], axis=-1)
