@@ -257,9 +257,8 @@ class Surfaces:
         """Go back to what `state` kept, in the same state of the feeder."""
         for k in _KEPT:
             self._fixed[k][...] = state[k]
-        slots = {int(slot): c for c, slot in enumerate(self._fixed["cell"][:, ks.SLOT]) if slot >= 0}
-        n_cell = int(self._fixed["info"][ks.N_CELL])
-        slots = {slot: c for slot, c in slots.items() if c < n_cell}
+        cells = self._fixed["cell"][: int(self._fixed["info"][ks.N_CELL])]
+        slots = {int(slot): c for c, slot in enumerate(cells[:, ks.SLOT]) if slot >= 0}
         self.fits = [None] * int(self._fixed["info"][ks.N_SLOT])
         for slot, c in slots.items():
             fits = fit_cell(lab(), self._fixed["box"][c].copy(), self.watch_row)
