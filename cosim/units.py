@@ -7,6 +7,7 @@ S_PER_H = 3600.0
 W_PER_MW = 1e6
 KW_PER_MW = 1e3
 US_PER_H = US_PER_S * 3600
+US_PER_DAY = 24 * US_PER_H
 
 
 def to_us(t_s: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import platform
 import signal
 import sys
@@ -268,7 +269,7 @@ def _recorder(
         "scenario_name": config.name,
         "seed": config.seed,
         "cosim_version": distribution_version(),
-        "provenance": _provenance(),
+        "provenance": _provenance() | _regulated(simulation),
     }
     if resume and resume_state(path) == "resumable":
         recorder, state = Recorder.resume(path, channels, **facts)
@@ -281,6 +282,13 @@ def _recorder(
             raise
         return recorder
     return Recorder.create(path, channels, compression=config.log.compression, **facts)
+
+
+def _regulated(simulation: Simulation) -> dict[str, str | float]:
+    """Node that each regulator holds, as JSON: what a picture of taps sets beside them."""
+    if simulation.desk is None or not simulation.desk.controls.regulators:
+        return {}
+    return {"regulated_nodes": json.dumps(simulation.desk.controls.regulated_nodes)}
 
 
 def _provenance() -> dict[str, str | float]:

@@ -21,14 +21,11 @@ from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
+from cosim.feeder.checks import make_desk, make_shapes
 from cosim.feeder.compile import CompiledFeeder
-from cosim.feeder.controls.desk import ControlDesk
-from cosim.feeder.controls.from_config import apply_config
 from cosim.feeder.controls.kernel import CONTROL
-from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.feeder import Feeder
-from cosim.feeder.load_shapes import LoadShapes
-from cosim.feeder.network import STEP, TAP, Network
+from cosim.feeder.network import STEP, TAP
 from cosim.feeder.places import nodes_at
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
@@ -109,9 +106,10 @@ class Simulation:
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
         self.compiled.watch(self._watched_nodes())
-        self.desk = self._control_desk(feeder.network)
-        follows = scenario.feeder.load_shapes != "none"
-        self.shapes = LoadShapes(feeder.network, scenario.feeder) if follows else None
+        self.desk = make_desk(feeder.network, scenario.feeder)
+        if self.desk is not None:
+            self.compiled.set_sensors(self.desk.rows)
+        self.shapes = make_shapes(feeder.network, scenario.feeder, folder)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
         self.log = new_log(self.compiled, len(self.sites), self._ring_size())
@@ -179,16 +177,6 @@ class Simulation:
         self.log.ring[:kept] = self.log.ring[n - kept : n].copy()
         self.log.n_ring[0] = kept
         return t_us, samples
-
-    def _control_desk(self, network: Network) -> ControlDesk | None:
-        """The controls of the feeder and of the scenario, where any act."""
-        config = self.scenario.feeder.controls
-        controls = apply_config(config, network)
-        if controls == ControlSet():
-            return None
-        desk = ControlDesk(controls, network, clock_s=3600.0 * config.clock_h)
-        self.compiled.set_sensors(desk.rows)
-        return desk
 
     def _schedule(self) -> None:
         if self.shapes is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cosim.engine import kernel_log as kl
 from cosim.feeder.network import TAP
-from cosim.units import US_PER_S
+from cosim.units import US_PER_DAY, US_PER_S
 
 if TYPE_CHECKING:
     from cosim.engine.simulation import Simulation
@@ -147,10 +147,13 @@ def _bus_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
 def _device_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     """Operations of every regulator and capacitor bank, and the range of taps; a move of several taps counts each."""
     counts = sim.desk.n_operations if sim.desk is not None else {}
+    days = sim.now_us / US_PER_DAY
     out: dict[str, float | np.ndarray] = {}
     for d, (name, kind) in enumerate(zip(sim.compiled.device_names, sim.compiled.network.dev_kind, strict=True)):
         group = f"{'regulator' if kind == TAP else 'capacitor'}/{name}"
-        out[f"{group}/n_operation"] = float(counts.get(name, 0))
-        if kind == TAP:
-            out[f"{group}/tap_min"], out[f"{group}/tap_max"] = sim.device_range[:, d].tolist()
+        n = float(counts.get(name, 0))
+        out[f"{group}/n_operation"] = n
+        out[f"{group}/n_operation_per_day"] = n / days if days > 0 else 0.0
+        position = "tap" if kind == TAP else "n_on"
+        out[f"{group}/{position}_min"], out[f"{group}/{position}_max"] = sim.device_range[:, d].tolist()
     return out

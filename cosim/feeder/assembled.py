@@ -312,12 +312,15 @@ class AssembledFeeder:
         """Response surfaces of the present state of switches, devices, loads and source."""
         key = self._state_key()
         if self._entered is None or self._entered[0] != key:
-            self._entered = key, self._store.enter(key, self.arrays, self.watch_row)
+            self._entered = key, self._store.enter(key, self.arrays, self.watch_row, self._kin_key())
         return self._entered[1]
 
     def _state_key(self) -> bytes:
-        parts = [self._dev_state.tobytes(), self._inj_s.tobytes(), np.complex128(self._dip).tobytes()]
-        return b"".join([self._switch_key(), *parts])
+        return b"".join([self._kin_key(), self._dev_state.tobytes(), self._inj_s.tobytes()])
+
+    def _kin_key(self) -> bytes:
+        """Start of the keys of all states that differ in taps, banks and loads only."""
+        return self._switch_key() + np.complex128(self._dip).tobytes()
 
     def _shown(self) -> Surfaces | None:
         """Surfaces that gave the voltages of the last instant."""

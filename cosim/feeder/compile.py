@@ -232,7 +232,7 @@ class CompiledFeeder(AssembledFeeder):
             self._entered = None
             key = self._state_key()
             if self._store.was_present(key):
-                self._entered = key, self._store.enter(key, self.arrays, self.watch_row)
+                self._entered = key, self._store.enter(key, self.arrays, self.watch_row, self._kin_key())
         except (KeyError, ValueError) as wrong:
             raise InputError(f"the stored state belongs to another feeder: {wrong}") from wrong
 

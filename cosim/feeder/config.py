@@ -45,7 +45,15 @@ class FeederConfig(BaseModel):
     load_shapes: Literal["none", "daily", "yearly", "duty"] = Field(
         "none", description="Shapes of the network that its loads and generators follow, where it has any"
     )
-    start_h: float = Field(0, ge=0, le=8784, description="Hour of the load shapes at t = 0 [h]")
+    profile: str | None = Field(
+        None,
+        min_length=1,
+        description="CSV that drives the loads instead: t_s, and factors in a column scale (of every load) or named as "
+        "a load",
+    )
+    start_h: float = Field(
+        0, ge=0, le=8784, description="Hour of load shapes, profile and time controls at t = 0 [h]"
+    )
     surfaces: bool = Field(
         True,
         description="Answer instants at which only data centers moved from polynomials that are held to full solves",
@@ -56,6 +64,12 @@ class FeederConfig(BaseModel):
         lt=1,
         description="Constant-power loads become constant impedance below, continuous there; 0 never [pu]",
     )
+
+    @model_validator(mode="after")
+    def _one_drives_the_loads(self) -> Self:
+        if self.profile is not None and self.load_shapes != "none":
+            raise ValueError("profile is given, and load_shapes drive the loads already: give one of them")
+        return self
 
 
 class SourceConfig(BaseModel):

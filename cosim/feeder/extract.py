@@ -17,6 +17,7 @@ import numpy as np
 
 from cosim.errors import InputError, PhysicsError, Problem
 from cosim.feeder import network as nw
+from cosim.feeder.extract_devices import capacitors, device_arrays, tap_changers
 from cosim.feeder.network import Bools, Complexes, Floats, Network
 
 SUPPORTED = frozenset(
@@ -171,6 +172,11 @@ def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
     from pandapower.pypower.idx_bus import BS, GS
 
     names = _names(net.bus)
+    elements = _elements(net, opened, at, internal, vn_kv)
+    banks, bank_elements = capacitors(net, _names(net.shunt), at("shunt"), vn_kv, elements["el_kind"].size)
+    taps = tap_changers(net, elements, lambda moved: _two_ports(_converted(moved)))
+    y_shunt = ppc_bus[:, GS] + 1j * ppc_bus[:, BS]
+    np.subtract.at(y_shunt, bank_elements["el_node"], bank_elements["el_y"])
     return Network(
         is_balanced=True,
         bus_name=names,
@@ -180,13 +186,15 @@ def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
         node_phase=np.zeros(n_bus, np.int64),
         node_vn_kv=vn_kv,
         node_in_service=in_service,
-        node_y_shunt=ppc_bus[:, GS] + 1j * ppc_bus[:, BS],
+        node_y_shunt=y_shunt,
         node_v=solved,
-        **_elements(net, opened, at, internal, vn_kv),
+        **_with_banks(elements, bank_elements),
         **_switches(net, position),
         **_injections(net, at),
         **_sources(net, at, internal),
-        **_no_devices(),
+        **_no_profiles(),
+        **device_arrays(taps + banks),
+        controls="",
     )
 
 
@@ -200,9 +208,15 @@ def _coordinates(net: Any) -> Floats:
     return xy
 
 
-def _no_devices() -> dict[str, Any]:
-    """A pandapower network's taps and steps stand as they do in its file."""
-    ints = ("dev_kind", "dev_el", "dev_state", "dev_low")
+def _with_banks(elements: dict[str, Any], banks: dict[str, Any]) -> dict[str, Any]:
+    """Branches, and behind them capacitors of one conductor each."""
+    both = {key: np.concatenate([elements[key], banks[key]]) for key in banks}
+    n = banks["el_kind"].size
+    return {**both, "el_ptr": np.concatenate([elements["el_ptr"], elements["el_ptr"][-1] + np.arange(1, n + 1)])}
+
+
+def _no_profiles() -> dict[str, Any]:
+    """A pandapower network has no load shapes that this reads."""
     return {
         "profile_name": np.array([], np.str_),
         "profile_step_s": np.zeros(0),
@@ -210,12 +224,6 @@ def _no_devices() -> dict[str, Any]:
         "profile_p": np.zeros(0),
         "profile_q": np.zeros(0),
         "profile_is_power": np.zeros(0, bool),
-        "dev_name": np.array([], np.str_),
-        **{k: np.zeros(0, np.int64) for k in ints},
-        "dev_value": np.zeros(0),
-        "dev_ptr": np.zeros(1, np.int64),
-        "dev_y": np.zeros(0, np.complex128),
-        "controls": "",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,27 @@ _COLUMN: Final = {"daily": 0, "yearly": 1, "duty": 2}
 """Column of `inj_profile`."""
 
 
-class LoadShapes:
+class Driven(ABC):
+    """What gives the injections of a network other powers from time to time."""
+
+    @abstractmethod
+    def powers(self, t_us: int) -> Complexes:
+        """Power of every injection at an instant. [MVA]"""
+
+    @abstractmethod
+    def next_us(self, t_us: int) -> int:
+        """The first instant after this one at which a power changes. [us]"""
+
+    def follow(self, present: Complexes, before_us: int, t_us: int) -> Complexes:
+        """Powers at an instant, given those present; what others have set since `before_us` stays as it is. [MVA]"""
+        before, now = self.powers(before_us), self.powers(t_us)
+        followed: Complexes = np.where(present.real == before.real, now.real, present.real) + 1j * np.where(
+            present.imag == before.imag, now.imag, present.imag
+        )
+        return followed
+
+
+class LoadShapes(Driven):
     """The shapes that a scenario follows.
 
     Point k of a shape, counted from 1, holds from k - 1/2 to k + 1/2 intervals, and the shape repeats, as in
@@ -70,14 +91,6 @@ class LoadShapes:
         return min(
             ((2 * self._interval(p, t_us) + 1) * step + 1) // 2 - self._start_us for p, step in self._step_us.items()
         )
-
-    def follow(self, present: Complexes, before_us: int, t_us: int) -> Complexes:
-        """Powers at an instant, given those present; what others have set since `before_us` stays as it is. [MVA]"""
-        before, now = self.powers(before_us), self.powers(t_us)
-        followed: Complexes = np.where(present.real == before.real, now.real, present.real) + 1j * np.where(
-            present.imag == before.imag, now.imag, present.imag
-        )
-        return followed
 
     def _interval(self, profile: int, t_us: int) -> int:
         step = self._step_us[profile]

@@ -222,20 +222,25 @@ def _fitted(
 
 def _points(box: Floats, n: int) -> Floats:
     """Halton points crowded towards the faces of the box, as polynomial fits want them."""
-    from scipy.stats import qmc  # takes half a second: only where a surface is built
-
-    u = qmc.Halton(box.shape[0], scramble=False).random(n + 1)[1:]
+    u = _halton(box.shape[0], n + 1, scrambled=False)[1:]
     spread: Floats = box.mean(axis=1) - 0.5 * np.ptp(box, axis=1) * np.cos(np.pi * u)
     return spread
 
 
+@cache
+def _halton(dimension: int, n: int, *, scrambled: bool) -> Floats:
+    """Points of a Halton sequence in the unit cube, always the same."""
+    from scipy.stats import qmc  # takes half a second: only where a surface is built
+
+    found: Floats = qmc.Halton(dimension, scramble=scrambled, seed=1 if scrambled else None).random(n)
+    return found
+
+
 def _check_points(box: Floats) -> Floats:
     """Corners of the box and points all over it, none of them fitted."""
-    from scipy.stats import qmc
-
     n = box.shape[0]
     corners = np.array(list(itertools.islice(itertools.product((0, 1), repeat=n), 16)))
-    u = np.vstack([corners, qmc.Halton(n, scramble=True, seed=1).random(N_CHECKS)])
+    u = np.vstack([corners, _halton(n, N_CHECKS, scrambled=True)])
     spread: Floats = box[:, 0] + u * np.ptp(box, axis=1)
     return spread
 
@@ -252,21 +257,20 @@ def _sampled(lab: FeederArrays, points: Floats, watch_row: Ints) -> tuple[Floats
     good : bool
         Whether all were solved, with every phase inside its window.
     """
-    n_port = int(lab.site_ptr[-1])
-    a, b = lab.port_row[:n_port].T
-    values, port = [], []
-    live = watch_row >= 0
-    for point in points:
-        lab.port_p_mw[:], lab.port_q_mvar[:] = point[0::2], point[1::2]
+    n, n_port, sensor = points.shape[0], int(lab.site_ptr[-1]), lab.sensor.ravel()
+    totals, sensed, rows = np.empty((n, lab.totals.size)), np.empty((n, sensor.size)), np.empty((n, lab.v.size))
+    p_mw, q_mvar = points[:, 0::2], points[:, 1::2]
+    for k in range(n):
+        lab.port_p_mw[:], lab.port_q_mvar[:] = p_mw[k], q_mvar[k]
         if solve(lab) != ix.OK or (lab.port_vm_pu <= lab.port_v_min_pu).any():
             return np.zeros((0, 0)), np.zeros((0, 0), np.complex128), False
         balance(lab)
-        vm = np.where(live, np.sqrt(lab.vm2[watch_row]), 0.0)
-        v = lab.v[0::2] + 1j * lab.v[1::2]
-        port.append(v[a] - np.where(b >= 0, v[b], 0.0))
-        phase_vm = np.abs(port[-1]) / lab.port_base[:n_port]
-        values.append(np.concatenate([lab.totals, phase_vm, lab.sensor.ravel(), vm, lab.v]))
-    return np.array(values), np.array(port), True
+        totals[k], sensed[k], rows[k] = lab.totals, sensor, lab.v
+    a, b = lab.port_row[:n_port].T
+    v = rows[:, 0::2] + 1j * rows[:, 1::2]
+    port = v[:, a] - np.where(b >= 0, v[:, b], 0.0)
+    vm = np.where(watch_row >= 0, np.abs(v[:, watch_row]), 0.0)
+    return np.hstack([totals, np.abs(port) / lab.port_base[:n_port], sensed, vm, rows]), port, True
 
 
 def _units(values: Floats, lab: FeederArrays) -> Floats:

@@ -38,10 +38,14 @@ class SurfaceStore:
         self._forgotten = np.zeros(4)
         """Totals of the surfaces forgotten, as in `counts`."""
 
-    def enter(self, key: bytes, f: FeederArrays, watch_row: Ints) -> Surfaces:
-        """Surfaces of a state, which is now the present one."""
+    def enter(self, key: bytes, f: FeederArrays, watch_row: Ints, kin: bytes) -> Surfaces:
+        """Surfaces of a state, which is now the present one; a new one learns from the last whose key begins alike."""
         if key not in self._held or key in self._waiting:
-            self._held[key] = Surfaces(f, watch_row, self._enabled)
+            fresh = Surfaces(f, watch_row, self._enabled)
+            last = next((held for held in reversed(self._held) if held.startswith(kin)), None)
+            if key not in self._held and last is not None:
+                fresh.expect(self._kept(last))
+            self._held[key] = fresh
         surfaces = self._held[key]
         self._held.move_to_end(key)
         if key in self._waiting:

@@ -18,6 +18,8 @@ ALLOWED = 1e-9
 """Deviation from a full solve at which a surface is given up during the run. [pu]"""
 MAX_CELLS = 32
 MAX_HALVINGS = 5
+EXPECTED = -1
+"""Depth of a cell that another state's requests make likely."""
 MARGIN = 0.2
 """By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
 _KEPT = ("info", "error", "cell", "box", "stray")
@@ -58,6 +60,19 @@ class Surfaces:
             "v": z(f.v.size),
         }
         self.arrays = self._packed()
+
+    def expect(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Start with the last whole cell of another state's surfaces, by their `state`, which covers those before.
+
+        A tap or a load moved: the data centers' requests do not know of it, and cells need not grow anew.
+        """
+        cell = kept["cell"][: int(kept["info"][ks.N_CELL])]
+        whole = np.flatnonzero((cell[:, ks.SLOT] != ks.GIVEN_UP) & (cell[:, ks.DEPTH] <= 0))
+        if whole.size == 0 or self._fixed["info"][ks.ENABLED] == 0:
+            return
+        self._fixed["box"][0] = kept["box"][whole[-1]]
+        self._fixed["cell"][0, [ks.SLOT, ks.DEPTH]] = ks.UNBUILT, EXPECTED
+        self._fixed["info"][ks.N_CELL] = 1
 
     @property
     def is_wanted(self) -> bool:
@@ -242,9 +257,8 @@ class Surfaces:
         """Go back to what `state` kept, in the same state of the feeder."""
         for k in _KEPT:
             self._fixed[k][...] = state[k]
-        slots = {int(slot): c for c, slot in enumerate(self._fixed["cell"][:, ks.SLOT]) if slot >= 0}
-        n_cell = int(self._fixed["info"][ks.N_CELL])
-        slots = {slot: c for slot, c in slots.items() if c < n_cell}
+        cells = self._fixed["cell"][: int(self._fixed["info"][ks.N_CELL])]
+        slots = {int(slot): c for c, slot in enumerate(cells[:, ks.SLOT]) if slot >= 0}
         self.fits = [None] * int(self._fixed["info"][ks.N_SLOT])
         for slot, c in slots.items():
             fits = fit_cell(lab(), self._fixed["box"][c].copy(), self.watch_row)
@@ -293,6 +307,9 @@ class Surfaces:
             return
         n = int(a.info[ks.N_CELL])
         depth = int(a.cell[c, ks.DEPTH])
+        if depth == EXPECTED:  # what held elsewhere is too much here: begin as if nothing had been expected
+            a.info[[ks.N_CELL, ks.N_STRAY]], a.info[ks.IN_CELL] = 0, -1
+            return
         if depth >= MAX_HALVINGS or n == MAX_CELLS:
             a.cell[c, ks.SLOT] = ks.GIVEN_UP
             return

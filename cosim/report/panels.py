@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from cosim.report.words import named
 PANELS = {
     "voltage": "Voltage [pu]",
     "devices": "Taps, steps on",
+    "regulated": "Regulated voltage [pu]",
     "power": "Facility power [MW]",
     "ups": "UPS power, charging > 0 [MW]",
     "flow": "Source and line power [MW]",
@@ -53,7 +55,8 @@ class Curve:
 
 def signals(log: Log, found: Analysis) -> list[Signal]:
     """Signals to draw: those among the usual ones that the log holds."""
-    chosen = _voltage(log, found) + _devices(log)
+    devices = _devices(log)
+    chosen = _voltage(log, found) + devices + _regulated(log, found, [signal.label for signal in devices])
     for name in found.datacenter:
         for kind, label in (("ai", "AI servers"), ("need", "without UPS"), ("grid", "from the feeder")):
             path = f"datacenter/{name}/p_{kind}_mw"
@@ -90,10 +93,42 @@ def _voltage(log: Log, found: Analysis) -> list[Signal]:
         label += "".join(f", {name}" for name, bus in sites.items() if bus == names[worst])
         chosen.append(Signal("voltage", "worst", label, low, _energized(worst), n_column=n))
     for name, bus in sites.items():
-        if bus in names and names.index(bus) != worst:
+        if bus not in names:
+            chosen += _terminal(log, name, "voltage")
+        elif names.index(bus) != worst:
             pick = _energized(names.index(bus))
             chosen.append(Signal("voltage", "site", f"{name} at {named('bus', bus)}", low, pick, n_column=n))
     return chosen
+
+
+def _terminal(log: Log, name: str, panel: str) -> list[Signal]:
+    """Voltage that a data center sees, of its lowest phase."""
+    path, bus = f"datacenter/{name}/vm_pu", datacenter_bus(log.scenario, name)
+    label = f"{name} at {named('bus', bus)}" if bus is not None else name
+    return [Signal(panel, "site", label, path, _alive)] if has(log, path) else []
+
+
+def _regulated(log: Log, found: Analysis, devices: list[str]) -> list[Signal]:
+    """Voltage where the regulators drawn hold it, and at the terminals of data centers."""
+    held, names = _held_nodes(log), found.voltage.name if found.voltage is not None else []
+    nodes = [node for node in dict.fromkeys(held[name] for name in devices if name in held) if node in names]
+    if not nodes or not has(log, "bus/vm_pu"):
+        return []
+    chosen = [
+        Signal("regulated", "held", named("bus", node), "bus/vm_pu", _energized(names.index(node)), n_column=len(names))
+        for node in nodes
+    ]
+    return chosen + [signal for name in found.datacenter for signal in _terminal(log, name, "regulated")]
+
+
+def _held_nodes(log: Log) -> dict[str, str]:
+    """Node that each regulator reads, by name; empty where the log does not tell."""
+    provenance: dict[str, Any] = getattr(log, "provenance", {})
+    try:
+        told = json.loads(str(provenance.get("regulated_nodes") or "{}"))
+    except json.JSONDecodeError:
+        return {}
+    return {str(name): str(node) for name, node in told.items()} if isinstance(told, dict) else {}
 
 
 def _devices(log: Log) -> list[Signal]:
@@ -122,10 +157,7 @@ def _extremes(log: Log, found: Analysis) -> list[Signal]:
         Signal("voltage", "high", "highest of all buses", "bus_extremes/vm_max_pu", _alive, "high"),
     ]
     for name in found.datacenter:
-        if has(log, f"datacenter/{name}/vm_pu"):
-            bus = datacenter_bus(log.scenario, name)
-            label = f"{name} at {named('bus', bus)}" if bus is not None else name
-            chosen.append(Signal("voltage", "site", label, f"datacenter/{name}/vm_pu", _alive))
+        chosen += _terminal(log, name, "voltage")
     return chosen
 
 

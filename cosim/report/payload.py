@@ -27,7 +27,7 @@ MAX_EVENT = 20_000
 RARE = 12
 """Kinds with up to so many events get lines across all panels."""
 N_BIN = 120
-_UNIT = {"voltage": "pu", "devices": ""}
+_UNIT = {"voltage": "pu", "regulated": "pu", "devices": ""}
 """Unit of a panel's curves; MW of the others."""
 
 

@@ -196,12 +196,13 @@ def _device_rows(engine: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str,
 
 
 def _devices(rows: list[tuple[str, str, Mapping[str, float]]]) -> Table:
-    table = _table("Regulators and capacitor banks", "", "operations", "lowest tap", "highest tap")
+    table = _table("Regulators (taps) and capacitor banks (steps on)", "", "operations", "per day", "lowest", "highest")
     for kind, name, row in rows[:N_DEVICE]:
-        numbers = (_number(row.get(key)) for key in ("n_operation", "tap_min", "tap_max"))
-        table.add_row(escape(f"{kind} {name}"), *numbers)
+        position = "tap" if kind == "regulator" else "n_on"
+        keys = ("n_operation", "n_operation_per_day", f"{position}_min", f"{position}_max")
+        table.add_row(escape(f"{kind} {name}"), *(_number(row.get(key)) for key in keys))
     if len(rows) > N_DEVICE:
-        table.add_row(f"and {len(rows) - N_DEVICE} more", "", "", "")
+        table.add_row(f"and {len(rows) - N_DEVICE} more", *[""] * 4)
     return table
 
 

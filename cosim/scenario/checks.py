@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -254,6 +255,10 @@ def _check_files(parts: Parts) -> list[Problem]:
         file = FilePath(feeder_source(parts.feeder.model, parts.folder))
         if not _is_file(file):
             found.append(parts.problem(("feeder", "model"), f"no such file: {file}"))
+    if parts.feeder is not None and parts.feeder.profile is not None:
+        file = parts.folder / parts.feeder.profile
+        if not _is_file(file):
+            found.append(parts.problem(("feeder", "profile"), f"no such file: {file}"))
     root = dss_root(parts.feeder, parts.folder) if parts.feeder is not None else None
     if root is not None and not _is_folder(FilePath(root)):
         found.append(parts.problem(("feeder", "dss_root"), f"no such folder: {root}"))
@@ -338,16 +343,21 @@ class FeederNames:
     lines: tuple[str, ...]
     nodes: tuple[str, ...] = ()
     """`bus.phase` of an unbalanced feeder."""
+    problems: Callable[[FeederConfig], list[Problem]] = lambda _: []
+    """What it cannot have of the controls and shapes that a scenario wants."""
     dead_buses: frozenset[str] = frozenset()
     """Buses without voltage in the feeder as its file has it."""
 
     @classmethod
     def of(cls, feeder: Feeder) -> FeederNames:
         """Ids of a feeder that was loaded."""
+        from cosim.feeder.checks import feeder_problems
+
         net = feeder.network
         live = set(net.node_bus[net.node_v[: net.n_node] != 0].tolist())
         dead = frozenset(bus for k, bus in enumerate(feeder.bus_names) if k not in live)
-        return cls(feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, feeder.node_names, dead)
+        ids = (feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, feeder.node_names)
+        return cls(*ids, problems=partial(feeder_problems, net), dead_buses=dead)
 
 
 def feeder_names(model: str, dss_root: str | None = None) -> FeederNames:

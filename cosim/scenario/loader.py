@@ -223,9 +223,10 @@ def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
         names = names_of(feeder_source(parts.feeder.model, parts.folder), dss_root(parts.feeder, parts.folder))
     except InputError as error:
         return [_placed(problem, parts.root) for problem in error.problems]
-    return check_against_feeder(
+    found = check_against_feeder(
         parts, names.buses, names.loads, names.switches, names.lines, names.nodes, names.dead_buses
     )
+    return found + [_placed(problem, parts.root) for problem in names.problems(parts.feeder)]
 
 
 def _placed(problem: Problem, root: Node) -> Problem:

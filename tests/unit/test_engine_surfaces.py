@@ -64,7 +64,7 @@ def test_run_on_surfaces_equals_solving_every_instant(centers):
     assert totals["solver/n_surface_given_up"] == 0
     assert untouched(events) == untouched(full_events)
     common = sorted(seen.keys() & full_seen.keys())
-    assert len(common) > 1000
+    assert len(common) > 900  # stops fall apart where a surface is built, until the next event
     assert max(np.abs(seen[t] - full_seen[t]).max() for t in common) < 1e-9
     for name in centers:
         assert np.abs(rows[f"datacenter/{name}/vm_pu"] - full[f"datacenter/{name}/vm_pu"]).max() < 1e-9

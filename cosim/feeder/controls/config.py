@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -59,17 +60,34 @@ class CapacitorConfig(_Config):
         return self
 
 
+class CurvePoint(_Config):
+    """One point of a volt-var curve."""
+
+    v_pu: float = Field(gt=0, description="Voltage [pu]")
+    q: float = Field(ge=-1, le=1, description="Reactive power over sn_mva, generated positive [1]")
+
+
+def _category_b() -> list[CurvePoint]:
+    return [CurvePoint(v_pu=v_pu, q=q) for v_pu, q in CATEGORY_B_CURVE]
+
+
 class InverterConfig(_Config):
     """Volt-var function of a generator of the feeder; by default that of IEEE 1547-2018, category B."""
 
     sgen: str = Field(min_length=1, description="Generator of given power whose reactive power it sets")
     sn_mva: float = Field(gt=0, description="Rated apparent power, to which the curve refers [MVA]")
-    curve: tuple[tuple[float, float], ...] = Field(
-        CATEGORY_B_CURVE, min_length=2, description="(voltage [pu], generated reactive power per sn_mva), ascending"
+    curve: list[CurvePoint] = Field(
+        default_factory=_category_b, min_length=2, description="Reactive power over voltage, linear in between"
     )
     response_s: float = Field(CATEGORY_B_RESPONSE_S, gt=0, description="Open loop response time: to 90 % of a step [s]")
     period_s: float = Field(1.0, gt=0, description="Interval at which it acts [s]")
     max_q_mvar: float | None = Field(None, ge=0, description="Limit beside the curve [Mvar]")
+
+    @model_validator(mode="after")
+    def _curve_rises(self) -> Self:
+        if any(b.v_pu <= a.v_pu for a, b in pairwise(self.curve)):
+            raise ValueError("curve must list its points by rising v_pu")
+        return self
 
 
 class GeneratorConfig(_Config):
@@ -84,21 +102,28 @@ class GeneratorConfig(_Config):
     )
     period_s: float = Field(0.1, gt=0, description="Interval at which it acts [s]")
 
+    @model_validator(mode="after")
+    def _limits_rise(self) -> Self:
+        if self.min_q_mvar > self.max_q_mvar:
+            raise ValueError(f"min_q_mvar={self.min_q_mvar:g} is above max_q_mvar={self.max_q_mvar:g}")
+        return self
+
 
 class ControlsConfig(_Config):
-    """Whether controls act, those of the file changed, and further ones, each under its name."""
+    """Whether controls act, those of the file changed, and further ones; `controls: frozen` is short for the mode."""
 
     mode: Literal["live", "frozen"] = Field(
         "live", description="live: controls act in time; frozen: taps, banks and reactive powers stay"
     )
-    clock_h: float = Field(0.0, ge=0, lt=24, description="Time of day at which the run starts, for time controls [h]")
     regulators: dict[str, RegulatorConfig] = Field(
-        default_factory=dict, description="Regulators and load tap changers by name"
+        default_factory=dict, description="Regulators by name: those of the file changed, or further ones"
     )
     capacitors: dict[str, CapacitorConfig] = Field(
-        default_factory=dict, description="Controls of capacitor banks by name"
+        default_factory=dict, description="Controls of banks by name: those of the file changed, or further ones"
     )
-    inverters: dict[str, InverterConfig] = Field(default_factory=dict, description="Volt-var functions by name")
+    inverters: dict[str, InverterConfig] = Field(
+        default_factory=dict, description="Volt-var functions of generators of the feeder, by name"
+    )
     generators: dict[str, GeneratorConfig] = Field(
-        default_factory=dict, description="Voltage regulators of generators by name"
+        default_factory=dict, description="Voltage regulators of generators of the feeder, by name"
     )

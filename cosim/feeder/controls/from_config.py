@@ -111,6 +111,12 @@ def _shared_devices(specs: Iterable[RegulatorSpec | CapacitorSpec]) -> list[Prob
     return problems
 
 
+def _not_in_file(noun: str, own: Iterable[RegulatorSpec | CapacitorSpec]) -> str:
+    known = ", ".join([spec.name for spec in own][:12])
+    told = f"is missing: a {noun} that is not in the feeder's file needs it"
+    return f"{told}; in the file are {known}" if known else told
+
+
 def _find(field: str, what: str, name: str, known: Iterable[str]) -> int:
     """Position of a name, or the nearest ones in a problem."""
     names = [str(other) for other in known]
@@ -152,12 +158,13 @@ def _regulator(name: str, config: RegulatorConfig, own: RegulatorSpec | None, ne
     if own is not None:
         return _changed_regulator(config, own)
     if config.trafo is None:
-        raise _Wrong("trafo", "a regulator that the feeder's file does not have needs its transformer")
+        raise _Wrong("trafo", _not_in_file("regulator", ControlSet.from_json(network.controls).regulators))
     device = _device("trafo", "transformer with taps", TAP, config.trafo, network)
     low, ratios = int(network.dev_low[device]), _ratios(network, device)
-    bus = _second_bus(network, device)
     if config.bus is not None:
         bus = _find("bus", "bus", config.bus, map(str, network.bus_name))
+    else:
+        bus = _second_bus(network, device)
     gain = _gain(network, device)
     if not gain:
         raise _Wrong("trafo", "its taps do not move the voltage behind it", config.trafo)
@@ -225,7 +232,10 @@ def _second_bus(network: Network, device: int) -> int:
     """Bus of the second terminal of a device's element."""
     conductors = slice(network.el_ptr[network.dev_el[device]], network.el_ptr[network.dev_el[device] + 1])
     nodes = network.el_node[conductors][network.el_terminal[conductors] == 1]
-    return int(network.node_bus[nodes[nodes >= 0][0]])
+    node = int(nodes[nodes >= 0][0])
+    if node >= network.n_node:
+        raise _Wrong("bus", "a transformer of three windings needs the bus whose voltage it holds")
+    return int(network.node_bus[node])
 
 
 def _gain(network: Network, device: int) -> float:
@@ -273,7 +283,7 @@ def _capacitor(name: str, config: CapacitorConfig, own: CapacitorSpec | None, ne
         return own.model_copy(update=delays)
     for field in ("capacitor", "v_on_pu", "v_off_pu"):
         if getattr(config, field) is None:
-            raise _Wrong(field, "a control that the feeder's file does not have needs it")
+            raise _Wrong(field, _not_in_file("control", ControlSet.from_json(network.controls).capacitors))
     name_of_bank, v_on_pu, v_off_pu = str(config.capacitor), float(config.v_on_pu or 0), float(config.v_off_pu or 0)
     device = _device("capacitor", "capacitor bank", STEP, name_of_bank, network)
     bus = _bank_bus(network, device)
@@ -309,20 +319,16 @@ def _bank_bus(network: Network, device: int) -> int:
 
 
 def _inverter(name: str, config: InverterConfig, _own: VoltVarSpec | None, network: Network) -> VoltVarSpec:
-    v = [point[0] for point in config.curve]
-    if sorted(set(v)) != v:
-        raise _Wrong("curve", "its voltages must ascend", v)
     return VoltVarSpec(
         name=name,
         injection=config.sgen,
+        curve=tuple((point.v_pu, point.q) for point in config.curve),
         voltage=_terminal_voltage(network, config.sgen),
-        **config.model_dump(exclude={"sgen"}),
+        **config.model_dump(exclude={"sgen", "curve"}),
     )
 
 
 def _generator(name: str, config: GeneratorConfig, _own: GeneratorSpec | None, network: Network) -> GeneratorSpec:
-    if config.min_q_mvar > config.max_q_mvar:
-        raise _Wrong("min_q_mvar", f"it is above max_q_mvar, {config.max_q_mvar:g}", config.min_q_mvar)
     return GeneratorSpec(
         name=name,
         injection=config.sgen,

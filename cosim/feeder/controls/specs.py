@@ -247,6 +247,11 @@ class ControlSet(_Model):
         return (*self.regulators, *self.capacitors)
 
     @property
+    def regulated_nodes(self) -> dict[str, str]:
+        """Node whose voltage each regulator reads, the first of several phases, by the device that it moves."""
+        return {spec.device: _read_node(spec.relay[0]) for spec in self.regulators if spec.relay[0].nodes}
+
+    @property
     def sensors(self) -> tuple[Sensor, ...]:
         """All sensors, control by control, in the order of `roles`."""
         return tuple(sensor for spec in self.all for _, sensors in roles(spec) for sensor in sensors)
@@ -270,6 +275,11 @@ class ControlSet(_Model):
         """
         if self.refused:
             raise InputError([Problem(text, path="feeder.controls") for text in self.refused])
+
+
+def _read_node(sensor: Sensor) -> str:
+    """Node of the largest coefficient, the first of equal ones."""
+    return max(sensor.nodes, key=lambda term: abs(complex(term[1], term[2])))[0]
 
 
 def roles(spec: Spec) -> Iterator[tuple[str, tuple[Sensor, ...]]]:

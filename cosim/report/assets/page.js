@@ -121,7 +121,7 @@
     worst: { color: "#b3261e", width: 1.4 }, site: { color: "#1f5fa8", width: 1.4 },
     ai: { color: "#8a97a5", width: 1 }, need: { color: "#e08a1e", width: 1.1 }, grid: { color: "#1f5fa8", width: 1.6 },
     ups: { color: "#23835a", width: 1.2 }, soc: { color: "#6b4fa1", width: 1.6 },
-    tap: { color: "#1f5fa8", width: 1.4 }, step: { color: "#5c6b00", width: 1.4 },
+    held: { color: "#1f5fa8", width: 1 }, tap: { color: "#1f5fa8", width: 1.4 }, step: { color: "#5c6b00", width: 1.4 },
     source: { color: "#1b2733", width: 1.4 }, line: { color: "#a8740a", width: 1.2 },
   };
   const DASH = { site: "dot", need: "dot", ai: "dash", soc: "dash", line: "dot" };
@@ -143,11 +143,12 @@
     const key = `${s.run}/${s.role}`, k = (counts[key] = (counts[key] || 0) + 1) - 1;
     const look = LOOK[s.role] || LOOK.grid;
     const dash = DASH[s.role] || "solid";
-    if (stepped(s) && !many) {
-      const place = page.series.filter((o) => o.run === s.run && stepped(o)).indexOf(s);
+    if ((stepped(s) || s.role === "held") && !many) {
+      const place = page.series.filter((o) => o.run === s.run && o.panel === s.panel).indexOf(s);
       return { color: DEVICE[place % DEVICE.length], width: look.width, dash: place < DEVICE.length ? "solid" : "dot" };
     }
     if (many) return { color: runs[s.run].color, width: look.width, dash };
+    if (s.panel === "regulated") return { color: "#1b2733", width: look.width, dash };
     return k === 0 ? { ...look, dash: s.role === "soc" ? dash : "solid" } : { color: OTHER[k % OTHER.length], width: look.width, dash };
   }
   const lookColor = new Map();

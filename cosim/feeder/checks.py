@@ -1,0 +1,62 @@
+"""What a scenario says of a feeder, held against the feeder itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cosim.errors import InputError, Problem
+from cosim.feeder.config import FeederConfig
+from cosim.feeder.controls.desk import ControlDesk
+from cosim.feeder.controls.from_config import apply_config
+from cosim.feeder.load_profile import LoadProfile
+from cosim.feeder.load_shapes import Driven, LoadShapes
+from cosim.feeder.network import Network
+
+
+def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
+    """Controls and load shapes that the feeder cannot have; paths begin with `feeder.`."""
+    problems: list[Problem] = []
+    try:
+        make_desk(network, config)
+    except InputError as error:
+        problems += error.problems
+    if config.load_shapes != "none":
+        try:
+            LoadShapes(network, config)
+        except InputError as error:
+            problems += error.problems
+    return problems
+
+
+def make_desk(network: Network, config: FeederConfig) -> ControlDesk | None:
+    """The controls that live in a run; None without any.
+
+    Raises
+    ------
+    InputError
+        As `apply_config` and `ControlDesk` do.
+    """
+    controls = apply_config(config.controls, network)
+    if not controls.all:
+        return None
+    desk = ControlDesk(controls, network, clock_s=3600.0 * (config.start_h % 24.0))
+    power = dict(zip(network.inj_name.tolist(), network.inj_s_mva.tolist(), strict=True))
+    for name, injection in [
+        *((inverter.name, inverter.injection) for inverter in controls.inverters),
+        *((generator.name, generator.injection) for generator in controls.generators),
+    ]:
+        desk.start(name, -power[injection].imag)
+    return desk
+
+
+def make_shapes(network: Network, config: FeederConfig, folder: Path) -> Driven | None:
+    """What drives the loads in a run, a CSV in the folder or the feeder's own shapes; None where nothing does.
+
+    Raises
+    ------
+    InputError
+        As `LoadProfile` and `LoadShapes` do.
+    """
+    if config.profile is not None:
+        return LoadProfile(network, config, folder)
+    return LoadShapes(network, config) if config.load_shapes != "none" else None
