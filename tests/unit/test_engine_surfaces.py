@@ -114,7 +114,7 @@ class Remembers:
         self.seen = np.frombuffer(state).tolist()
 
 
-@pytest.mark.parametrize("stop_s", [6.0, 7.7, 11.0, 30.0, 33.0, 38.5, 50.4, 53.0])
+@pytest.mark.parametrize("stop_s", [5.6, 6.0, 11.9, 30.0, 33.0, 38.5, 50.4, 53.0])
 @pytest.mark.parametrize("controlled", [False, True])
 def test_resumed_run_finds_its_surfaces_again(stop_s, controlled):
     """Stopped in the base state, in a dip, with another switch closed, in a blackout, and after a load came back."""
