@@ -24,6 +24,8 @@ from cosim.feeder.network import (
 )
 from cosim.feeder.ordering import Pattern, components, make_pattern
 
+ROUNDING = 1e-9
+"""Admittances across transformers below this part of their zone's largest are rounding. [1]"""
 FLOATING = 1e-3
 """A zone floats where its columns' sums are below this part of its transformers' smallest admittance. [1]"""
 
@@ -146,7 +148,11 @@ class Topology:
         largest = np.zeros(n_zone)
         np.maximum.at(largest, unique // (n + 1), np.abs(sums).astype(float))
         scale = np.full(n_zone, np.inf)
-        across = inside & apart & (columns >= 0)
+        across = np.flatnonzero(inside & apart & (columns >= 0))
+        size = np.abs(e.y[across])
+        most = np.zeros(n_zone)
+        np.maximum.at(most, label[rows[across]], size)
+        across = across[size > ROUNDING * most[label[rows[across]]]]
         np.minimum.at(scale, label[rows[across]], np.abs(e.y[across]))
         grounded = np.zeros(n_zone, bool)
         grounded[label[rows[inside & held]]] = True

@@ -149,6 +149,7 @@ _WORDS: dict[Any, str] = {
     str: "text",
     bool: "`true` or `false`",
     type(None): "`null`",
+    tuple[tuple[float, float], ...]: "list of pairs of numbers",
 }
 
 

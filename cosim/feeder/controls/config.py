@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -93,7 +92,13 @@ class ControlsConfig(_Config):
         "live", description="live: controls act in time; frozen: taps, banks and reactive powers stay"
     )
     clock_h: float = Field(0.0, ge=0, lt=24, description="Time of day at which the run starts, for time controls [h]")
-    regulators: Mapping[str, RegulatorConfig] = Field(default_factory=dict)
-    capacitors: Mapping[str, CapacitorConfig] = Field(default_factory=dict)
-    inverters: Mapping[str, InverterConfig] = Field(default_factory=dict)
-    generators: Mapping[str, GeneratorConfig] = Field(default_factory=dict)
+    regulators: dict[str, RegulatorConfig] = Field(
+        default_factory=dict, description="Regulators and load tap changers by name"
+    )
+    capacitors: dict[str, CapacitorConfig] = Field(
+        default_factory=dict, description="Controls of capacitor banks by name"
+    )
+    inverters: dict[str, InverterConfig] = Field(default_factory=dict, description="Volt-var functions by name")
+    generators: dict[str, GeneratorConfig] = Field(
+        default_factory=dict, description="Voltage regulators of generators by name"
+    )
