@@ -333,7 +333,9 @@ class AssembledFeeder:
     def _settle(self) -> None:
         """Before a change: take over the voltages of the last instant where a surface gave them."""
         if (shown := self._shown()) is not None:
-            self.arrays.v[:] = shown.present_v()
+            v = self.arrays.v
+            v[:] = shown.present_v()
+            self.arrays.vm2[:] = v[0::2] ** 2 + v[1::2] ** 2
             shown.leave()
 
     def surface_counts(self) -> dict[str, float]:
@@ -392,7 +394,10 @@ class AssembledFeeder:
 
     def _rebuild(self) -> None:
         old, v_node = self.arrays, self._node_voltages()
+        vm2 = np.where(old.node_row >= 0, old.vm2[old.node_row], 0.0)
         self.arrays = self._build(v_node)
+        live = self.arrays.node_row >= 0
+        self.arrays.vm2[self.arrays.node_row[live]] = vm2[live]
         for field in ("port_p_mw", "port_q_mvar", "port_v_min_pu"):
             getattr(self.arrays, field)[:] = getattr(old, field)
         self.arrays.flags[ix.SOURCE_ON] = old.flags[ix.SOURCE_ON]

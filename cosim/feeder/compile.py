@@ -140,16 +140,17 @@ class CompiledFeeder(AssembledFeeder):
         return [self.node_names[k] for k in nodes_at(self.network, place)]
 
     def vm_pu(self, place: str) -> float:
-        """Voltage of a bus, of its lowest phase, or of one node; 0 where de-energized. [pu]"""
+        """Voltage at the last instant of a bus, of its lowest phase, or of one node; 0 where de-energized. [pu]"""
         if place in self.node_names:
             nodes = np.array([self.node_names.index(place)])
         else:
             nodes = nodes_at(self.network, place)
         rows = self.arrays.node_row[nodes]
-        if (rows < 0).any() or self.arrays.flags[ix.SOURCE_ON] == 0:
+        if (rows < 0).any():
             return 0.0
-        shown = self._shown()
-        v = self.arrays.v if shown is None else shown.present_v()
+        if (shown := self._shown()) is None:
+            return float(np.sqrt(self.arrays.vm2[rows].min()))
+        v = shown.present_v()
         return float(np.sqrt((v[2 * rows] ** 2 + v[2 * rows + 1] ** 2).min()))
 
     def set_injection_q(self, name: str, q_mvar: float) -> None:

@@ -222,25 +222,29 @@ def _fitted(
 
 def _points(box: Floats, n: int) -> Floats:
     """Halton points crowded towards the faces of the box, as polynomial fits want them."""
-    u = _halton(box.shape[0], n + 1, scrambled=False)[1:]
+    u = _halton(n, box.shape[0])
     spread: Floats = box.mean(axis=1) - 0.5 * np.ptp(box, axis=1) * np.cos(np.pi * u)
     return spread
 
 
 @cache
-def _halton(dimension: int, n: int, *, scrambled: bool) -> Floats:
-    """Points of a Halton sequence in the unit cube, always the same."""
-    from scipy.stats import qmc  # takes half a second: only where a surface is built
-
-    found: Floats = qmc.Halton(dimension, scramble=scrambled, seed=1 if scrambled else None).random(n)
-    return found
+def _halton(n: int, d: int) -> Floats:
+    """Halton's sequence, radical inverses of 1 to n; scipy has it, too, but half a second away (scipy.stats)."""
+    points = np.zeros((n, d))
+    for column, base in zip(points.T, (2, 3, 5, 7, 11, 13), strict=False):
+        rest, digit = np.arange(1, n + 1), 1.0
+        while rest.any():
+            digit /= base
+            column += digit * (rest % base)
+            rest //= base
+    return points
 
 
 def _check_points(box: Floats) -> Floats:
     """Corners of the box and points all over it, none of them fitted."""
     n = box.shape[0]
     corners = np.array(list(itertools.islice(itertools.product((0, 1), repeat=n), 16)))
-    u = np.vstack([corners, _halton(n, N_CHECKS, scrambled=True)])
+    u = np.vstack([corners, np.random.default_rng(1).random((N_CHECKS, n))])
     spread: Floats = box[:, 0] + u * np.ptp(box, axis=1)
     return spread
 

@@ -1,16 +1,16 @@
-"""Runs whose instants are answered by response surfaces: the same as solving every one, and the same bits however cut."""
+"""Runs on response surfaces: the same as solving every instant, and the same bits however they are cut."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from engine_cases import campus, scenario
+from engine_cases import TRAINING, campus, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosim.engine.simulation import Simulation
 from cosim.engine.totals import run_totals
-from cosim.feeder import OK, solve
+from cosim.feeder import OK, solve, surfaces
 from cosim.feeder.kernel_surface import CHECK_EVERY, N_REFUSED
 from cosim.wiring import prepare
 
@@ -24,7 +24,12 @@ EVENTS = [
     {"at_s": 48.0, "kind": "switch_opened", "switch": LINE_35},
     {"at_s": 52.0, "kind": "load_changed", "load": "5", "scale": 1.0},
 ]
-THREE = {"annex": campus("20"), "campus": campus(), "lab": campus("31", ups=False)}
+SMALL = {
+    "accelerators": {"count": 400, "p_peak_w": 700, "p_idle_w": 90},
+    "p_base_mw": 0.05,
+    "jobs": {"pretrain": TRAINING},
+}
+THREE = {name: campus(bus, ups=False, load=SMALL) for name, bus in (("annex", "20"), ("campus", "5"), ("lab", "23"))}
 NO_CHANGE_LEFT_OUT = {"max_dvm_pu": 1e-12, "max_dp_mw": 0.0}
 
 
@@ -55,16 +60,16 @@ def untouched(events):
 @pytest.mark.parametrize("centers", [{"campus": campus()}, THREE], ids=["one", "three"])
 def test_run_on_surfaces_equals_solving_every_instant(centers):
     """Through a shallow and a deep dip, a blackout, switches and load steps."""
-    plain = scenario(60, datacenters=centers, events=EVENTS)
+    plain = scenario(60 if len(centers) == 1 else 120, datacenters=centers, events=EVENTS)
     on = {"model": "case33bw", **NO_CHANGE_LEFT_OUT}
-    rows, events, totals, seen = stepped(plain | {"feeder": on}, 0.05)
-    full, full_events, full_totals, full_seen = stepped(plain | {"feeder": on | {"max_dvm_pu": 0.0}}, 0.05)
+    rows, events, totals, seen = stepped(plain | {"feeder": on}, 0.01)
+    full, full_events, full_totals, full_seen = stepped(plain | {"feeder": on | {"max_dvm_pu": 0.0}}, 0.01)
     assert full_totals["solver/n_surface"] == 0
-    assert totals["solver/n_surface"] > (0.5 if len(centers) == 1 else 0.2) * totals["solver/n_instant"]
+    assert totals["solver/n_surface"] > 0.5 * totals["solver/n_instant"]
     assert totals["solver/n_surface_given_up"] == 0
     assert untouched(events) == untouched(full_events)
     common = sorted(seen.keys() & full_seen.keys())
-    assert len(common) > 900  # stops fall apart where a surface is built, until the next event
+    assert len(common) > 0.9 * totals["solver/n_instant"]
     assert max(np.abs(seen[t] - full_seen[t]).max() for t in common) < 1e-9
     for name in centers:
         assert np.abs(rows[f"datacenter/{name}/vm_pu"] - full[f"datacenter/{name}/vm_pu"]).max() < 1e-9
@@ -109,7 +114,7 @@ class Remembers:
         self.seen = np.frombuffer(state).tolist()
 
 
-@pytest.mark.parametrize("stop_s", [6.0, 11.0, 30.0, 33.0, 38.5, 50.4, 53.0])
+@pytest.mark.parametrize("stop_s", [5.6, 6.0, 11.9, 30.0, 33.0, 38.5, 50.4, 53.0])
 @pytest.mark.parametrize("controlled", [False, True])
 def test_resumed_run_finds_its_surfaces_again(stop_s, controlled):
     """Stopped in the base state, in a dip, with another switch closed, in a blackout, and after a load came back."""
@@ -163,18 +168,26 @@ def test_controller_sees_the_voltage_of_the_last_instant():
     assert np.abs(np.array(looks.seen) - logged)[~off_tick].max() < 1e-7
 
 
-def test_wrong_surface_is_found_by_the_check_and_given_up():
+def test_wrong_surface_is_found_by_the_check_and_given_up(monkeypatch):
+    """One magnitude of the cell that the run ends up in is off by 1e-7 pu."""
+    fit_cell, made = surfaces.fit_cell, []
+
+    def spoilt(lab, box, watch_row):
+        fits = fit_cell(lab, box, watch_row)
+        if fits and simulation.now_us > 10_000_000 and not made:
+            magnitude = fits[0].modes[:, simulation.compiled.surfaces.n_out + 12]
+            magnitude *= 1 + 1e-7
+            made.append(simulation.now_us)
+        return fits
+
+    monkeypatch.setattr(surfaces, "fit_cell", spoilt)
     plain = scenario(130, feeder={"model": "case33bw", **NO_CHANGE_LEFT_OUT}, events=[])
     config, feeder = prepare(plain)
     simulation = Simulation(config, feeder, config.folder)
-    spoilt_at, given_up_at, worst_after = None, None, 0.0
+    given_up_at, worst_after = None, 0.0
     lab = feeder.compile(["5"], config.feeder)
     for block in simulation.blocks(0.1):
-        surfaces = simulation.compiled.surfaces
-        if spoilt_at is None and surfaces.n_used > 200:
-            surfaces.arrays.watch[:, 0, 12] *= 1 + 1e-7
-            spoilt_at = block.now_us
-        if given_up_at is None and surfaces.n_refused:
+        if given_up_at is None and simulation.compiled.surfaces.n_refused:
             given_up_at = block.now_us
         if given_up_at is not None and block.now_us > given_up_at:
             f = lab.arrays
@@ -184,9 +197,8 @@ def test_wrong_surface_is_found_by_the_check_and_given_up():
             )
             assert solve(f) == OK
             worst_after = max(worst_after, np.abs(np.sqrt(f.vm2[f.node_row]) - simulation.log.vm).max())
-    assert spoilt_at is not None
     assert given_up_at is not None
-    assert given_up_at - spoilt_at < 1.2 * CHECK_EVERY * 10_000
+    assert given_up_at - made[0] < 1.2 * CHECK_EVERY * 10_000
     assert 1e-9 < run_totals(simulation)["solver/worst_surface_check_pu"] < 1e-5
     assert simulation.compiled.surfaces.arrays.info[N_REFUSED] == 1
     assert worst_after < 1e-9
@@ -209,7 +221,7 @@ def regulated_run(max_block_s=None, duration_s=240):
 
 
 def test_regulators_move_and_surfaces_answer_in_between(regulated):
-    rows, events, totals, _ = regulated
+    _, events, totals, _ = regulated
     moves = [event for event in events if event[1] == "tap_changed"]
     assert len(moves) > 4
     assert totals["solver/n_surface"] > 0.5 * totals["solver/n_instant"]
