@@ -28,6 +28,8 @@ load.s1a.{kind}=metered
 load.s76a.status=fixed
 load.s48.{kind}=hourly
 new generator.pv bus1=67 kv=4.16 kw=300 pf=0.95 model=1 {kind}=quarter
+set maxcontroliter=100
+solve
 """
 
 
