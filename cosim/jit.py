@@ -31,7 +31,7 @@ def _kernel_hash() -> str:
     """Hash of numba's version and of every source of the rooms: kernels freeze the constants they import, too."""
     digest = hashlib.sha256(version("numba").encode())
     here = Path(__file__).parent
-    sources = [Path(__file__), here / "events.py"]
+    sources = [Path(__file__), here / "bundle.py", here / "deferred.py", here / "events.py"]
     for room in _ROOMS:
         sources += sorted((here / room).rglob("*.py"))
     for source in sources:
@@ -89,20 +89,18 @@ import numba  # noqa: E402
 
 numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
 
-_OPTIONS = {"cache": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
+from cosim.deferred import DeferredCompiler  # noqa: E402
 
-njit = numba.njit(**_OPTIONS)
+_OPTIONS = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
+
+njit = numba.njit(**_OPTIONS, cache=True)
 """`numba.njit` with the on-disk cache and C semantics of division, and without reference counting.
 
-Kernels allocate nothing; their arrays belong to the caller. Counting the references of the hundred arrays that a step
-is given would cost ten times what the step does.
+Kernels allocate nothing; their arrays belong to the caller (see `cosim.bundle`).
 """
 
-inner = numba.njit(**_OPTIONS, no_cpython_wrapper=True)
-"""`njit` for a function that only kernels call: no wrapper that unpacks a hundred arrays from Python is compiled."""
-
-inlined = numba.njit(**_OPTIONS, inline="always")
-"""`njit` for a long function that one other calls: compiled there and not once more on its own (seconds each)."""
+inner = numba.njit(**_OPTIONS, no_cpython_wrapper=True, pipeline_class=DeferredCompiler)
+"""`njit` for a function that only kernels call: it has no machine code and no place in the cache of its own."""
 
 
 def is_warm() -> bool:

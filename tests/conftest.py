@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cosim.bundle import Bundle
+
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
@@ -26,8 +28,8 @@ def _as_records(value):
         return value.view(np.recarray)
     if isinstance(value, np.void) and not isinstance(value, np.record):
         return value.view((np.record, value.dtype))
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(_as_records, value))
+    if isinstance(value, Bundle):
+        return value.replaced(**{name: _as_records(array) for name, array in value.items()})
     return value
 
 
@@ -44,7 +46,7 @@ def _not_compiled(kernel):
 if JIT_IS_OFF:
     import cosim.jit
 
-    cosim.jit.njit = cosim.jit.inlined = _not_compiled
+    cosim.jit.njit = cosim.jit.inner = _not_compiled
 
 
 @pytest.fixture(scope="session")

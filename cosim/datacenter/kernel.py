@@ -7,11 +7,11 @@ arrived. Input power is output divided by efficiency: as printed, Eq. 3 and 4 mu
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from cosim.jit import inlined, njit
+from cosim.bundle import Bundle
+from cosim.jit import inner, njit
 
 SITE = np.dtype(
     [
@@ -45,20 +45,20 @@ POINT = np.dtype([("x", "f8"), ("y", "f8")])
 """A point of a piecewise linear table."""
 
 
-class SiteArrays(NamedTuple):
+class SiteArrays(Bundle):
     """Everything the data center kernel reads and writes."""
 
     sites: np.ndarray  # SITE
     points: np.ndarray  # POINT: displacement factors over load, then external profiles over time [us, MW]
 
 
-@inlined
+@inner
 def loss(p_mw, a0, a1, a2):
     """Loss of a converter at output p_mw. [MW]"""
     return a0 + p_mw * (a1 + a2 * p_mw)
 
 
-@inlined
+@inner
 def converter_input(p_mw, a0, a1, a2):
     """Input of a converter at output p_mw. [MW]"""
     return p_mw + loss(p_mw, a0, a1, a2)
@@ -97,7 +97,7 @@ def reactive(points, first, n, p_mw, max_p_mw):
     return abs(p_mw) * (tan_phi if cos_phi > 0.0 else -tan_phi)
 
 
-@inlined
+@inner
 def demand(arrays, s, p_ai_mw, p_standby_mw, t_us):
     """What site s asks for at t_us, without its UPS moving anything (Eq. 1-5).
 
@@ -128,14 +128,14 @@ def demand(arrays, s, p_ai_mw, p_standby_mw, t_us):
     site.p_need_mw = grid_side(site, site.p_dc_mw)
 
 
-@inlined
+@inner
 def grid_side(site, p_dc_mw):
     """Power from the feeder while the rectifier gives p_dc_mw to the DC bus. [MW]"""
     rect_mw = converter_input(p_dc_mw, site.rect_a0, site.rect_a1, site.rect_a2) if site.connected == 1 else 0.0
     return site.p_sup_ac_mw + rect_mw - site.p_ext_mw
 
 
-@inlined
+@inner
 def dc_side(site, p_grid_mw):
     """Power the rectifier gives to the DC bus while p_grid_mw comes from the feeder; inverse of `grid_side`. [MW]"""
     if site.connected == 0:
@@ -143,7 +143,7 @@ def dc_side(site, p_grid_mw):
     return converter_output(p_grid_mw + site.p_ext_mw - site.p_sup_ac_mw, site.rect_a0, site.rect_a1, site.rect_a2)
 
 
-@inlined
+@inner
 def request(arrays, s, p_dc_in_mw):
     """Active and reactive power asked of the feeder while the rectifier gives p_dc_in_mw. [MW, Mvar]"""
     site = arrays.sites[s]
@@ -156,7 +156,7 @@ def request(arrays, s, p_dc_in_mw):
     return p_mw, q_mvar
 
 
-@inlined
+@inner
 def receive(site, p_grid_mw):
     """Power on the DC bus when only p_grid_mw arrives: support first, the rectifier takes the rest. [MW]"""
     available = p_grid_mw + site.p_ext_mw
@@ -166,7 +166,7 @@ def receive(site, p_grid_mw):
     site.p_dc_in_mw = converter_output(site.p_rect_ac_mw, site.rect_a0, site.rect_a1, site.rect_a2)
 
 
-@inlined
+@inner
 def curtail(site, p_dc_in_mw):
     """External sources give less where the DC bus and its storage take no more than p_dc_in_mw. [MW]"""
     site.p_dc_in_mw = p_dc_in_mw
@@ -174,7 +174,7 @@ def curtail(site, p_dc_in_mw):
     site.p_ext_mw = site.p_sup_ac_mw + site.p_rect_ac_mw - site.p_grid_mw
 
 
-@inlined
+@inner
 def close_instant(site, p_cell_mw):
     """Totals and PUE of this instant: what is consumed without what is stored, over the equipment served. [MW, 1]"""
     site.p_total_mw = site.p_grid_mw + site.p_ext_mw
@@ -182,13 +182,13 @@ def close_instant(site, p_cell_mw):
     site.pue = (site.p_total_mw - p_cell_mw) / equip_mw if equip_mw > 0.0 else 0.0
 
 
-@inlined
+@inner
 def served_part(site):
     """Part of the DC bus demand that is served. [1]"""
     return 1.0 - site.p_unserved_mw / site.p_dc_mw if site.p_dc_mw > 0.0 else 1.0
 
 
-@inlined
+@inner
 def account(site, p_ups_mw, p_standby_mw, p_solved_mw, dt_us):
     """Hold this instant for dt_us: energies [MWs], and the heat that cooling sees. [MW, us]"""
     dt_s = dt_us * 1e-6

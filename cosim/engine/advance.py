@@ -72,7 +72,7 @@ from cosim.feeder.kernel_surface import (
     voltages,
     watched,
 )
-from cosim.jit import inlined, njit
+from cosim.jit import inner, njit
 from cosim.load.kernel import lose_power, regain_power, step_load
 from cosim.ups.kernel import (
     advance_storage,
@@ -92,7 +92,7 @@ DEEP_DIP = 0.5
 WINDOW_HYSTERESIS = 0.01
 """By so much the voltage must be above the window's floor before that counts as entering it again. [pu]"""
 
-@inlined
+@inner
 def _watch_supply(load, dc, ups, s, t_us):
     """Transfer, return and restart of site s, by the voltage of the last solution."""
     site = dc.sites[s]
@@ -113,7 +113,7 @@ def _watch_supply(load, dc, ups, s, t_us):
         emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, load.p_const_mw[s])
 
 
-@inlined
+@inner
 def _ask(p_ai_mw, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot):
     """What site s asks of the feeder at t_us, its UPS smoothing included."""
     site = dc.sites[s]
@@ -136,7 +136,7 @@ def _ask(p_ai_mw, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot):
     port_q_mvar[s] = q_mvar
 
 
-@inlined
+@inner
 def _watch_rating(ups, site, s, over_mw, t_us):
     """Note when more is asked of the rectifier than its rating."""
     if over_mw > SHORT_MW and site.overloaded == 0 and site.connected == 1:
@@ -146,7 +146,7 @@ def _watch_rating(ups, site, s, over_mw, t_us):
         site.overloaded = 0
 
 
-@inlined
+@inner
 def _receive(sites, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     """Settle what the feeder gave site s: storage fills the gap, or the load goes short. Returns whether it trips."""
     site = sites[s]
@@ -194,7 +194,7 @@ def _receive(sites, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     return False
 
 
-@inlined
+@inner
 def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
     """Bring the feeder up to date with what is asked: by a surface, not at all, or by a full solve.
 
@@ -235,7 +235,7 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
     return 0, ceased
 
 
-@inlined
+@inner
 def _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us):
     """Everything at one instant. Returns the feeder's status."""
     step_us = clock.time[STEP]
@@ -261,7 +261,7 @@ def _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us):
     return 0
 
 
-@inlined
+@inner
 def _watch_balance(run_totals, totals, port_p_solved_mw):
     """Largest power that the solved injections and the branch losses leave over."""
     gap_mw = totals[P_SOURCE] + totals[P_GEN] - totals[P_LOAD] - totals[P_LOSS]
@@ -270,7 +270,7 @@ def _watch_balance(run_totals, totals, port_p_solved_mw):
     run_totals[MAX_IMBALANCE] = max(run_totals[MAX_IMBALANCE], abs(gap_mw))
 
 
-@inlined
+@inner
 def _hold_feeder(run_totals, totals, port_p_solved_mw, dt_s):
     """Energies of the feeder while its last solution holds for dt_s."""
     run_totals[E_SOURCE] += totals[P_SOURCE] * dt_s
@@ -283,7 +283,7 @@ def _hold_feeder(run_totals, totals, port_p_solved_mw, dt_s):
         run_totals[E_PORTS] += p_mw * dt_s
 
 
-@inlined
+@inner
 def _hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
     """Energies, storage and cooling of every site while this instant holds for dt_us.
 

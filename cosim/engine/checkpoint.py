@@ -24,7 +24,7 @@ def store_arrays(**rooms: Any) -> dict[str, NDArray[Any]]:
     return {
         f"{room}/{field}": np.array(array)
         for room, arrays in rooms.items()
-        for field, array in arrays._asdict().items()
+        for field, array in arrays.items()
         if field not in _CONSTANT and not (room == "log" and field in _BLOCKS)
     }
 
@@ -32,7 +32,7 @@ def store_arrays(**rooms: Any) -> dict[str, NDArray[Any]]:
 def restore_arrays(stored: Mapping[str, NDArray[Any]], **rooms: Any) -> None:
     """Write the stored bytes back into the rooms' own arrays."""
     for room, arrays in rooms.items():
-        for field, array in arrays._asdict().items():
+        for field, array in arrays.items():
             key = f"{room}/{field}"
             if key in stored:
                 array[...] = stored[key].view(array.dtype).reshape(array.shape)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
+from cosim.bundle import Bundle
 from cosim.feeder.arrays import P_LOSS, P_SOURCE, Q_SOURCE
 from cosim.feeder.kernel_flows import observe
-from cosim.jit import inlined, inner
+from cosim.jit import inner
 from cosim.ups.kernel import mode
 
 T, T_STOP, T_END, STEP, LOG_STEP, NEXT_ROW, LAST_ROW, N_INSTANT, N_SOLVE, N_SURFACE = range(10)
@@ -27,7 +27,7 @@ SITE_COLUMNS = 18
 SAMPLE_COLUMNS = 6
 
 
-class ClockArrays(NamedTuple):
+class ClockArrays(Bundle):
     """Time and totals of the run."""
 
     time: np.ndarray  # i8: T .. N_SOLVE [us]
@@ -35,7 +35,7 @@ class ClockArrays(NamedTuple):
     totals: np.ndarray  # f8 (N_TOTAL,): energies [MWs], largest imbalance [MW], largest bound used [pu]
 
 
-class LogArrays(NamedTuple):
+class LogArrays(Bundle):
     """One block of log rows, and what runs between two rows."""
 
     t_us: np.ndarray  # i8 (row,)
@@ -64,7 +64,7 @@ class LogArrays(NamedTuple):
     in_sag: np.ndarray  # i8 (1,): whether stretches may be open
 
 
-@inlined
+@inner
 def read_solved(watch_row, vm2, is_on, vm):
     """Magnitudes of the watched nodes of a full solution."""
     for b in range(vm.size):
@@ -72,7 +72,7 @@ def read_solved(watch_row, vm2, is_on, vm):
         vm[b] = math.sqrt(vm2[row]) if row >= 0 and is_on else 0.0
 
 
-@inlined
+@inner
 def watch_voltages(log):
     """Extremes of every watched node since the last row and over the run."""
     log.any_sag[0] = 0
@@ -100,7 +100,7 @@ def watch_voltages(log):
             log.stretch_us[b] = 0
 
 
-@inlined
+@inner
 def hold_sags(log, dt_us):
     """Time in sag of every bus that is in one."""
     for b in range(log.stretch_us.size):

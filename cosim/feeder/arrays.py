@@ -9,10 +9,12 @@ array costs compile time in every kernel.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cosim.bundle import Bundle
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -45,7 +47,7 @@ F_P, F_Q, F_MIN, F_MAX, F_SLOPE = range(5)
 N_FAST: Final = 8
 
 
-class FeederArrays(NamedTuple):
+class FeederArrays(Bundle):
     """Arrays of one compiled topology.
 
     Shapes: n free rows, N all rows, k entries below the diagonal, s sources, d data centers, m ports (each

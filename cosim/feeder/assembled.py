@@ -346,7 +346,7 @@ class AssembledFeeder:
         """Arrays of their own in the present state, on its factors, for sampling what does not touch the run."""
         f = self.arrays
         own = [*ix.STATE, "rhs", "work", "product", "jac", "v_save", "current_save"]
-        lab = f._replace(**{k: getattr(f, k).copy() for k in own})
+        lab = f.replaced(**{k: getattr(f, k).copy() for k in own})
         self._put_factors(lab)
         lab.v[:] = lab.u[:] = as_pairs(self._rows_from(self.network.node_v)[0]).ravel()
         lab.current[:] = 0.0

@@ -43,7 +43,7 @@ from cosim.feeder.arrays import (
 from cosim.feeder.kernel_legs import add_slopes, leg_remainders, set_slopes, subtract_slopes, voltage_across
 from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, multiply, set_all, settle_zones, solve_factored
 from cosim.feeder.kernel_ports import port_norm, solve_ports
-from cosim.jit import inlined, inner, njit
+from cosim.jit import inner, njit
 
 RESIDUAL = 1e-10
 """Sum of current residuals that counts as solved, against the power in the feeder. [1]"""
@@ -337,7 +337,7 @@ def start_from_no_load(f):
     return True
 
 
-@inlined
+@inner
 def solve_changed(f, tol):
     """Solve after an event: from the last voltage, else from no load, else by continuation from there.
 

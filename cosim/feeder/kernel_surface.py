@@ -7,11 +7,12 @@ which bends as the network does towards its nose; so few terms are enough. docs/
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.bundle import Bundle
 from cosim.feeder.arrays import DIRTY, N_DC, N_TOTALS, SOURCE_ON
 from cosim.jit import inner, njit
 
@@ -34,7 +35,7 @@ CHECK_EVERY: Final = 4096
 """Evaluations between two full solves that a surface is held to."""
 
 
-class SurfaceArrays(NamedTuple):
+class SurfaceArrays(Bundle):
     """Cells in the space of requests, and the polynomials of those that have been built.
 
     Shapes: d data centers, C cells, S slots, T terms, R modes, w watched nodes, N rows, o outputs (totals, then one

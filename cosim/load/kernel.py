@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED, emit
-from cosim.jit import inlined, inner, njit
+from cosim.jit import inner, njit
 from cosim.load.kernel_lag import advance_lag, read_power
 from cosim.load.state import (
     CHECKPOINT,
@@ -28,7 +28,7 @@ from cosim.load.state import (
 )
 
 
-@inlined
+@inner
 def _draw(load, stream, index):
     return load.draws[stream, index - load.first_draw[stream]]
 
@@ -179,7 +179,7 @@ def regain_power(load, site, t_us):
             start(load, k, t_us)
 
 
-@inlined
+@inner
 def _due(every_us, every_n, last_us, n, t_us):
     return (every_us > 0 and t_us - last_us >= every_us) or (every_n > 0 and n >= every_n)
 
@@ -231,7 +231,7 @@ def _staged_edge(load, job, t_us):
         _begin_segment(load, job, t_us)
 
 
-@inlined
+@inner
 def _query_edge(load, job, t_us):
     """Arrivals of the next cell of the query grid, and departures of those who were served (Eq. 16)."""
     job.k_query += 1
@@ -314,7 +314,7 @@ def _advance_states(load, job, t_us):
     job.t_us = t_us
 
 
-@inlined
+@inner
 def _noise(load, job, t_us):
     """Relative fluctuation at t_us: two Ornstein-Uhlenbeck processes, exact on their grid, linear in between."""
     k = t_us // job.noise_step_us
@@ -333,7 +333,7 @@ def _noise(load, job, t_us):
     return (1.0 - part) * (job.noise0 + job.node0) + part * (job.noise1 + job.node1)
 
 
-@inlined
+@inner
 def _trace_power(load, job, t_us):
     """Power of a trace job at t_us [MW], repeated where it has a period."""
     if job.mode != MAIN:

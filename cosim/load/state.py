@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from cosim.bundle import Bundle
 from cosim.load.kernel_lag import EDGE
 
 NEVER = np.int64(2**62)
@@ -52,7 +51,7 @@ CLASS = np.dtype(
 SAMPLE = np.dtype([("t_us", "i8"), ("p_mw", "f8")])
 
 
-class LoadArrays(NamedTuple):
+class LoadArrays(Bundle):
     """Everything the load kernel reads and writes; the same numba type for every scenario."""
 
     jobs: np.ndarray  # JOB

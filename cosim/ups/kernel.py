@@ -6,12 +6,11 @@ rectifier's algebra; here stand its trigger, its limits and its energy.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from cosim.bundle import Bundle
 from cosim.events import UPS_EMPTY, UPS_ENGAGED, UPS_RECOVERED, UPS_RELEASED, UPS_SATURATED, emit
-from cosim.jit import inlined
+from cosim.jit import inner
 
 IDLE, SMOOTHING, CARRYING, OUT_OF_SERVICE, EMPTY = range(5)
 MWS_PER_MWH = 3600.0
@@ -44,7 +43,7 @@ UPS = np.dtype(
 """One UPS: parameters, state, what it does this instant, and its totals."""
 
 
-class UpsArrays(NamedTuple):
+class UpsArrays(Bundle):
     """Everything the UPS kernel reads and writes; one record a site, `present` = 0 where it has none."""
 
     units: np.ndarray  # UPS
@@ -53,7 +52,7 @@ class UpsArrays(NamedTuple):
     n_event: np.ndarray  # i8 (1,)
 
 
-@inlined
+@inner
 def recharge_power(unit):
     """Power that brings it back to its target state of charge, by exponential approach. [MW]"""
     if unit.in_service == 0:
@@ -64,7 +63,7 @@ def recharge_power(unit):
     return max(p_mw * unit.eta_discharge, -unit.max_discharge_mw)
 
 
-@inlined
+@inner
 def grid_reference(ups, s, p_wish_mw, t_us, slot):
     """Grid-side power it holds at t_us while the facility would like p_wish_mw. [MW]
 
@@ -104,7 +103,7 @@ def grid_reference(ups, s, p_wish_mw, t_us, slot):
     return p_mw
 
 
-@inlined
+@inner
 def smooth(unit, p_wish_mw, room_up_mw, room_down_mw):
     """Power it takes (> 0) or gives while p_wish_mw is asked of it for smoothing. [MW]
 
@@ -120,7 +119,7 @@ def smooth(unit, p_wish_mw, room_up_mw, room_down_mw):
     return max(-least, min(most, p_wish_mw))
 
 
-@inlined
+@inner
 def watch_saturation(ups, s, excess_mw, t_us):
     """What the grid side misses its reference by, whatever limit is the cause, is an event with its size. [MW]"""
     unit = ups.units[s]
@@ -136,7 +135,7 @@ def watch_saturation(ups, s, excess_mw, t_us):
         emit(ups.events, ups.n_event, t_us, UPS_RECOVERED, s, unit.e / unit.e_full)
 
 
-@inlined
+@inner
 def carry(ups, s, p_wish_mw, step_s, t_us):
     """Power in ride-through: all it has down to its end of charge. [MW]"""
     unit = ups.units[s]
@@ -152,7 +151,7 @@ def carry(ups, s, p_wish_mw, step_s, t_us):
     return p_mw
 
 
-@inlined
+@inner
 def settle(ups, s, p_mw, carrying):
     """Fix this instant's power at the DC bus, and what enters the cells. [MW]"""
     unit = ups.units[s]
@@ -163,7 +162,7 @@ def settle(ups, s, p_mw, carrying):
     unit.carrying = 1 if carrying else 0
 
 
-@inlined
+@inner
 def advance_storage(ups, s, p_grid_mw, t_us, dt_us, k_tick, on_tick):
     """Hold this instant's power for dt_us; remember the grid side for the window. [MW, us]"""
     unit = ups.units[s]
@@ -187,7 +186,7 @@ def advance_storage(ups, s, p_grid_mw, t_us, dt_us, k_tick, on_tick):
     unit.carrying_us += dt_us if unit.carrying == 1 else 0
 
 
-@inlined
+@inner
 def mode(unit):
     """What the log calls it: 0 idle, 1 smoothing, 2 carrying, 3 out of service, 4 empty."""
     if unit.in_service == 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosim.jit import inlined, inner, njit
+from cosim.jit import inner, njit
 
 REGULATOR, CAPACITOR, SAMPLED = range(3)
 FIXED, AVG, MAX, MIN = range(4)
@@ -294,7 +294,7 @@ def _is_tap_due(c, t_us):
 # Capacitors ----------------------------------------------------------------------------------------------------------
 
 
-@inlined
+@inner
 def _watch_capacitor(c, sensors, t_us):
     if c.by == BY_TIME and t_us >= c.edge_us:
         day_us = (t_us + c.clock_us) % DAY_US
@@ -316,7 +316,7 @@ def _watch_capacitor(c, sensors, t_us):
     return True
 
 
-@inlined
+@inner
 def _wanted_step(c, sensors, t_us):
     if c.supply >= 0 and _size2(sensors, c.supply) < c.min_supply * c.min_supply:
         return 0
@@ -359,7 +359,7 @@ def _power_factor(p, q):
     return 2.0 - factor if q < 0.0 else factor
 
 
-@inlined
+@inner
 def _by_the_clock(c, t_us):
     day_us = (t_us + c.clock_us) % DAY_US
     if c.off_us > c.on_us:
