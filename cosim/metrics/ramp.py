@@ -119,6 +119,37 @@ class RampMeter:
         )
 
 
+class LargestRamp:
+    """Fastest change over windows that touch no disturbance, up or down, and when; block by block.
+
+    Parameters
+    ----------
+    window_s, step_s : float
+        Width of the window, log step. [s]
+    disturbed : ndarray, shape (m, 2)
+        Disjoint spans of time in which the supply was disturbed. [s]
+    """
+
+    def __init__(self, window_s: float, step_s: float, disturbed: Floats) -> None:
+        self._tail = Tail(rows_in(window_s, step_s))
+        self._disturbed = disturbed
+        self.n_window = 0
+        self.mw_per_s, self.t_s = 0.0, 0.0
+
+    def update(self, t_s: Floats, p_mw: AnyFloats) -> None:
+        """Take in rows: times [s] and power [MW], both of shape (n,)."""
+        n = self._tail.n_step
+        t_joined, joined = self._tail.extend(t_s, p_mw)
+        rate = rates(t_joined, joined, n)
+        calm = np.flatnonzero(~touches(t_joined[: len(rate)], t_joined[n : n + len(rate)], self._disturbed))
+        if len(calm) == 0:
+            return
+        self.n_window += len(calm)
+        most = int(calm[np.abs(rate[calm]).argmax()])
+        if abs(rate[most]) > abs(self.mw_per_s):
+            self.mw_per_s, self.t_s = float(rate[most]), float(t_joined[most])
+
+
 def windows_for(step_s: float, duration_s: float) -> tuple[float, ...]:
     """The usual widths that hold a log step and fit into the run; the log step itself where none does. [s]"""
     if step_s <= 0.0:

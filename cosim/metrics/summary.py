@@ -11,6 +11,8 @@ import numpy as np
 from cosim.metrics.analysis import Analysis, DataCenter, analyse
 from cosim.metrics.log import Log
 from cosim.metrics.ramp import Ramp
+from cosim.metrics.standards import summary as standards_summary
+from cosim.metrics.verdict import counted
 from cosim.metrics.voltage import (
     INTERRUPTION_PU,
     RANGE_A_MAX_PU,
@@ -68,6 +70,13 @@ def summarize(log: Log, analysis: Analysis | None = None) -> dict[str, Any]:
         }
     if found.ups:
         summary["ups"] = {name: part.summary() for name, part in found.ups.items()}
+    names = found.voltage.name if found.voltage is not None else []
+    standards = standards_summary(found.standards, names)
+    if standards:
+        summary["standards"] = standards
+    if found.datacenter or names:  # of a log without either nothing is seen
+        summary["verdicts"] = [verdict.summary() for verdict in found.verdicts]
+        summary["verdict"] = counted(found.verdicts)
     if log.metrics:
         summary["engine"] = dict(log.metrics)
     plain: dict[str, Any] = _plain(summary)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from cosim.metrics import Analysis, analyse, summarize
+from cosim.metrics.limits import Limit
 from cosim.metrics.log import Log
+from cosim.metrics.verdict import Verdict, counted
 from cosim.metrics.voltage import RANGE_A_MIN_PU
 from cosim.report.captures import CaptureRow, capture_rows
 from cosim.report.words import findings, named, number, status_note
@@ -31,7 +33,7 @@ _POWER_LABEL = {
 }
 
 
-def render_show(result: Log, console: Console) -> None:
+def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = None) -> None:
     """Print the findings and metrics of a run.
 
     Parameters
@@ -40,8 +42,10 @@ def render_show(result: Log, console: Console) -> None:
         The result, finished or not.
     console : rich.console.Console
         Where to print.
+    limits : sequence of Limit, optional
+        Limits of the verdicts; without them those that apply by default.
     """
-    found = analyse(result)
+    found = analyse(result, limits)
     summary = summarize(result, found)
     run = summary["run"]
     console.print(
@@ -54,6 +58,8 @@ def render_show(result: Log, console: Console) -> None:
         console.print(f"[bold red]{escape(note)}[/bold red]")
     for finding in findings(result, found):
         console.print(f"  - {escape(finding.text)}")
+    if "verdicts" in summary:
+        console.print(_verdicts(found.verdicts))
     for table in _tables(summary, found):
         console.print(table)
     rows = capture_rows(result)
@@ -61,9 +67,9 @@ def render_show(result: Log, console: Console) -> None:
         console.print(_captures(rows))
 
 
-def show_json(result: Log) -> str:
-    """The summary of a run as JSON text: plain numbers and strings, no NaN, no infinity."""
-    return json.dumps(summarize(result), indent=2, allow_nan=False)
+def show_json(result: Log, limits: Sequence[Limit] | None = None) -> str:
+    """The summary of a run, its verdicts among it, as JSON text: plain numbers and strings, no NaN, no infinity."""
+    return json.dumps(summarize(result, analyse(result, limits)), indent=2, allow_nan=False)
 
 
 def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
@@ -86,6 +92,23 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(title=escape(title), title_justify="left", title_style="bold", header_style="dim", box=None)
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> Table:
+    n = counted(verdicts)
+    title = f"Limits: {n['passed']} passed, {n['failed']} failed, {n['not_seen']} not seen"
+    table = _table(title, "", "limit", "worst", "bound", "margin", "unit", "at t s", "where")
+    style = {"passed": "green", "failed": "bold red", "not_seen": "dim"}
+    for one in sorted(verdicts, key=lambda v: ("failed", "passed", "not_seen").index(v.status)):
+        numbers = (_number(value) for value in (one.value, one.limit, one.margin))
+        at_s = "" if one.t_s is None else number(one.t_s, 6)
+        cells = (escape(one.title), *numbers, one.unit, at_s, escape(one.where))
+        table.add_row(f"[{style[one.status]}]{one.status.replace('_', ' ')}[/]", *cells)
+        if one.note and one.status != "passed":
+            table.add_row("", f"  [dim]{escape(one.note)}[/dim]")
+    for column in table.columns[1:2]:
+        column.justify, column.no_wrap, column.overflow = "left", False, "fold"
     return table
 
 
