@@ -18,12 +18,12 @@ from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, utilization
 from cosim.metrics.standards import (
     Standards,
+    UnbalanceReader,
     demand_of,
     mean_meters,
     power_factor_of,
     spectra_of,
     terminal_of,
-    unbalance_of,
 )
 from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
 from cosim.metrics.verdict import Case, Verdict, judge
@@ -145,13 +145,14 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     source, source_ramp = span.power("source/p", ramped=True)
     names, centers = _names(log, "bus"), members(log, "datacenter")
     means, events = mean_meters(wanted, len(names), step_s), VoltageEventMeter()
+    angles = UnbalanceReader(log, names, wanted, step_s)
     voltage = _voltage(log, events)
-    voltage_swing = span.swing("bus/vm_pu", len(names), [meter.update for meter in means.values()])
+    voltage_swing = span.swing("bus/vm_pu", len(names), [angles.update, *(meter.update for meter in means.values())])
     terminals = {name: terminal_of(log, name, wanted, step_s) for name in centers}
     standards = Standards(
         mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
         events=events.result(voltage.energized) if voltage is not None else None,
-        unbalance=unbalance_of(log, names, wanted, step_s),
+        unbalance=angles.result(),
         terminal={name: one for name, one in terminals.items() if one is not None},
         spectrum={name: spectra_of(log, name, step_s, span.disturbed) for name in centers},
         demand={name: one for name in centers if (one := demand_of(log, name, step_s)) is not None},

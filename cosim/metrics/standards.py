@@ -66,18 +66,31 @@ def mean_meters(limits: Iterable[Limit], n_node: int, step_s: float) -> dict[flo
     }
 
 
-def unbalance_of(log: Log, names: list[str], limits: Iterable[Limit], step_s: float) -> dict[float, Unbalance]:
-    """Unbalance by averaging window; empty where no bus has three phases in the log, or no angles."""
-    paths = ("bus/vm_pu", "bus/va_degree")
-    if not three_phase_buses(names) or not all(has(log, path) for path in paths):
-        return {}
-    windows = {limit.window_s for limit in limits if isinstance(limit, UnbalanceLimit)} or {MEAN_S}
-    meters = {window_s: UnbalanceMeter(names, window_s, step_s) for window_s in windows}
-    pairs = zip(blocks(log, paths[0], len(names)), blocks(log, paths[1], len(names)), strict=True)
-    for (t_s, vm_pu), (_, va_degree) in pairs:
-        for meter in meters.values():
+class UnbalanceReader:
+    """Unbalance by averaging window, shown the rows of `bus/vm_pu` and reading the angles beside them.
+
+    Without three phases of any bus in the log, or without angles, it has nothing to tell.
+    """
+
+    def __init__(self, log: Log, names: list[str], limits: Iterable[Limit], step_s: float) -> None:
+        self._log, self._row = log, 0
+        self._meters: dict[float, UnbalanceMeter] = {}
+        if three_phase_buses(names) and has(log, "bus/va_degree"):
+            windows = {limit.window_s for limit in limits if isinstance(limit, UnbalanceLimit)} or {MEAN_S}
+            self._meters = {window_s: UnbalanceMeter(names, window_s, step_s) for window_s in windows}
+
+    def update(self, t_s: Floats, vm_pu: AnyFloats) -> None:
+        """Take in the next rows: times of shape (n,) [s], magnitudes of shape (n, n_node) [pu]."""
+        if not self._meters:
+            return
+        va_degree = self._log.read("bus/va_degree", self._row, self._row + len(t_s))
+        self._row += len(t_s)
+        for meter in self._meters.values():
             meter.update(t_s, vm_pu, va_degree)
-    return {window_s: meter.result() for window_s, meter in meters.items()}
+
+    def result(self) -> dict[float, Unbalance]:
+        """Unbalance so far."""
+        return {window_s: meter.result() for window_s, meter in self._meters.items()}
 
 
 def terminal_of(log: Log, name: str, limits: Iterable[Limit], step_s: float) -> Terminal | None:

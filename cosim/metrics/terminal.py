@@ -26,6 +26,8 @@ STEADY_STEP_MAX_S = 0.25
 """Coarsest step that sees the second before and after a change: four readings. [s]"""
 FLICKER_STEP_MAX_S = 0.05
 """Coarsest step that carries 8.8 Hz. [s]"""
+FLAG_LEAD_S = 30.0
+"""A dip so long before a 10-minute window still shows in its flicker. [s]"""
 _BLOCK = 1 << 16
 
 
@@ -160,19 +162,22 @@ class Terminal:
     rvc: list[RapidChange] | None
     """Rapid voltage changes; None where the log step is too coarse."""
     pst: dict[str, Floats]
-    """Short-term severities by lamp; empty where the log step is too coarse or the run too short."""
+    """Short-term severities by lamp; NaN where a dip, swell or interruption flags the 10 minutes (IEC 61000-4-30);
+    empty where the log step is too coarse or the run too short."""
     flicker_hz: float
     """Highest fluctuation that flicker sees at this step, 0 where none. [Hz]"""
     recovery: list[Recovery]
     """How its load came back after dips below 0.9 pu."""
 
     def plt(self, lamp: str) -> tuple[float, int] | None:
-        """Largest cubic mean of twelve severities in a row, and the number of the first; None below two hours."""
+        """Largest cubic mean of twelve severities in a row, and the first's number; None without two clear hours."""
         pst = self.pst.get(lamp, np.zeros(0))
         if len(pst) < N_PST_PER_PLT:
             return None
         windows = np.lib.stride_tricks.sliding_window_view(pst**3, N_PST_PER_PLT).mean(axis=1)
-        worst = int(windows.argmax())
+        if np.isnan(windows).all():
+            return None
+        worst = int(np.nanargmax(windows))
         return float(np.cbrt(windows[worst])), worst
 
     def summary(self) -> dict[str, object]:
@@ -189,8 +194,10 @@ class Terminal:
                     "rvc_most_per_h": most_in_window([change.start_s for change in self.rvc], 3600.0)[0],
                 }
         for lamp, pst in self.pst.items():
-            if len(pst):
-                numbers[f"pst_max_{lamp}"] = float(pst.max())
+            if not np.isnan(pst).all():
+                numbers[f"pst_max_{lamp}"] = float(np.nanmax(pst))
+            if np.isnan(pst).any():
+                numbers[f"n_pst_flagged_{lamp}"] = int(np.isnan(pst).sum())
             plt = self.plt(lamp)
             if plt is not None:
                 numbers[f"plt_max_{lamp}"] = plt[0]
@@ -209,13 +216,28 @@ class Terminal:
 def terminal(t_s: Floats, vm_pu: AnyFloats, p_mw: AnyFloats | None, step_s: float, lamps: tuple[str, ...]) -> Terminal:
     """Take the metrics of one terminal: times [s], voltage [pu] and power drawn [MW] of shape (n,)."""
     sees_flicker = 0.0 < step_s <= FLICKER_STEP_MAX_S * (1.0 + 1e-9)
-    pst = {lamp: short_term_severities(_pinst(vm_pu, step_s, lamp), step_s) for lamp in lamps if sees_flicker}
+    pst = {lamp: severities(vm_pu, step_s, lamp) for lamp in lamps if sees_flicker}
     return Terminal(
         rvc=rapid_changes(t_s, vm_pu, step_s) if 0.0 < step_s <= STEADY_STEP_MAX_S else None,
         pst=pst,
         flicker_hz=band_hz(step_s) if sees_flicker else 0.0,
         recovery=recoveries(t_s, vm_pu, p_mw, step_s) if p_mw is not None else [],
     )
+
+
+def severities(vm_pu: AnyFloats, step_s: float, lamp: str) -> Floats:
+    """Short-term severities of the whole 10 minutes, counted back from the end; NaN where a dip or swell flags them.
+
+    A dip within the 30 s before a window flags it, too: the meter's reference has not come back yet.
+    """
+    pst = short_term_severities(_pinst(vm_pu, step_s, lamp), step_s)
+    n, lead = rows_in(PST_WINDOW_S, step_s), rows_in(FLAG_LEAD_S, step_s)
+    flagged = (np.asarray(vm_pu) < SAG_PU) | (np.asarray(vm_pu) > SWELL_PU)
+    for i in range(len(pst)):
+        start = len(flagged) - (len(pst) - i) * n
+        if flagged[max(0, start - lead) : start + n].any():
+            pst[i] = np.nan
+    return pst
 
 
 def _pinst(vm_pu: AnyFloats, step_s: float, lamp: str) -> Floats:

@@ -185,12 +185,17 @@ def _flicker(limit: lim.FlickerLimit, case: Case) -> Verdict:
         pst = terminal.pst.get(limit.lamp, np.zeros(0))
         first_s = case.duration_s - 600.0 * len(pst)
         sees = f"sees fluctuations up to {terminal.flicker_hz:.3g} Hz"
-        if limit.term == "short" and len(pst):
-            seen.append(Seen(float(pst.max()), max(0.0, first_s + 600.0 * int(pst.argmax())), name, sees))
+        if np.isnan(pst).any():
+            sees += f"; {int(np.isnan(pst).sum())} of {len(pst)} 10 minutes left out: a dip or swell in them"
+        if limit.term == "short" and not np.isnan(pst).all():
+            seen.append(Seen(float(np.nanmax(pst)), max(0.0, first_s + 600.0 * int(np.nanargmax(pst))), name, sees))
         plt = terminal.plt(limit.lamp) if limit.term == "long" else None
         if plt is not None:
             seen.append(Seen(plt[0], max(0.0, first_s + 600.0 * plt[1]), name, sees))
-    why = _too_short(case, needed_s) if case.standards.terminal else "the log has no voltage at a data center"
+    why = "the log has no voltage at a data center"
+    if case.standards.terminal:
+        free = case.duration_s >= needed_s
+        why = f"no {_seconds(needed_s)} free of dips and swells" if free else _too_short(case, needed_s)
     return _verdict(limit, unit, limit.max, seen, why)
 
 

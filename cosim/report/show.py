@@ -59,7 +59,8 @@ def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = 
     for finding in findings(result, found):
         console.print(f"  - {escape(finding.text)}")
     if "verdicts" in summary:
-        console.print(_verdicts(found.verdicts))
+        for line in _verdicts(found.verdicts):
+            console.print(line)
     for table in _tables(summary, found):
         console.print(table)
     rows = capture_rows(result)
@@ -95,21 +96,22 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _verdicts(verdicts: Sequence[Verdict]) -> Table:
+def _verdicts(verdicts: Sequence[Verdict]) -> Iterable[str]:
+    """Lines of the table of limits: failed first, why under those that are not passed."""
     n = counted(verdicts)
-    title = f"Limits: {n['passed']} passed, {n['failed']} failed, {n['not_seen']} not seen"
-    table = _table(title, "", "limit", "worst", "bound", "margin", "unit", "at t s", "where")
-    style = {"passed": "green", "failed": "bold red", "not_seen": "dim"}
-    for one in sorted(verdicts, key=lambda v: ("failed", "passed", "not_seen").index(v.status)):
-        numbers = (_number(value) for value in (one.value, one.limit, one.margin))
-        at_s = "" if one.t_s is None else number(one.t_s, 6)
-        cells = (escape(one.title), *numbers, one.unit, at_s, escape(one.where))
-        table.add_row(f"[{style[one.status]}]{one.status.replace('_', ' ')}[/]", *cells)
-        if one.note and one.status != "passed":
-            table.add_row("", f"  [dim]{escape(one.note)}[/dim]")
-    for column in table.columns[1:2]:
-        column.justify, column.no_wrap, column.overflow = "left", False, "fold"
-    return table
+    yield f"[bold]Limits: {n['passed']} passed, {n['failed']} failed, {n['not_seen']} not seen[/bold]"
+    width = max((len(one.title) for one in verdicts), default=0)
+    yield f"[dim]{'':<8}  {'':<{width}}{'worst':>10}{'bound':>8}{'margin':>10}[/dim]"
+    style = {"failed": "bold red", "passed": "green", "not_seen": "dim"}
+    for status in style:
+        for one in (one for one in verdicts if one.status == status):
+            worst, bound, margin = (_number(value) for value in (one.value, one.limit, one.margin))
+            numbers = f"{worst:>10}{bound:>8}{margin:>10}"
+            place = ", ".join(filter(None, (one.where, "" if one.t_s is None else f"t = {number(one.t_s, 6)} s")))
+            word = f"[{style[status]}]{status.replace('_', ' '):<8}[/]"
+            yield f"{word}  {escape(f'{one.title:<{width}}{numbers} {one.unit}')}  {escape(place)}".rstrip()
+            if one.note and status != "passed":
+                yield f"[dim]{'':<10}{escape(one.note)}[/dim]"
 
 
 def _number(value: float | None) -> str:

@@ -129,3 +129,16 @@ def test_verdicts_are_in_the_summary_as_plain_values():
     first = summary["verdicts"][0]
     assert {"name", "status", "value", "limit", "margin", "where", "source", "measured"} <= set(first)
     assert summary["standards"]["voltage_events"]["n_event"] > 0
+
+
+def test_flicker_of_ten_minutes_with_a_dip_does_not_count():
+    log = campus_log(1900.0, 0.05, n_bus=2, with_ups=False, blackout=False)
+    vm = np.ones(len(log.t_s), dtype=np.float32)
+    vm[-12_000:][100:105] = 0.5  # the last ten minutes
+    log.channels["datacenter/campus/vm_pu"] = vm
+    found = verdicts(log)["flicker_pst"]
+    assert found.status == "passed"
+    assert found.value < 0.1
+    assert "1 of 3 10 minutes left out" in found.note
+    vm[::6000] = 0.5
+    assert verdicts(log)["flicker_pst"].note == "no 600 s free of dips and swells"
