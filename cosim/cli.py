@@ -225,7 +225,7 @@ def report(
 
             write_svg(results, page)
         else:
-            write_report(results, page, wanted, json_out=page.with_suffix(".json"))
+            write_report(results, page, wanted, json_out=page.with_suffix(".metrics.json"))
     finally:
         for result in results:
             result.close()

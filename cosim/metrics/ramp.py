@@ -11,8 +11,8 @@ from cosim.metrics.histogram import Histogram
 from cosim.metrics.log import AnyFloats, Floats
 from cosim.metrics.window import Tail, fits, rates, rows_in
 
-WINDOWS_S = (0.1, 1.0, 60.0)
-"""Widths over which rates are taken: edge, second, minute. [s]"""
+WINDOWS_S = (0.1, 1.0, 60.0, 600.0)
+"""Widths over which rates are taken: edge, second, minute, ten minutes. [s]"""
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 _FLOAT32_QUANTUM = 2.0**-23
 
@@ -128,12 +128,15 @@ class LargestRamp:
         Width of the window, log step. [s]
     disturbed : ndarray, shape (m, 2)
         Disjoint spans of time in which the supply was disturbed. [s]
+    bound_mw_per_s : float
+        Rate above which windows are counted. [MW/s]
     """
 
-    def __init__(self, window_s: float, step_s: float, disturbed: Floats) -> None:
+    def __init__(self, window_s: float, step_s: float, disturbed: Floats, bound_mw_per_s: float = float("inf")) -> None:
         self._tail = Tail(rows_in(window_s, step_s))
         self._disturbed = disturbed
-        self.n_window = 0
+        self._bound = bound_mw_per_s
+        self.n_window, self.n_above = 0, 0
         self.mw_per_s, self.t_s = 0.0, 0.0
 
     def update(self, t_s: Floats, p_mw: AnyFloats) -> None:
@@ -145,6 +148,7 @@ class LargestRamp:
         if len(calm) == 0:
             return
         self.n_window += len(calm)
+        self.n_above += int((np.abs(rate[calm]) > self._bound).sum())
         most = int(calm[np.abs(rate[calm]).argmax()])
         if abs(rate[most]) > abs(self.mw_per_s):
             self.mw_per_s, self.t_s = float(rate[most]), float(t_joined[most])

@@ -204,12 +204,13 @@ def _ramp(limit: lim.RampLimit, case: Case) -> Verdict:
         return _verdict(limit, "MW/min", limit.max_mw_per_min, [], _too_coarse(case, limit.window_s))
     seen = []
     for name in _with(case, "p_grid_mw"):
-        ramp = LargestRamp(limit.window_s, case.step_s, case.disturbed)
+        ramp = LargestRamp(limit.window_s, case.step_s, case.disturbed, limit.max_mw_per_min / 60.0)
         for t_s, p_mw in blocks(case.log, f"datacenter/{name}/p_grid_mw"):
             ramp.update(t_s, p_mw.reshape(len(t_s)))
         if ramp.n_window:
             direction = "up" if ramp.mw_per_s >= 0.0 else "down"
-            seen.append(Seen(60.0 * abs(ramp.mw_per_s), ramp.t_s, name, direction))
+            above = f", {100.0 * ramp.n_above / ramp.n_window:.2g} % of the windows above" if ramp.n_above else ""
+            seen.append(Seen(60.0 * abs(ramp.mw_per_s), ramp.t_s, name, direction + above))
     return _verdict(limit, "MW/min", limit.max_mw_per_min, seen, _too_short(case, limit.window_s))
 
 

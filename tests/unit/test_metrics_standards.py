@@ -254,10 +254,11 @@ def test_power_factor_is_active_over_apparent_energy():
 def test_largest_ramp_is_told_in_both_directions():
     t_s, p = rows(2000, 0.1), np.zeros(2000)
     p[500:], p[1200:] = 2.0, -3.0
-    ramp = LargestRamp(60.0, 0.1, NO_SPAN)
+    ramp = LargestRamp(60.0, 0.1, NO_SPAN, bound_mw_per_s=3.0 / 60.0)
     for block in in_blocks(2000, 100, 555, 1300):
         ramp.update(t_s[block], p[block])
     assert ramp.mw_per_s == pytest.approx(-5.0 / 60.0)
+    assert (ramp.n_window, ramp.n_above) == (1400, 600)
 
 
 def test_unbalance_is_negative_over_positive_sequence():

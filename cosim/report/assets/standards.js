@@ -10,7 +10,7 @@ function drawStandards(data, { el, small, quiet, many }) {
     const traces = data.curves.map((c) => ({ type: "scatter", mode: "lines", name: c.name, x: c.x, y: c.y,
       line: { shape: "hv", width: 1.8, ...(CURVE[c.key] || { color: "#5b6b7a", dash: "dot" }) }, hovertemplate: "%{y:.2f} pu from %{x} s" }));
     data.tolerance.forEach((t) => { if (t.x.length) traces.push({ type: "scatter", mode: "markers", name: many ? t.label : "events", x: t.x, y: t.y, text: t.text,
-      error_x: { type: "data", symmetric: false, array: t.x.map(() => 0), arrayminus: t.shorter.map((s, i) => Math.min(s, t.x[i] * 0.999)), thickness: 1, width: 0, color: t.color },
+      error_x: { type: "data", symmetric: false, array: t.x.map(() => 0), arrayminus: t.shorter.map((s, i) => Math.min(s, t.x[i] * 0.999)), thickness: 1, width: 0, color: "rgba(91,107,122,0.35)" },
       marker: { size: 8, color: many ? t.color : "#b3261e", line: { width: 1, color: "#fff" } }, hovertemplate: "%{y:.3f} pu, %{x:.4~g} s<br>%{text}<extra></extra>" }); });
     const longest = Math.max(1e3, ...data.tolerance.flatMap((t) => t.x)), hi = Math.ceil(Math.log10(longest) - 1e-9);
     const ticks = decades(-3, hi).map((k) => Math.pow(10, k));
