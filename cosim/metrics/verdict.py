@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -65,6 +66,7 @@ class Seen(NamedTuple):
 
     value: float
     t_s: float
+    """When; NaN where nothing happened. [s]"""
     where: str
     note: str = ""
 
@@ -110,7 +112,7 @@ def _verdict(
     status: Status = "failed" if margin < 0.0 else "not_seen" if partial else "passed"
     note = "; ".join(text for text in (worst.note, partial if status != "failed" else "") if text)
     return Verdict(**about, status=status, unit=unit, value=worst.value, limit=bound, margin=margin,
-                   t_s=worst.t_s, where=worst.where, note=note)  # fmt: skip
+                   t_s=None if math.isnan(worst.t_s) else worst.t_s, where=worst.where, note=note)  # fmt: skip
 
 
 def _seconds(value: float) -> str:
@@ -152,7 +154,8 @@ def _rapid_change(limit: lim.RapidChangeLimit, case: Case) -> Verdict:
             large = [change for change in terminal.rvc if change.max_percent > limit.larger_than_percent]
             n, t_s = most_in_window([change.start_s for change in large], limit.window_s)
             most = max((change.max_percent for change in terminal.rvc), default=0.0)
-            seen.append(Seen(float(n), t_s, name, f"largest {most:.3g} %" if most else "no rapid change"))
+            note = f"largest {most:.3g} %" if most else "no rapid change"
+            seen.append(Seen(float(n), t_s if n else math.nan, name, note))
     why = "the log has no voltage at a data center"
     if case.standards.terminal and case.step_s > STEADY_STEP_MAX_S:
         why = _too_coarse(case, STEADY_STEP_MAX_S)
@@ -297,7 +300,7 @@ def _magnitude_duration(limit: lim.MagnitudeDurationLimit, case: Case) -> Verdic
         seen = Seen(0.0, worst.start_s, case.names[worst.node])
         partial = f"{note} may be outside: durations are known to two log steps of {_seconds(case.step_s)}"
         return _verdict(limit, "events", 0.0, [seen], partial=partial)
-    return _verdict(limit, "events", 0.0, [Seen(0.0, 0.0, "", f"{events.n_event} events")])
+    return _verdict(limit, "events", 0.0, [Seen(0.0, math.nan, "", f"{events.n_event} events")])
 
 
 def passes_curve(limit: lim.MagnitudeDurationLimit, event: VoltageEvent, unsure_s: float) -> bool:

@@ -57,8 +57,6 @@ def _number(value: float | None) -> str:
 def _when(run: Run, one: Verdict) -> str:
     if one.t_s is None or one.value is None:
         return escape(one.where)
-    if one.status != "failed" and one.value == 0.0:
-        return escape(one.where)  # nothing happened: no time to show
     half_s = max(VIEW_S, 50.0 * run.found.step_s)
     from_s, to_s = max(run.found.start_s, one.t_s - half_s), min(run.found.end_s, one.t_s + half_s)
     link = f'<a href="#t={from_s:g},{to_s:g}">{number(one.t_s, 6)} s</a>'
