@@ -235,11 +235,11 @@ def report(
 @app.command()
 def catalog(
     what: Annotated[
-        str, typer.Argument(metavar="[accelerators|models|servers|feeders|limits|scenarios]", help="What to list.")
+        str, typer.Argument(metavar="[accelerators|models|servers|feeders|scenarios|limits]", help="What to list.")
     ] = "feeders",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List what ships: accelerators, models and servers with their sources; names of feeders, limits and scenarios."""
+    """List what ships: accelerators, models and servers with their sources; names of feeders, scenarios and limits."""
     if what in ("feeders", "limits", "scenarios"):
         from json import dumps
 
@@ -249,7 +249,7 @@ def catalog(
     from cosim.catalog.show import KINDS, catalog_json, render_catalog
 
     if what not in KINDS:
-        raise InputError(f"{what}: no such catalog; known: {', '.join((*KINDS, 'feeders', 'limits', 'scenarios'))}")
+        raise InputError(f"{what}: no such catalog; known: {', '.join((*KINDS, 'feeders', 'scenarios', 'limits'))}")
     if json:
         print(catalog_json(what))
     else:
