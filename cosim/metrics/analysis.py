@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cosim.metrics.ageing import Ageing, AgeingMeter
 from cosim.metrics.disturbance import disturbed_spans
 from cosim.metrics.events import VoltageEventMeter
 from cosim.metrics.limits import Limit, load_limits
@@ -101,6 +102,8 @@ class Analysis:
     trafo_name: list[str] = field(default_factory=list)
     trafo_loading_percent: Floats | None = None
     """Largest loading of each transformer. [%]"""
+    trafo_ageing: Ageing | None = None
+    """Hot spot and loss of life of each transformer."""
     source: Power | None = None
     source_swing: Swing | None = None
     source_ramp: dict[float, Ramp] = field(default_factory=dict)
@@ -158,6 +161,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         demand={name: one for name in centers if (one := demand_of(log, name, step_s)) is not None},
         power_factor={name: pf for name in centers if (pf := power_factor_of(log, name, step_s)) is not None},
     )
+    ageing = AgeingMeter(len(_names(log, "trafo")), step_s)
     case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards)
     return Analysis(
         step_s=step_s,
@@ -172,7 +176,8 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         line_swing=span.swing("line/p_mw", len(_names(log, "line"))),
         line_loading_percent=_largest(log, "line"),
         trafo_name=_names(log, "trafo"),
-        trafo_loading_percent=_largest(log, "trafo"),
+        trafo_loading_percent=_largest(log, "trafo", ageing.update),
+        trafo_ageing=ageing.result() if has(log, "trafo/loading_percent") else None,
         source=source,
         source_swing=span.swing("source/p_mw", 1),
         source_ramp=source_ramp,
@@ -232,7 +237,7 @@ def _sag_totals(log: Log, names: list[str]) -> SagTotals | None:
     return SagTotals(n_sag.astype(np.int64), sag_s, longest_s)
 
 
-def _largest(log: Log, group: str) -> Floats | None:
+def _largest(log: Log, group: str, also: Callable[[AnyFloats], None] | None = None) -> Floats | None:
     n_column = len(_names(log, group))
     path = f"{group}/loading_percent"
     if n_column == 0 or not has(log, path):
@@ -240,6 +245,8 @@ def _largest(log: Log, group: str) -> Floats | None:
     largest = np.zeros(n_column)
     for _, values in blocks(log, path, n_column):
         largest = np.maximum(largest, values.reshape(-1, n_column).max(axis=0, initial=0.0))
+        if also is not None:
+            also(values.reshape(-1, n_column))
     return largest
 
 

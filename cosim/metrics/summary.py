@@ -60,10 +60,7 @@ def summarize(log: Log, analysis: Analysis | None = None) -> dict[str, Any]:
     if found.line_swing is not None:
         summary["lines"] = _lines(found, found.line_swing)
     if found.trafo_loading_percent is not None and found.trafo_name:
-        summary["trafos"] = [
-            {"name": name, "max_loading_percent": float(loading)}
-            for name, loading in zip(found.trafo_name, found.trafo_loading_percent, strict=True)
-        ]
+        summary["trafos"] = [_trafo(found, i) for i in range(len(found.trafo_name))]
     if found.datacenter:
         summary["datacenter"] = {
             name: _datacenter(part, with_ups=name in found.ups) for name, part in found.datacenter.items()
@@ -176,6 +173,16 @@ def _lines(found: Analysis, swing: Swing) -> list[dict[str, Any]]:
             row["max_loading_percent"] = float(found.line_loading_percent[i])
         rows.append(row)
     return rows
+
+
+def _trafo(found: Analysis, i: int) -> dict[str, Any]:
+    assert found.trafo_loading_percent is not None
+    row: dict[str, Any] = {"name": found.trafo_name[i], "max_loading_percent": float(found.trafo_loading_percent[i])}
+    if found.trafo_ageing is not None:
+        row["hot_spot_max_degree"] = float(found.trafo_ageing.hot_spot_max_degree[i])
+        row["ageing_factor"] = float(found.trafo_ageing.factor[i])
+        row["life_lost_percent"] = float(found.trafo_ageing.life_lost_percent[i])
+    return row
 
 
 def _ramps(ramps: dict[float, Ramp]) -> dict[str, dict[str, float]]:
