@@ -6,6 +6,9 @@ from cosim.feeder.feeder import Feeder as Feeder
 from cosim.feeder.feeder import Solution as Solution
 from cosim.feeder.feeder import load_feeder as load_feeder
 from cosim.metrics import summarize as summarize
+from cosim.metrics.cycles import rainflow_cycles as rainflow_cycles
+from cosim.metrics.flicker import Flicker as Flicker
+from cosim.metrics.flicker import flickermeter as flickermeter
 from cosim.record.result import Result as Result
 from cosim.record.result import open_result as open_result
 from cosim.report.page import write_report as write_report

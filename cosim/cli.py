@@ -35,6 +35,10 @@ SetOption = Annotated[
 DssRootOption = Annotated[
     Path | None, typer.Option("--dss-root", metavar="DIR", help="Folder that a .dss feeder may read in.")
 ]
+LimitsOption = Annotated[
+    list[str] | None,
+    typer.Option("--limits", metavar="NAME|FILE", help="Limits instead of those by default; may be given again."),
+]
 LogsArgument = Annotated[list[Path], typer.Argument(metavar="LOG.h5...", help="Logs; the first is the reference.")]
 
 
@@ -186,28 +190,34 @@ def check(
 def show(
     log: Annotated[Path, typer.Argument(metavar="LOG.h5", help="Log of a run, finished or not.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    limits: LimitsOption = None,
 ) -> None:
-    """Print what a run found."""
+    """Print what a run found, and which limits it meets."""
+    from cosim.metrics.limits import DEFAULT, load_limits
     from cosim.record.result import open_result
     from cosim.report.show import render_show, show_json
 
+    wanted = load_limits(limits or DEFAULT)
     with open_result(log) as result:
         if json:
-            print(show_json(result))
+            print(show_json(result, wanted))
         else:
-            render_show(result, _console())
+            render_show(result, _console(), wanted)
 
 
 @app.command()
 def report(
     logs: LogsArgument,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Page to write; default LOG.html.")] = None,
+    limits: LimitsOption = None,
 ) -> None:
-    """Write one self-contained page; several logs are overlaid."""
+    """Write one self-contained page, and its numbers as JSON beside it; several logs are overlaid."""
+    from cosim.metrics.limits import DEFAULT, load_limits
     from cosim.record.result import open_result
     from cosim.report.page import write_report
 
     page = out if out is not None else logs[0].with_suffix(".html")
+    wanted = load_limits(limits or DEFAULT)
     results = [open_result(log) for log in logs]
     try:
         if page.suffix == ".svg":
@@ -215,7 +225,7 @@ def report(
 
             write_svg(results, page)
         else:
-            write_report(results, page)
+            write_report(results, page, wanted, json_out=page.with_suffix(".metrics.json"))
     finally:
         for result in results:
             result.close()
@@ -225,12 +235,12 @@ def report(
 @app.command()
 def catalog(
     what: Annotated[
-        str, typer.Argument(metavar="[accelerators|models|servers|feeders|scenarios]", help="What to list.")
+        str, typer.Argument(metavar="[accelerators|models|servers|feeders|scenarios|limits]", help="What to list.")
     ] = "feeders",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List what ships: accelerators, models and servers with their sources; names of feeders and scenarios."""
-    if what in ("feeders", "scenarios"):
+    """List what ships: accelerators, models and servers with their sources; names of feeders, scenarios and limits."""
+    if what in ("feeders", "limits", "scenarios"):
         from json import dumps
 
         names = _shipped_names(what)
@@ -239,7 +249,7 @@ def catalog(
     from cosim.catalog.show import KINDS, catalog_json, render_catalog
 
     if what not in KINDS:
-        raise InputError(f"{what}: no such catalog; known: {', '.join((*KINDS, 'feeders', 'scenarios'))}")
+        raise InputError(f"{what}: no such catalog; known: {', '.join((*KINDS, 'feeders', 'scenarios', 'limits'))}")
     if json:
         print(catalog_json(what))
     else:
@@ -251,6 +261,10 @@ def _shipped_names(what: str) -> list[str]:
         from cosim.feeder.names import list_feeders
 
         return list(list_feeders())
+    if what == "limits":
+        from cosim.metrics.limits import shipped_limits
+
+        return list(shipped_limits())
     from cosim.scenario import shipped_scenarios
 
     return list(shipped_scenarios())

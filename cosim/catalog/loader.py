@@ -21,7 +21,7 @@ from cosim.catalog.entries import (
     ServerFile,
     key,
 )
-from cosim.errors import InputError, Problem
+from cosim.errors import InputError, Problem, unreadable
 
 _FOLDER = Path(__file__).parent
 _EntryT = TypeVar("_EntryT", bound=Entry)
@@ -92,6 +92,8 @@ def read_file(path: Path, kind: type[_FileT]) -> _FileT:
     ------
     InputError
         Every wrong field of the file at once.
+    EnvironmentFailure
+        Permission is missing, or the disk fails.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -99,7 +101,9 @@ def read_file(path: Path, kind: type[_FileT]) -> _FileT:
     try:
         with path.open(encoding="utf-8") as stream:
             content = YAML(typ="safe", pure=True).load(stream)
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except OSError as error:
+        raise unreadable(error, str(path)) from error
+    except (UnicodeDecodeError, YAMLError) as error:
         raise InputError(Problem(f"cannot be read: {error}", file=str(path))) from error
     try:
         return kind.model_validate(content)

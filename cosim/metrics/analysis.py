@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from cosim.metrics.ageing import Ageing, AgeingMeter
 from cosim.metrics.disturbance import disturbed_spans
-from cosim.metrics.log import Floats, Log, blocks, has, log_step_s, members, time_span_s, total
+from cosim.metrics.events import VoltageEventMeter
+from cosim.metrics.limits import Limit, load_limits
+from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, members, time_span_s, total
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, utilization
+from cosim.metrics.standards import (
+    Standards,
+    UnbalanceReader,
+    demand_of,
+    mean_meters,
+    power_factor_of,
+    spectra_of,
+    terminal_of,
+)
 from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
+from cosim.metrics.verdict import Case, Verdict, judge
 from cosim.metrics.voltage import SagTotals, Voltage, VoltageExtremes, VoltageMeter, extremes_of
 from cosim.metrics.window import Swing, SwingMeter
 from cosim.units import S_PER_H
@@ -88,6 +102,8 @@ class Analysis:
     trafo_name: list[str] = field(default_factory=list)
     trafo_loading_percent: Floats | None = None
     """Largest loading of each transformer. [%]"""
+    trafo_ageing: Ageing | None = None
+    """Hot spot and loss of life of each transformer."""
     source: Power | None = None
     source_swing: Swing | None = None
     source_ramp: dict[float, Ramp] = field(default_factory=dict)
@@ -95,6 +111,10 @@ class Analysis:
     """Losses of the feeder. [MWh]"""
     datacenter: dict[str, DataCenter] = field(default_factory=dict)
     ups: dict[str, Storage] = field(default_factory=dict)
+    standards: Standards = field(default_factory=Standards)
+    limits: tuple[Limit, ...] = ()
+    """Limits that the verdicts are about."""
+    verdicts: list[Verdict] = field(default_factory=list)
 
     def lines_by_swing(self) -> list[int]:
         """Indices of the lines, the one with the largest peak to peak first."""
@@ -103,46 +123,70 @@ class Analysis:
         return [int(i) for i in np.argsort(-self.line_swing.peak_to_peak, kind="stable")]
 
 
-def analyse(log: Log) -> Analysis:
-    """Take every metric of a log, channel by channel in blocks of rows.
+def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
+    """Take every metric of a log, channel by channel in blocks of rows, and hold limits against them.
 
     Parameters
     ----------
     log : Log
         A result, finished or not; channels that it lacks are passed over.
+    limits : sequence of Limit, optional
+        Limits, e.g. from `cosim.metrics.limits.load_limits`; without them those that ship and apply by default.
 
     Returns
     -------
     Analysis
         Metrics; memory does not grow with the length of the run.
     """
+    wanted = load_limits() if limits is None else tuple(limits)
     if log.n_rows == 0:
         return Analysis(step_s=0.0, start_s=0.0, end_s=0.0, n_row=0)
-    step_s, events = log_step_s(log), log.events
+    step_s, noted = log_step_s(log), log.events
     start_s, end_s = time_span_s(log)
-    span = _Span(log, step_s, end_s - start_s, disturbed_spans(events, end_s, margin_s=step_s))
-    ups = {name: _storage(log, name, events, end_s) for name in members(log, "ups")}
+    span = _Span(log, step_s, end_s - start_s, disturbed_spans(noted, end_s, margin_s=step_s))
+    ups = {name: _storage(log, name, noted, end_s) for name in members(log, "ups")}
     source, source_ramp = span.power("source/p", ramped=True)
+    names, centers = _names(log, "bus"), members(log, "datacenter")
+    means, events = mean_meters(wanted, len(names), step_s), VoltageEventMeter()
+    angles = UnbalanceReader(log, names, wanted, step_s)
+    voltage = _voltage(log, events)
+    voltage_swing = span.swing("bus/vm_pu", len(names), [angles.update, *(meter.update for meter in means.values())])
+    terminals = {name: terminal_of(log, name, wanted, step_s) for name in centers}
+    standards = Standards(
+        mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
+        events=events.result(voltage.energized) if voltage is not None else None,
+        unbalance=angles.result(),
+        terminal={name: one for name, one in terminals.items() if one is not None},
+        spectrum={name: spectra_of(log, name, step_s, span.disturbed) for name in centers},
+        demand={name: one for name in centers if (one := demand_of(log, name, step_s)) is not None},
+        power_factor={name: pf for name in centers if (pf := power_factor_of(log, name, step_s)) is not None},
+    )
+    ageing = AgeingMeter(len(_names(log, "trafo")), step_s)
+    case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards)
     return Analysis(
         step_s=step_s,
         start_s=start_s,
         end_s=end_s,
         n_row=log.n_rows,
         disturbed=span.disturbed,
-        voltage=_voltage(log),
-        voltage_swing=span.swing("bus/vm_pu", len(_names(log, "bus"))),
+        voltage=voltage,
+        voltage_swing=voltage_swing,
         extremes=_extremes(log),
         line_name=_names(log, "line"),
         line_swing=span.swing("line/p_mw", len(_names(log, "line"))),
         line_loading_percent=_largest(log, "line"),
         trafo_name=_names(log, "trafo"),
-        trafo_loading_percent=_largest(log, "trafo"),
+        trafo_loading_percent=_largest(log, "trafo", ageing.update),
+        trafo_ageing=ageing.result() if has(log, "trafo/loading_percent") else None,
         source=source,
         source_swing=span.swing("source/p_mw", 1),
         source_ramp=source_ramp,
         e_loss_mwh=_energy(log, "feeder/p_loss_mw"),
-        datacenter={name: _datacenter(span, name, ups.get(name)) for name in members(log, "datacenter")},
+        datacenter={name: _datacenter(span, name, ups.get(name)) for name in centers},
         ups=ups,
+        standards=standards,
+        limits=wanted,
+        verdicts=judge(wanted, case),
     )
 
 
@@ -166,7 +210,7 @@ def _extremes(log: Log) -> VoltageExtremes | None:
     return extremes_of(list(log.names("bus_extremes")), t_s, (low_pu, low_node), (high_pu, high_node))
 
 
-def _voltage(log: Log) -> Voltage | None:
+def _voltage(log: Log, events: VoltageEventMeter) -> Voltage | None:
     names = _names(log, "bus")
     if not names:
         return None
@@ -176,8 +220,10 @@ def _voltage(log: Log) -> Voltage | None:
     meter = VoltageMeter(names)
     for t_s, vm_pu in blocks(log, low, len(names)):
         meter.update_low(t_s, vm_pu)
+        events.low.update(t_s, vm_pu)
     for t_s, vm_pu in blocks(log, high, len(names)):
         meter.update_high(t_s, vm_pu)
+        events.high.update(t_s, vm_pu)
     return meter.result(_sag_totals(log, names))
 
 
@@ -191,7 +237,7 @@ def _sag_totals(log: Log, names: list[str]) -> SagTotals | None:
     return SagTotals(n_sag.astype(np.int64), sag_s, longest_s)
 
 
-def _largest(log: Log, group: str) -> Floats | None:
+def _largest(log: Log, group: str, also: Callable[[AnyFloats], None] | None = None) -> Floats | None:
     n_column = len(_names(log, group))
     path = f"{group}/loading_percent"
     if n_column == 0 or not has(log, path):
@@ -199,6 +245,8 @@ def _largest(log: Log, group: str) -> Floats | None:
     largest = np.zeros(n_column)
     for _, values in blocks(log, path, n_column):
         largest = np.maximum(largest, values.reshape(-1, n_column).max(axis=0, initial=0.0))
+        if also is not None:
+            also(values.reshape(-1, n_column))
     return largest
 
 
@@ -232,13 +280,15 @@ class _Span:
     duration_s: float
     disturbed: Floats
 
-    def swing(self, path: str, n_column: int) -> Swing | None:
-        """Swings of the columns of a channel."""
+    def swing(self, path: str, n_column: int, also: Sequence[Callable[[Floats, AnyFloats], None]] = ()) -> Swing | None:
+        """Swings of the columns of a channel; `also` are shown the same rows, so that they are read once."""
         if n_column == 0 or not has(self.log, path):
             return None
         meter = SwingMeter(n_column, self.step_s, self.disturbed)
         for t_s, values in blocks(self.log, path, n_column):
             meter.update(t_s, values.reshape(len(t_s), n_column))
+            for update in also:
+                update(t_s, values.reshape(len(t_s), n_column))
         return meter.result()
 
     def power(self, stem: str, ramped: bool) -> tuple[Power | None, dict[float, Ramp]]:

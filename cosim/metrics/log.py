@@ -17,6 +17,8 @@ AnyFloats = npt.NDArray[np.floating[Any]]
 
 BLOCK_VALUES = 500_000
 """Values of a channel in memory at a time: 2 MB of float32, so that a block stays in the cache."""
+CHUNK_ROWS = 1024
+"""Blocks are multiples of it, so that no chunk of a log (a power of two up to it) is inflated twice."""
 
 
 class Log(Protocol):
@@ -104,7 +106,7 @@ def blocks(log: Log, path: str, n_column: int = 1) -> Iterator[tuple[Floats, Any
     values : ndarray, shape (n,) or (n, n_column)
         Their values, in the unit of the channel.
     """
-    n_row = max(1024, BLOCK_VALUES // max(n_column, 1))
+    n_row = max(1, round(BLOCK_VALUES / max(n_column, 1) / CHUNK_ROWS)) * CHUNK_ROWS
     for start in range(0, log.n_rows, n_row):
         stop = min(start + n_row, log.n_rows)
         yield np.asarray(log.read("t_s", start, stop), dtype=np.float64), log.read(path, start, stop)

@@ -11,8 +11,8 @@ from cosim.metrics.histogram import Histogram
 from cosim.metrics.log import AnyFloats, Floats
 from cosim.metrics.window import Tail, fits, rates, rows_in
 
-WINDOWS_S = (0.1, 1.0, 60.0)
-"""Widths over which rates are taken: edge, second, minute. [s]"""
+WINDOWS_S = (0.1, 1.0, 60.0, 600.0)
+"""Widths over which rates are taken: edge, second, minute, ten minutes. [s]"""
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 _FLOAT32_QUANTUM = 2.0**-23
 
@@ -117,6 +117,41 @@ class RampMeter:
             undisturbed_max_decline_mw_per_s=abs(self._calm[1]),
             histogram=self._histogram,
         )
+
+
+class LargestRamp:
+    """Fastest change over windows that touch no disturbance, up or down, and when; block by block.
+
+    Parameters
+    ----------
+    window_s, step_s : float
+        Width of the window, log step. [s]
+    disturbed : ndarray, shape (m, 2)
+        Disjoint spans of time in which the supply was disturbed. [s]
+    bound_mw_per_s : float
+        Rate above which windows are counted. [MW/s]
+    """
+
+    def __init__(self, window_s: float, step_s: float, disturbed: Floats, bound_mw_per_s: float = float("inf")) -> None:
+        self._tail = Tail(rows_in(window_s, step_s))
+        self._disturbed = disturbed
+        self._bound = bound_mw_per_s
+        self.n_window, self.n_above = 0, 0
+        self.mw_per_s, self.t_s = 0.0, 0.0
+
+    def update(self, t_s: Floats, p_mw: AnyFloats) -> None:
+        """Take in rows: times [s] and power [MW], both of shape (n,)."""
+        n = self._tail.n_step
+        t_joined, joined = self._tail.extend(t_s, p_mw)
+        rate = rates(t_joined, joined, n)
+        calm = np.flatnonzero(~touches(t_joined[: len(rate)], t_joined[n : n + len(rate)], self._disturbed))
+        if len(calm) == 0:
+            return
+        self.n_window += len(calm)
+        self.n_above += int((np.abs(rate[calm]) > self._bound).sum())
+        most = int(calm[np.abs(rate[calm]).argmax()])
+        if abs(rate[most]) > abs(self.mw_per_s):
+            self.mw_per_s, self.t_s = float(rate[most]), float(t_joined[most])
 
 
 def windows_for(step_s: float, duration_s: float) -> tuple[float, ...]:

@@ -11,6 +11,8 @@ import numpy as np
 from cosim.metrics.analysis import Analysis, DataCenter, analyse
 from cosim.metrics.log import Log
 from cosim.metrics.ramp import Ramp
+from cosim.metrics.standards import summary as standards_summary
+from cosim.metrics.verdict import counted
 from cosim.metrics.voltage import (
     INTERRUPTION_PU,
     RANGE_A_MAX_PU,
@@ -58,16 +60,20 @@ def summarize(log: Log, analysis: Analysis | None = None) -> dict[str, Any]:
     if found.line_swing is not None:
         summary["lines"] = _lines(found, found.line_swing)
     if found.trafo_loading_percent is not None and found.trafo_name:
-        summary["trafos"] = [
-            {"name": name, "max_loading_percent": float(loading)}
-            for name, loading in zip(found.trafo_name, found.trafo_loading_percent, strict=True)
-        ]
+        summary["trafos"] = [_trafo(found, i) for i in range(len(found.trafo_name))]
     if found.datacenter:
         summary["datacenter"] = {
             name: _datacenter(part, with_ups=name in found.ups) for name, part in found.datacenter.items()
         }
     if found.ups:
         summary["ups"] = {name: part.summary() for name, part in found.ups.items()}
+    names = found.voltage.name if found.voltage is not None else []
+    standards = standards_summary(found.standards, names)
+    if standards:
+        summary["standards"] = standards
+    if found.datacenter or names:  # of a log without either nothing is seen
+        summary["verdicts"] = [verdict.summary() for verdict in found.verdicts]
+        summary["verdict"] = counted(found.verdicts)
     if log.metrics:
         summary["engine"] = dict(log.metrics)
     plain: dict[str, Any] = _plain(summary)
@@ -167,6 +173,16 @@ def _lines(found: Analysis, swing: Swing) -> list[dict[str, Any]]:
             row["max_loading_percent"] = float(found.line_loading_percent[i])
         rows.append(row)
     return rows
+
+
+def _trafo(found: Analysis, i: int) -> dict[str, Any]:
+    assert found.trafo_loading_percent is not None
+    row: dict[str, Any] = {"name": found.trafo_name[i], "max_loading_percent": float(found.trafo_loading_percent[i])}
+    if found.trafo_ageing is not None:
+        row["hot_spot_max_degree"] = float(found.trafo_ageing.hot_spot_max_degree[i])
+        row["ageing_factor"] = float(found.trafo_ageing.factor[i])
+        row["life_lost_percent"] = float(found.trafo_ageing.life_lost_percent[i])
+    return row
 
 
 def _ramps(ramps: dict[float, Ramp]) -> dict[str, dict[str, float]]:

@@ -13,14 +13,19 @@ from typing import Any
 
 from cosim.errors import EnvironmentFailure
 from cosim.metrics import analyse, summarize
+from cosim.metrics.limits import Limit
 from cosim.metrics.log import Log
 from cosim.report import tables
 from cosim.report.captures import capture_section
 from cosim.report.payload import COLORS, MAX_EVENT, Run, labels, payload
+from cosim.report.standards import standards_data, standards_section
+from cosim.report.verdicts import verdict_section
 from cosim.report.words import Finding, comparison, findings, status_note
 
 
-def write_report(results: Sequence[Log], out: Path) -> None:
+def write_report(
+    results: Sequence[Log], out: Path, limits: Sequence[Limit] | None = None, json_out: Path | None = None
+) -> None:
     """Write a page that overlays the given runs.
 
     The page needs no network: it holds the plotting library (4.8 MB) once and the curves as 16 bit
@@ -36,6 +41,10 @@ def write_report(results: Sequence[Log], out: Path) -> None:
         differences.
     out : Path
         File to write; it appears whole or not at all.
+    limits : sequence of Limit, optional
+        Limits of the first screen; without them those that apply by default.
+    json_out : Path, optional
+        File for the same numbers as JSON: a list with the summary of each run.
 
     Raises
     ------
@@ -46,14 +55,18 @@ def write_report(results: Sequence[Log], out: Path) -> None:
     shown = labels(list(results), names)
     runs = []
     for i, log in enumerate(results):
-        found = analyse(log)
+        found = analyse(log, limits)
         runs.append(Run(log, found, summarize(log, found), shown[i], COLORS[i % len(COLORS)]))
     _write_whole(out, page_html(runs))
+    if json_out is not None:
+        numbers = [{"label": run.label} | run.summary for run in runs]
+        _write_whole(json_out, json.dumps(numbers, indent=2, allow_nan=False) + "\n")
 
 
 def page_html(runs: list[Run]) -> str:
     """The whole page."""
     data = payload(runs)
+    data["standards"] = standards_data(runs)
     title = " vs ".join(run.label for run in runs)
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return "".join(
@@ -64,7 +77,8 @@ def page_html(runs: list[Run]) -> str:
             _head(runs, title),
             _body(runs, data),
             f'<script type="application/json" id="data">{text}</script>',
-            f"<script>{_plotting_library()}</script><script>{_asset('captures.js')}</script><script>{_asset('page.js')}</script>",
+            f"<script>{_plotting_library()}</script><script>{_asset('captures.js')}</script>",
+            f"<script>{_asset('standards.js')}</script><script>{_asset('page.js')}</script>",
             "</body></html>\n",
         ]
     )
@@ -79,6 +93,7 @@ def _head(runs: list[Run], title: str) -> str:
         note = status_note(run.log, run.found)
         if note:
             parts.append(f'<p class="warn"><b>{escape(run.label)}: {escape(run.log.status)}.</b> {escape(note)}</p>')
+    parts.append(verdict_section(runs))
     for run in runs:
         items = "".join(_item(finding, run) for finding in findings(run.log, run.found))
         if not items:
@@ -125,6 +140,7 @@ def _body(runs: list[Run], data: dict[str, Any]) -> str:
                 f'<p class="note">This page holds {MAX_EVENT} of {data["n_event"]} events, rare kinds first.</p>'
             )
     parts.append(capture_section(shown, [run.log for run in runs]))
+    parts.append(standards_section(runs, data["standards"]))
     if data["distributions"]:
         parts += [
             "<h2>Distribution of power and of its ramps</h2>",

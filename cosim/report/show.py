@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from cosim.metrics import Analysis, analyse, summarize
+from cosim.metrics.limits import Limit
 from cosim.metrics.log import Log
+from cosim.metrics.verdict import Verdict, counted
 from cosim.metrics.voltage import RANGE_A_MIN_PU
 from cosim.report.captures import CaptureRow, capture_rows
 from cosim.report.words import findings, named, number, status_note
@@ -31,7 +33,7 @@ _POWER_LABEL = {
 }
 
 
-def render_show(result: Log, console: Console) -> None:
+def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = None) -> None:
     """Print the findings and metrics of a run.
 
     Parameters
@@ -40,8 +42,10 @@ def render_show(result: Log, console: Console) -> None:
         The result, finished or not.
     console : rich.console.Console
         Where to print.
+    limits : sequence of Limit, optional
+        Limits of the verdicts; without them those that apply by default.
     """
-    found = analyse(result)
+    found = analyse(result, limits)
     summary = summarize(result, found)
     run = summary["run"]
     console.print(
@@ -54,6 +58,9 @@ def render_show(result: Log, console: Console) -> None:
         console.print(f"[bold red]{escape(note)}[/bold red]")
     for finding in findings(result, found):
         console.print(f"  - {escape(finding.text)}")
+    if "verdicts" in summary:
+        for line in _verdicts(found.verdicts):
+            console.print(line)
     for table in _tables(summary, found):
         console.print(table)
     rows = capture_rows(result)
@@ -61,9 +68,9 @@ def render_show(result: Log, console: Console) -> None:
         console.print(_captures(rows))
 
 
-def show_json(result: Log) -> str:
-    """The summary of a run as JSON text: plain numbers and strings, no NaN, no infinity."""
-    return json.dumps(summarize(result), indent=2, allow_nan=False)
+def show_json(result: Log, limits: Sequence[Limit] | None = None) -> str:
+    """The summary of a run, its verdicts among it, as JSON text: plain numbers and strings, no NaN, no infinity."""
+    return json.dumps(summarize(result, analyse(result, limits)), indent=2, allow_nan=False)
 
 
 def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
@@ -87,6 +94,24 @@ def _table(title: str, *columns: str) -> Table:
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
     return table
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> Iterable[str]:
+    """Lines of the table of limits: failed first, why under those that are not passed."""
+    n = counted(verdicts)
+    yield f"[bold]Limits: {n['passed']} passed, {n['failed']} failed, {n['not_seen']} not seen[/bold]"
+    width = max((len(one.title) for one in verdicts), default=0)
+    yield f"[dim]{'':<8}  {'':<{width}}{'worst':>10}{'bound':>8}{'margin':>10}[/dim]"
+    style = {"failed": "bold red", "passed": "green", "not_seen": "dim"}
+    for status in style:
+        for one in (one for one in verdicts if one.status == status):
+            worst, bound, margin = (_number(value) for value in (one.value, one.limit, one.margin))
+            numbers = f"{worst:>10}{bound:>8}{margin:>10}"
+            place = ", ".join(filter(None, (one.where, "" if one.t_s is None else f"t = {number(one.t_s, 6)} s")))
+            word = f"[{style[status]}]{status.replace('_', ' '):<8}[/]"
+            yield f"{word}  {escape(f'{one.title:<{width}}{numbers} {one.unit}')}  {escape(place)}".rstrip()
+            if one.note and status != "passed":
+                yield f"[dim]{'':<10}{escape(one.note)}[/dim]"
 
 
 def _number(value: float | None) -> str:

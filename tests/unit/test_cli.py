@@ -78,3 +78,21 @@ def test_an_unusable_kernel_cache_is_told_once(tmp_path):
 def test_run_shorter_than_a_row_of_the_usual_log_has_two_rows():
     plain = {"schema": 1, "name": "x", "time": {"duration_s": 0.05}, "feeder": {"model": "case33bw"}}
     assert load_scenario(plain).log.step_s == 0.05
+
+
+def test_limits_that_do_not_exist_exit_with_2(log, monkeypatch, capsys):
+    code, said = code_of(monkeypatch, capsys, "show", log, "--limits", "ieee1453")
+    assert code == 2
+    assert "ieee_1453" in said
+
+
+def test_show_holds_a_log_against_limits_of_ones_own(log, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "schema: 1\nname: mine\ndescription: mine\nlimits:\n  - name: pf\n    kind: demand\n    title: Contract\n"
+        "    source: contract\n    measured: means\n    window_s: 10\n    max_mw: 0.1\n"
+    )
+    monkeypatch.setattr(sys, "argv", ["cosim", "show", str(log), "--limits", str(file)])
+    with pytest.raises(SystemExit):
+        cosim.cli.main()
+    assert "Limits: 0 passed, 1 failed, 0 not seen" in capsys.readouterr().out

@@ -196,8 +196,8 @@ def test_windows_touch_spans_as_by_comparing_each_pair(raw, start, width):
 
 
 def test_usual_windows_that_coincide_or_do_not_fit_are_passed_over():
-    assert windows_for(0.1, 600.0) == (0.1, 1.0, 60.0)
-    assert windows_for(1.0, 600.0) == (1.0, 60.0)
+    assert windows_for(0.1, 600.0) == (0.1, 1.0, 60.0, 600.0)
+    assert windows_for(1.0, 599.0) == (1.0, 60.0)
     assert windows_for(0.1, 30.0) == (0.1, 1.0)
     assert windows_for(0.0, 0.0) == ()
 

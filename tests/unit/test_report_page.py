@@ -19,6 +19,7 @@ from synthetic_log import EVENT_COLUMNS, SyntheticLog, campus_log
 
 from cosim.errors import EnvironmentFailure
 from cosim.metrics import analyse
+from cosim.metrics.limits import load_limits
 from cosim.report.page import write_report
 from cosim.report.payload import MAX_EVENT, MAX_VALUE, Run, labels, payload
 from cosim.report.series import Bucketer, quantized, rows_per_bucket
@@ -266,3 +267,29 @@ def test_labels_of_runs_of_one_scenario_differ():
 def test_report_that_cannot_be_written_says_where(tmp_path):
     with pytest.raises(EnvironmentFailure, match="cannot write the report"):
         write_report([campus_log(10.0)], tmp_path / "missing" / "page.html")
+
+
+def test_page_begins_with_the_verdicts_and_has_the_numbers_beside(tmp_path):
+    out, numbers = tmp_path / "page.html", tmp_path / "page.metrics.json"
+    write_report([campus_log(900.0)], out, load_limits(["interconnection"]), json_out=numbers)
+    text = out.read_text(encoding="utf-8")
+    assert text.index("Ramp of the facility over 1 min") < text.index("<h2>Over time</h2>")
+    assert "illustrative of utility practice" in text
+    (beside,) = json.loads(numbers.read_text())
+    assert [one["name"] for one in beside["verdicts"]] == [limit.name for limit in load_limits(["interconnection"])]
+    data = data_of(out)["standards"]
+    assert data["curves"] == []
+    assert data["limited"] == [[0.1, 20.0]]
+    assert len(data["spectra"]) == 2
+
+
+def test_page_draws_the_events_over_the_tolerance_curves(page):
+    data = data_of(page)["standards"]
+    stairs = {curve["name"]: list(zip(curve["x"], curve["y"], strict=True)) for curve in data["curves"]}
+    assert (0.02, 0.7) in stairs["ITIC, sags"]
+    assert (10.0, 0.9) in stairs["ITIC, sags"]
+    assert (0.5, 1.1) in stairs["ITIC, swells"]
+    assert (1.0, 0.9) in stairs["SEMI F47, sags"]
+    (events,) = data["tolerance"]
+    assert 0.0 in events["y"]  # the blackout
+    assert len(events["x"]) == len(events["shorter"]) == len(events["text"])

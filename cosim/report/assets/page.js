@@ -407,7 +407,7 @@
 
   const began = performance.now();
   wireTables();
-  drawPanels().then(drawDistributions).then(drawProfile).then(() => drawCaptures(page.captures, { el, bytes, esc, root, small, quiet, GAP })).then(() => {
+  drawPanels().then(drawDistributions).then(drawProfile).then(() => drawStandards(page.standards, { el, small, quiet, many })).then(() => drawCaptures(page.captures, { el, bytes, esc, root, small, quiet, GAP })).then(() => {
     root.dataset.drawMs = String(Math.round(performance.now() - began));
     root.dataset.ready = "1";
   }).catch((e) => { root.dataset.error = String(e && e.stack || e); });

@@ -1,0 +1,186 @@
+"""Voltage events of every node by IEEE 1159: category, magnitude, duration, area; SARFI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cosim.metrics.log import AnyFloats, Floats
+from cosim.metrics.voltage import INTERRUPTION_PU, SAG_PU, SWELL_PU
+
+MOMENTARY_S = 0.5
+"""From 30 cycles of 60 Hz on an event is momentary, below instantaneous: IEEE 1159-2019, table 2. [s]"""
+TEMPORARY_S = 3.0
+"""From here on it is temporary. [s]"""
+LONG_S = 60.0
+"""Beyond it is an under- or overvoltage, or a sustained interruption. [s]"""
+SARFI_PU = (0.9, 0.8, 0.7, 0.5, 0.4, 0.1)
+SARFI_SWELL_PU = (1.1, 1.2, 1.4)
+MAX_EVENT = 5_000
+"""Events kept one by one, those furthest from 1 pu; all are counted."""
+
+
+class VoltageEvent(NamedTuple):
+    """One sag, interruption or swell of one node."""
+
+    node: int
+    """Place in the list of nodes."""
+    start_s: float
+    """Start of the first log interval that it touches. [s]"""
+    duration_s: float
+    """Time of the log intervals that it touches: too long by less than two log steps. [s]"""
+    vm_pu: float
+    """Lowest voltage of a sag, highest of a swell. [pu]"""
+    area_pu_s: float
+    """Integral of |1 - v| over it, from the extremes of the intervals. [pu s]"""
+
+    @property
+    def category(self) -> str:
+        """Its name in IEEE 1159-2019, table 2."""
+        if self.vm_pu < INTERRUPTION_PU:
+            if self.duration_s > LONG_S:
+                return "sustained interruption"
+            return f"{_length(max(self.duration_s, MOMENTARY_S))} interruption"  # there is no instantaneous one
+        if self.duration_s > LONG_S:
+            return "undervoltage" if self.vm_pu < 1.0 else "overvoltage"
+        return f"{_length(self.duration_s)} {'sag' if self.vm_pu < 1.0 else 'swell'}"
+
+
+def _length(duration_s: float) -> str:
+    if duration_s < MOMENTARY_S:
+        return "instantaneous"
+    return "momentary" if duration_s < TEMPORARY_S else "temporary"
+
+
+@dataclass(frozen=True)
+class VoltageEvents:
+    """Events of all nodes of a run."""
+
+    n_node: int
+    """Nodes that ever had voltage."""
+    event: list[VoltageEvent]
+    """The events kept, in order of time."""
+    n_event: int
+    """All of them."""
+    category: dict[str, int]
+    """How many of each category."""
+    sarfi: dict[str, float]
+    """System average rms frequency index: events per node whose voltage passes so many percent, in the run."""
+
+
+class SpellMeter:
+    """Spells below (or above) a voltage with their extreme and area, of many nodes, block by block.
+
+    Parameters
+    ----------
+    threshold_pu : float
+        Limit; below 1 spells lie under it, above 1 over it. [pu]
+    """
+
+    def __init__(self, threshold_pu: float) -> None:
+        self._threshold = threshold_pu
+        self._sign = 1.0 if threshold_pu < 1.0 else -1.0
+        self._open: dict[int, VoltageEvent] = {}
+        self._last_s: float | None = None
+        self._events: list[VoltageEvent] = []
+        self._counts: dict[tuple[int, str], int] = {}
+        self._passed = np.zeros(len(self._levels()))
+        self._by_node: dict[int, tuple[int, npt.NDArray[np.float64]]] = {}
+
+    def _levels(self) -> tuple[float, ...]:
+        return SARFI_PU if self._sign > 0 else SARFI_SWELL_PU
+
+    def update(self, t_s: Floats, vm_pu: AnyFloats) -> None:
+        """Take in the extremes of the intervals that end at `t_s`, shape (n, n_node). [pu]"""
+        if len(t_s) == 0:
+            return
+        edges_s = np.concatenate(([t_s[0] if self._last_s is None else self._last_s], t_s))
+        self._last_s = float(t_s[-1])
+        holds = self._sign * (vm_pu - self._threshold) < 0.0
+        touched = set(np.flatnonzero(holds.any(axis=0)).tolist()) | set(self._open)
+        for node in sorted(touched):
+            self._column(node, edges_s, holds[:, node], vm_pu[:, node])
+
+    def _column(self, node: int, edges_s: Floats, holds: npt.NDArray[np.bool_], vm_pu: AnyFloats) -> None:
+        before = self._open.pop(node, None)
+        change = np.diff(np.concatenate(([0], holds.astype(np.int8), [0])))
+        first, after = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+        if before is not None and (len(first) == 0 or first[0] != 0):
+            self._close(before)
+            before = None
+        for a, b in zip(first.tolist(), after.tolist(), strict=True):
+            inside = vm_pu[a:b]
+            extreme = float(inside.min() if self._sign > 0 else inside.max())
+            area = float(np.dot(np.abs(1.0 - inside.astype(np.float64)), np.diff(edges_s[a : b + 1])))
+            spell = VoltageEvent(node, float(edges_s[a]), float(edges_s[b] - edges_s[a]), extreme, area)
+            if before is not None:
+                spell, before = self._joined(before, spell), None
+            if b == len(holds):
+                self._open[node] = spell
+            else:
+                self._close(spell)
+
+    def _joined(self, first: VoltageEvent, second: VoltageEvent) -> VoltageEvent:
+        extreme = (min if self._sign > 0 else max)(first.vm_pu, second.vm_pu)
+        lasted_s = second.start_s + second.duration_s - first.start_s
+        return VoltageEvent(first.node, first.start_s, lasted_s, extreme, first.area_pu_s + second.area_pu_s)
+
+    def _close(self, event: VoltageEvent) -> None:
+        self._events.append(event)
+        key = (event.node, event.category)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        passed = np.array([self._sign * (event.vm_pu - level) < 0.0 for level in self._levels()], dtype=np.float64)
+        n, total = self._by_node.get(event.node, (0, np.zeros(len(passed))))
+        self._by_node[event.node] = (n + 1, total + passed)
+        if len(self._events) > 2 * MAX_EVENT:
+            self._events = _furthest(self._events)
+
+    def finish(self) -> None:
+        """Close the spells that the end of the record cuts."""
+        for event in self._open.values():
+            self._close(event)
+        self._open = {}
+
+    def result(self, energized: npt.NDArray[np.bool_]) -> VoltageEvents:
+        """Events of the nodes that ever had voltage."""
+        self.finish()
+        n_node = int(energized.sum())
+        mine = {node: found for node, found in self._by_node.items() if energized[node]}
+        passed = sum((total for _, total in mine.values()), np.zeros(len(self._levels())))
+        category: dict[str, int] = {}
+        for (node, name), n in self._counts.items():
+            if energized[node]:
+                category[name] = category.get(name, 0) + n
+        levels = [f"{100 * level:g}" for level in self._levels()]
+        return VoltageEvents(
+            n_node=n_node,
+            event=sorted(_furthest([e for e in self._events if energized[e.node]]), key=lambda e: e.start_s),
+            n_event=sum(n for n, _ in mine.values()),
+            category=category,
+            sarfi={name: float(n) / max(n_node, 1) for name, n in zip(levels, passed, strict=True)},
+        )
+
+
+def _furthest(events: list[VoltageEvent]) -> list[VoltageEvent]:
+    return sorted(events, key=lambda e: -abs(1.0 - e.vm_pu))[:MAX_EVENT]
+
+
+class VoltageEventMeter:
+    """Sags with interruptions from the lowest voltage of each interval, swells from the highest."""
+
+    def __init__(self) -> None:
+        self.low, self.high = SpellMeter(SAG_PU), SpellMeter(SWELL_PU)
+
+    def result(self, energized: npt.NDArray[np.bool_]) -> VoltageEvents:
+        """All events of a run."""
+        sags, swells = self.low.result(energized), self.high.result(energized)
+        return VoltageEvents(
+            n_node=sags.n_node,
+            event=sorted(sags.event + swells.event, key=lambda e: e.start_s),
+            n_event=sags.n_event + swells.n_event,
+            category=sags.category | swells.category,
+            sarfi=sags.sarfi | swells.sarfi,
+        )

@@ -1,0 +1,108 @@
+"""Voltage unbalance of the buses whose three phases are logged."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cosim.metrics.log import AnyFloats, Floats
+from cosim.metrics.window import rows_in
+
+SAMPLE_S = 1.0
+"""One row a second is taken. [s]"""
+_ALIVE_PU = 0.1
+
+
+@dataclass(frozen=True)
+class Unbalance:
+    """Negative over positive sequence voltage; arrays have shape (n_bus,)."""
+
+    name: list[str]
+    window_s: float
+    n_window: int
+    mean_percent: Floats
+    """Largest mean over a window. [%]"""
+    mean_t_s: Floats
+    """Start of that window. [s]"""
+    max_percent: Floats
+    """Largest reading. [%]"""
+
+
+def three_phase_buses(names: list[str]) -> dict[str, tuple[int, int, int]]:
+    """Columns of phases 1, 2 and 3 of the buses that have all of them: `671.1`, `671.2`, `671.3`."""
+    place = {name: i for i, name in enumerate(names)}
+    stems = dict.fromkeys(name[:-2] for name in names if name.endswith(".1"))
+    return {
+        stem: (place[f"{stem}.1"], place[f"{stem}.2"], place[f"{stem}.3"])
+        for stem in stems
+        if f"{stem}.2" in place and f"{stem}.3" in place
+    }
+
+
+def unbalance_percent(vm_pu: AnyFloats, va_degree: AnyFloats) -> Floats:
+    """Negative over positive sequence of phase voltages, shape (..., 3); 0 where a phase is dead. [%]"""
+    phasor = vm_pu * np.exp(1j * np.radians(va_degree.astype(np.float64)))
+    a = cmath.exp(2j * math.pi / 3.0)
+    positive = np.abs(phasor @ np.array([1.0, a, a * a])) / 3.0
+    negative = np.abs(phasor @ np.array([1.0, a * a, a])) / 3.0
+    alive = np.asarray(vm_pu).min(axis=-1) >= _ALIVE_PU
+    ratio: Floats = 100.0 * np.divide(negative, positive, out=np.zeros_like(positive), where=alive & (positive > 0.0))
+    return ratio
+
+
+class UnbalanceMeter:
+    """Unbalance of all three-phase buses, one row a second, means over consecutive windows, block by block.
+
+    Parameters
+    ----------
+    names : list of str
+        Nodes, `bus.phase`.
+    window_s : float
+        Averaging window. [s]
+    step_s : float
+        Log step. [s]
+    """
+
+    def __init__(self, names: list[str], window_s: float, step_s: float) -> None:
+        buses = three_phase_buses(names)
+        self.name = list(buses)
+        self._columns: npt.NDArray[np.int64] = np.array(list(buses.values()), dtype=np.int64).reshape(-1, 3)
+        self._every = rows_in(SAMPLE_S, step_s)
+        self._n = rows_in(window_s, step_s * self._every)
+        self._window_s = self._n * self._every * step_s
+        n = len(self.name)
+        self._skip, self._held, self._n_window, self._start_s = 0, 0, 0, 0.0
+        self._sum, self._mean, self._t, self._max = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+
+    def update(self, t_s: Floats, vm_pu: AnyFloats, va_degree: AnyFloats) -> None:
+        """Take in rows: times of shape (n,) [s], magnitudes [pu] and angles [degree] of shape (n, n_node)."""
+        rows = np.arange(self._skip, len(t_s), self._every)
+        self._skip = (self._skip - len(t_s)) % self._every
+        if len(rows) == 0:
+            return
+        taken = np.ix_(rows, self._columns.ravel())
+        shape = (len(rows), len(self.name), 3)
+        ratio = unbalance_percent(vm_pu[taken].reshape(shape), va_degree[taken].reshape(shape))
+        self._max = np.maximum(self._max, ratio.max(axis=0))
+        first = 0
+        while first < len(rows):
+            stop = min(len(rows), first + self._n - self._held)
+            if self._held == 0:
+                self._start_s = float(t_s[rows[first]])
+            self._sum += ratio[first:stop].sum(axis=0)
+            self._held += stop - first
+            first = stop
+            if self._held == self._n:
+                mean = self._sum / self._n
+                higher = mean > self._mean
+                self._mean, self._t = np.where(higher, mean, self._mean), np.where(higher, self._start_s, self._t)
+                self._n_window += 1
+                self._held, self._sum = 0, np.zeros_like(self._sum)
+
+    def result(self) -> Unbalance:
+        """The unbalance so far."""
+        return Unbalance(self.name, self._window_s, self._n_window, self._mean, self._t, self._max)
