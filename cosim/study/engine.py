@@ -106,7 +106,9 @@ def _client(place: Place) -> Iterator[Any]:
     import logging
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    dask.config.set({"distributed.scheduler.allowed-failures": N_TRY - 1, "distributed.comm.timeouts.connect": CONNECT_S})
+    dask.config.set(
+        {"distributed.scheduler.allowed-failures": N_TRY - 1, "distributed.comm.timeouts.connect": CONNECT_S}
+    )
     with _cluster(place) as address:
         try:
             client = Client(address, timeout=CONNECT_S)

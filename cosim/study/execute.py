@@ -92,9 +92,7 @@ def _worked_out(order: Order, scratch: Path) -> tuple[str, dict[str, Any]]:
     return "complete", _searched(document, task, scratch)
 
 
-def _run(
-    document: Document, overrides: dict[str, Any], seed: int | None, log: Path
-) -> tuple[str, dict[str, Any]]:
+def _run(document: Document, overrides: dict[str, Any], seed: int | None, log: Path) -> tuple[str, dict[str, Any]]:
     """Status and metrics of one run; where the voltage collapses, of the time up to there."""
     from cosim.metrics import summarize
     from cosim.record.result import open_result
@@ -186,4 +184,3 @@ def done_row(order: Order, retry_failed: bool = False) -> dict[str, Any] | None:
 
 def _has_log(folder: Path, row: dict[str, Any]) -> bool:
     return row["status"] == "failed" or (folder / LOG).is_file()
-

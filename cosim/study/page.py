@@ -71,7 +71,9 @@ def _counts(table: pd.DataFrame, config: Any) -> str:
         holes = table[table["is_monotone"] == False]  # noqa: E712  (None where the run failed)
         if len(holes):
             names = ", ".join(str(v) for v in holes[_input(table)].head(20))
-            parts.append(f'<p class="warn"><b>Limits are not monotone</b> at {escape(names)}: larger sizes hold again.</p>')
+            parts.append(
+                f'<p class="warn"><b>Limits are not monotone</b> at {escape(names)}: larger sizes hold again.</p>'
+            )
     failed = table[table["status"] == "failed"]
     if len(failed):
         items = "".join(f"<li>{escape(r.run)}: {escape(str(r.error))}</li>" for r in failed.head(50).itertuples())

@@ -328,6 +328,4 @@ class Contingency(_Study):
     ups: bool = Field(True, description="Whether each UPS goes out")
 
 
-Study = Annotated[
-    Sweep | MonteCarlo | Siting | HostingCapacity | UpsSizing | Contingency, Field(discriminator="kind")
-]
+Study = Annotated[Sweep | MonteCarlo | Siting | HostingCapacity | UpsSizing | Contingency, Field(discriminator="kind")]

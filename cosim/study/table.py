@@ -81,7 +81,7 @@ def write_summary(folder: Path, table: pd.DataFrame) -> None:
     """
     buffer = io.BytesIO()
     arrow = table.copy()
-    for name in arrow.columns[arrow.dtypes == object]:
+    for name in arrow.select_dtypes(object).columns:
         kinds = {type(v) for v in arrow[name].dropna()}
         if len(kinds) > 1:  # Parquet has one type a column
             arrow[name] = arrow[name].map(lambda v: v if v is None else str(v))

@@ -88,5 +88,8 @@ def test_quantiles_are_those_of_scipy():
     assert quantile(Triangular(kind="triangular", min=1, mode=2, max=5), u) == pytest.approx(
         stats.triang(0.25, 1, 4).ppf(u)
     )
-    drawn = quantile(Choice(kind="choice", values=["a", "b"], weights=[3, 1]), np.array([0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.76, 0.85, 0.95]))
+    drawn = quantile(
+        Choice(kind="choice", values=["a", "b"], weights=[3, 1]),
+        np.array([0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.76, 0.85, 0.95]),
+    )
     assert drawn == ["a"] * 7 + ["b"] * 3
