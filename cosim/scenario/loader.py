@@ -71,7 +71,8 @@ def load_scenario(
     Parameters
     ----------
     source : str, Path, mapping, Scenario or Document
-        A YAML file, the name of a shipped scenario, what was read of it, or the same content as plain values. File names in it
+        A YAML file, the name of a shipped scenario, what was read of it, or the same content as plain values.
+        File names in it
         start in the file's folder, those of a mapping in the current one.
     overrides : mapping, optional
         From dotted path (`datacenters.campus.ups.max_e_mwh`, `events.0.at_s`) to value.
@@ -164,7 +165,9 @@ def find_scenario(name: str | FilePath) -> tuple[FilePath, str]:
     raise InputError(Problem(f"{what}; shipped are: {', '.join(shipped) or 'none'}", file=str(name)))
 
 
-def _read(source: str | FilePath | Mapping[str, Any] | Scenario | Document) -> tuple[Node, list[Problem], FilePath]:
+def _read(
+    source: str | FilePath | Mapping[str, Any] | Scenario | Document,
+) -> tuple[Node, list[Problem], FilePath]:
     if isinstance(source, Document):
         return source.root, list(source.problems), source.folder
     if isinstance(source, Scenario):

@@ -203,7 +203,8 @@ def _table(table: pd.DataFrame) -> str:
         rows.append("<tr>" + "".join(cell(None if v is None or v != v else _shown(v)) for v in values) + "</tr>")
     cut = len(table) > MAX_ROW or table.shape[1] > MAX_COLUMN
     note = f"The first {MAX_ROW} rows and {MAX_COLUMN} columns; summary.csv holds all." if cut else ""
-    return f'<h2>Summary</h2><div class="tall"><table><tr>{head}</tr>{"".join(rows)}</table></div><p class="note">{note}</p>'
+    body = f'<div class="tall"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+    return f'<h2>Summary</h2>{body}<p class="note">{note}</p>'
 
 
 def _shown(value: Any) -> Any:
