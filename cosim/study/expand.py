@@ -270,6 +270,6 @@ def _points(base: Base) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]
                 yield ("distributions",), {path: value}
     else:
         for task in itertools.islice(tasks(base), N_CHECKED):
-            sized = dict.fromkeys(task.search.get("paths", ()), task.search["max"])
+            sized = dict.fromkeys(task.search.get("paths", ()), task.search.get("max"))
             if task.overrides or sized:
                 yield ((), task.overrides | sized)

@@ -93,3 +93,16 @@ def test_quantiles_are_those_of_scipy():
         np.array([0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.76, 0.85, 0.95]),
     )
     assert drawn == ["a"] * 7 + ["b"] * 3
+
+
+@pytest.mark.parametrize("name", ["ieee123_hosting", "ups_power_sweep"])
+def test_shipped_study_passes_its_checks(name):
+    base = Base.of(load_study(name))
+    check_points(base)
+    assert n_task(base) > 1
+
+
+def test_outages_are_checked_and_stand_beside_the_run_without_any(tmp_path):
+    base = Base.of(load_study(written(tmp_path, "kind: contingency\nat_s: 10\nlines: [Line 10]\n")))
+    check_points(base)
+    assert [task.inputs["outage"] for task in tasks(base)] == ["none", "line Line 10", "source"]
