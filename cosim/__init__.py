@@ -3,6 +3,7 @@
 Where things are; data flows up, each part imports those below it and none above:
 
     cli         commands
+    study/      many runs: sweeps, Monte Carlo, hosting capacity, sizing; local or on a cluster
     report/     tables and figures from metrics and a record
     wiring      the only place that knows all parts: scenario -> parts -> engine -> record
     metrics/    arrays -> numbers
@@ -37,6 +38,8 @@ _WHERE = {
     "flickermeter": "cosim.metrics.flicker",
     "Flicker": "cosim.metrics.flicker",
     "rainflow_cycles": "cosim.metrics.cycles",
+    "open_study": "cosim.study.results",
+    "run_study": "cosim.study.study",
     "write_report": "cosim.report.page",
     "CosimError": "cosim.errors",
     "InputError": "cosim.errors",

@@ -15,6 +15,8 @@ from cosim.report.page import write_report as write_report
 from cosim.scenario import Scenario as Scenario
 from cosim.scenario import load_scenario as load_scenario
 from cosim.scenario import resolve as resolve
+from cosim.study.results import open_study as open_study
+from cosim.study.study import run_study as run_study
 from cosim.wiring import prepare as prepare
 from cosim.wiring import run as run
 

@@ -233,14 +233,40 @@ def report(
 
 
 @app.command()
+def study(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="YAML file, or the name of a shipped study.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder; default NAME.")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes here; 0: in this one.")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler.")] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="In jobs of SLURM, as the study's slurm block says.")] = False,
+    list_runs: Annotated[bool, typer.Option("--list-runs", help="Print number, identity, status of each run.")] = False,
+    run_one: Annotated[int | None, typer.Option(metavar="I", help="Run one by its number, for job arrays.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Run a large study without asking.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run what failed again.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no closing lines.")] = False,
+) -> None:
+    """Run many runs; going on in the same folder runs nothing twice."""
+    from cosim.study import command
+
+    if list_runs:
+        command.list_runs(study, out)
+        return
+    if run_one is not None:
+        raise typer.Exit(command.run_one_and_say(study, run_one, out))
+    command.run_and_say(
+        study, out, command.place(study, workers, scheduler, slurm), yes=yes, retry_failed=retry_failed, quiet=quiet
+    )
+
+
+@app.command()
 def catalog(
     what: Annotated[
-        str, typer.Argument(metavar="[accelerators|models|servers|feeders|scenarios|limits]", help="What to list.")
+        str, typer.Argument(metavar="[accelerators|models|servers|feeders|scenarios|studies|limits]", help="What to list.")
     ] = "feeders",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List what ships: accelerators, models and servers with their sources; names of feeders, scenarios and limits."""
-    if what in ("feeders", "limits", "scenarios"):
+    """List what ships: accelerators, models and servers with their sources; names of the rest."""
+    if what in ("feeders", "limits", "scenarios", "studies"):
         from json import dumps
 
         names = _shipped_names(what)
@@ -249,7 +275,7 @@ def catalog(
     from cosim.catalog.show import KINDS, catalog_json, render_catalog
 
     if what not in KINDS:
-        raise InputError(f"{what}: no such catalog; known: {', '.join((*KINDS, 'feeders', 'scenarios', 'limits'))}")
+        raise InputError(f"{what}: no such catalog; known: {', '.join((*KINDS, 'feeders', 'scenarios', 'studies', 'limits'))}")
     if json:
         print(catalog_json(what))
     else:
@@ -265,9 +291,9 @@ def _shipped_names(what: str) -> list[str]:
         from cosim.metrics.limits import shipped_limits
 
         return list(shipped_limits())
-    from cosim.scenario import shipped_scenarios
+    from cosim.scenario import shipped_scenarios, shipped_studies
 
-    return list(shipped_scenarios())
+    return list(shipped_scenarios() if what == "scenarios" else shipped_studies())
 
 
 def _with_titles(names: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cosim.errors import InputError, Interrupted, PhysicsError, Problem
-from cosim.scenario import FeederNames, Scenario, load_scenario, resolve
+from cosim.scenario import Document, FeederNames, Scenario, load_scenario, resolve
 from cosim.units import US_PER_S
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def distribution_version() -> str:
 
 
 def prepare(
-    scenario: str | Path | Mapping[str, Any] | Scenario,
+    scenario: str | Path | Mapping[str, Any] | Scenario | Document,
     *,
     set: Mapping[str, Any] | None = None,
     seed: int | None = None,
@@ -76,7 +76,7 @@ def prepare(
 
 
 def run(
-    scenario: str | Path | Mapping[str, Any] | Scenario,
+    scenario: str | Path | Mapping[str, Any] | Scenario | Document,
     *,
     set: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
@@ -90,7 +90,7 @@ def run(
 
     Parameters
     ----------
-    scenario : str, Path, mapping or Scenario
+    scenario : str, Path, mapping, Scenario or Document
         File, name of a shipped scenario, or its content.
     set : mapping, optional
         Values by dotted path that replace those of the scenario, e.g. `{"time.duration_s": 60}`.

@@ -57,10 +57,10 @@ def write_report(
     for i, log in enumerate(results):
         found = analyse(log, limits)
         runs.append(Run(log, found, summarize(log, found), shown[i], COLORS[i % len(COLORS)]))
-    _write_whole(out, page_html(runs))
+    write_page_whole(out, page_html(runs))
     if json_out is not None:
         numbers = [{"label": run.label} | run.summary for run in runs]
-        _write_whole(json_out, json.dumps(numbers, indent=2, allow_nan=False) + "\n")
+        write_page_whole(json_out, json.dumps(numbers, indent=2, allow_nan=False) + "\n")
 
 
 def page_html(runs: list[Run]) -> str:
@@ -73,12 +73,12 @@ def page_html(runs: list[Run]) -> str:
         [
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{_asset('page.css')}</style></head><body>",
+            f"<title>{escape(title)}</title><style>{asset('page.css')}</style></head><body>",
             _head(runs, title),
             _body(runs, data),
             f'<script type="application/json" id="data">{text}</script>',
-            f"<script>{_plotting_library()}</script><script>{_asset('captures.js')}</script>",
-            f"<script>{_asset('standards.js')}</script><script>{_asset('page.js')}</script>",
+            f"<script>{plotting_library()}</script><script>{asset('captures.js')}</script>",
+            f"<script>{asset('standards.js')}</script><script>{asset('page.js')}</script>",
             "</body></html>\n",
         ]
     )
@@ -171,11 +171,12 @@ def _file_name(log: Log) -> str:
     return Path(str(path)).stem if path else ""
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Text of a file that pages hold: their style, their scripts."""
     return (files("cosim.report") / "assets" / name).read_text(encoding="utf-8")
 
 
-def _plotting_library() -> str:
+def plotting_library() -> str:
     """Source of plotly.js from the installed package, which need not be imported for it."""
     spec = importlib.util.find_spec("plotly")
     where = Path(spec.origin).parent / "package_data" / "plotly.min.js" if spec and spec.origin else None
@@ -184,7 +185,8 @@ def _plotting_library() -> str:
     return where.read_text(encoding="utf-8")
 
 
-def _write_whole(out: Path, text: str) -> None:
+def write_page_whole(out: Path, text: str) -> None:
+    """Write a page so that it appears whole or not at all; raises EnvironmentFailure."""
     part = out.with_name(f".{out.name}.part")
     try:
         part.write_text(text, encoding="utf-8")

@@ -8,12 +8,21 @@ contradicts; `loader` is all of that in order, `text` the way back, `reference` 
 from __future__ import annotations
 
 from cosim.scenario.checks import FeederNames, check_against_feeder, check_internal, feeder_names
-from cosim.scenario.loader import find_scenario, load_scenario, load_text, shipped_scenarios
+from cosim.scenario.loader import (
+    Document,
+    find_scenario,
+    load_scenario,
+    load_text,
+    read_document,
+    shipped_scenarios,
+    shipped_studies,
+)
 from cosim.scenario.overrides import parse_overrides
 from cosim.scenario.schema import Scenario
 from cosim.scenario.text import resolve, scenario_hash
 
 __all__ = [
+    "Document",
     "FeederNames",
     "Scenario",
     "check_against_feeder",
@@ -23,7 +32,9 @@ __all__ = [
     "load_scenario",
     "load_text",
     "parse_overrides",
+    "read_document",
     "resolve",
     "scenario_hash",
     "shipped_scenarios",
+    "shipped_studies",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path as FilePath
 from typing import Any
@@ -34,10 +34,33 @@ from cosim.scenario.yaml_source import parse_yaml, read_yaml
 from cosim.units import US_PER_S
 
 _SUFFIXES = (".yaml", ".yml")
+_STUDIES = "studies/"
+"""Folder of the shipped studies, which are no scenarios."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A scenario's file, read once for many scenarios that differ in some values."""
+
+    root: Node
+    folder: FilePath
+    problems: tuple[Problem, ...] = ()
+
+
+def read_document(source: str | FilePath) -> Document:
+    """Read a YAML file or a shipped scenario, to be given to `load_scenario` as often as wanted.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is no YAML.
+    """
+    root, problems, folder = _read(source)
+    return Document(root, folder, tuple(problems))
 
 
 def load_scenario(
-    source: str | FilePath | Mapping[str, Any] | Scenario,
+    source: str | FilePath | Mapping[str, Any] | Scenario | Document,
     overrides: Mapping[str, object] | None = None,
     seed: int | None = None,
     *,
@@ -47,8 +70,9 @@ def load_scenario(
 
     Parameters
     ----------
-    source : str, Path, mapping or Scenario
-        A YAML file, the name of a shipped scenario, or the same content as plain values. File names in it
+    source : str, Path, mapping, Scenario or Document
+        A YAML file, the name of a shipped scenario, what was read of it, or the same content as plain values.
+        File names in it
         start in the file's folder, those of a mapping in the current one.
     overrides : mapping, optional
         From dotted path (`datacenters.campus.ups.max_e_mwh`, `events.0.at_s`) to value.
@@ -93,6 +117,15 @@ def load_text(text: str, folder: FilePath = FilePath(), *, label: str = "scenari
 
 def shipped_scenarios() -> dict[str, FilePath]:
     """Scenarios that come with cosim, by the name that commands take: `quickstart`, `paper/...`."""
+    return {name: path for name, path in _shipped().items() if not name.startswith(_STUDIES)}
+
+
+def shipped_studies() -> dict[str, FilePath]:
+    """Studies that come with cosim, by the name that `cosim study` takes."""
+    return {name.removeprefix(_STUDIES): path for name, path in _shipped().items() if name.startswith(_STUDIES)}
+
+
+def _shipped() -> dict[str, FilePath]:
     folder = _shipped_folder()
     if folder is None:
         return {}
@@ -132,7 +165,11 @@ def find_scenario(name: str | FilePath) -> tuple[FilePath, str]:
     raise InputError(Problem(f"{what}; shipped are: {', '.join(shipped) or 'none'}", file=str(name)))
 
 
-def _read(source: str | FilePath | Mapping[str, Any] | Scenario) -> tuple[Node, list[Problem], FilePath]:
+def _read(
+    source: str | FilePath | Mapping[str, Any] | Scenario | Document,
+) -> tuple[Node, list[Problem], FilePath]:
+    if isinstance(source, Document):
+        return source.root, list(source.problems), source.folder
     if isinstance(source, Scenario):
         root, problems = from_python(as_dict(source))
         return root, problems, source.folder

@@ -1,0 +1,93 @@
+"""The summary: one row a run, as CSV and Parquet, each replaced whole."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cosim.errors import EnvironmentFailure, InputError
+from cosim.study.folder import write_whole
+from cosim.study.limits import hold_to_limits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cosim.study.execute import Order
+
+CSV, PARQUET = "summary.csv", "summary.parquet"
+
+
+def frame(orders: Iterable[Order], rows: Mapping[str, Mapping[str, Any]], config: Any) -> pd.DataFrame:
+    """Rows known so far in the order of the study: run, inputs, status, error, limits, metrics.
+
+    Parameters
+    ----------
+    orders : iterable of Order
+    rows : mapping
+        Row by identity of the run.
+    config
+        The study: which metrics are columns, which limits count.
+    """
+    import pandas as pd
+
+    limits = {name: limit.model_dump() for name, limit in config.limits.items()}
+    records = [_record(order, rows[order.run], limits, config) for order in orders if order.run in rows]
+    table = pd.DataFrame.from_records(records)
+    first = [name for name in ("run", "status", "error") if name in table]
+    return table[first + [name for name in table if name not in first]]
+
+
+def _record(order: Order, row: Mapping[str, Any], limits: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    record = {"run": row["run"], "status": row["status"], "error": row["error"], **_flat(order.task.inputs)}
+    if limits and not order.task.search:
+        record |= _within(row, limits)
+    metrics = {k: v for k, v in row["metrics"].items() if _wanted(k, config.metrics)}
+    if config.kind == "ups_sizing" and (size := metrics.get("size")) is not None:
+        metrics["cost"] = config.cost_per_mw * record["p_mw"] + config.cost_per_mwh * size
+    return record | {k: v for k, v in metrics.items() if k not in record}
+
+
+def _flat(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs as one value a column: lists and mappings as text."""
+    return {k: str(v) if isinstance(v, list | dict) else v for k, v in inputs.items()}
+
+
+def _within(row: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """A run that ended early is not within limits, whatever it was up to there."""
+    if row["status"] == "failed":
+        return {"within_limits": None, "limited_by": ""}
+    if row["status"] != "complete":
+        return {"within_limits": False, "limited_by": row["status"]}
+    try:
+        verdict = hold_to_limits(row["metrics"], limits)
+    except InputError as error:
+        return {"within_limits": None, "limited_by": str(error)}
+    return {"within_limits": verdict.is_within, "limited_by": "" if verdict.is_within else verdict.limited_by}
+
+
+def _wanted(name: str, wanted: list[str] | None) -> bool:
+    return wanted is None or any(name == one or name.startswith(f"{one}.") for one in wanted)
+
+
+def write_summary(folder: Path, table: pd.DataFrame) -> None:
+    """Replace `summary.csv` and `summary.parquet`.
+
+    Raises
+    ------
+    EnvironmentFailure
+        The disk is full or may not be written; the summary before it stands.
+    """
+    buffer = io.BytesIO()
+    arrow = table.copy()
+    for name in arrow.select_dtypes(object).columns:
+        kinds = {type(v) for v in arrow[name].dropna()}
+        if len(kinds) > 1:  # Parquet has one type a column
+            arrow[name] = arrow[name].map(lambda v: v if v is None else str(v))
+    arrow.to_parquet(buffer, index=False)
+    try:
+        write_whole(folder / CSV, table.to_csv(index=False, lineterminator="\n"))
+        write_whole(folder / PARQUET, buffer.getvalue())
+    except OSError as error:
+        raise EnvironmentFailure(f"{folder}: cannot write the summary ({error.strerror or error})") from error
