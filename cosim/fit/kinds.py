@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.fit import structure as st
-from cosim.fit.machine import Interrupt, Level, Machine, Noise
+from cosim.fit.machine import Edge, Interrupt, Level, Machine, Noise
 from cosim.fit.reading import Trace
 from cosim.fit.refine import Knob
 from cosim.fit.structure import Segment
@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 FLOOR_SHARE = 0.4
 """Idle over usual power where the trace never shows the idle machine (LoRA on 64 H100: 21 of 50 kW). [1]"""
+FIRST_ROW_SHARE = 0.03
+"""Part of the variance that the first row of a run, at the floor, may add. [1]"""
 MAX_BINS = 24
 """Most stages of one iteration."""
 MAX_START = 8
@@ -28,8 +30,16 @@ MAX_LEVELS = 24
 
 
 def _floor(p_mw: Floats, usual_mw: float) -> float:
+    """Power at U = 0: the lowest of the trace where that shows the idle machine, else what one sample may cost.
+
+    A run begins at U = 0, so its first row lies at the floor; the floor is kept so near that this one row changes
+    the variance by less than `FIRST_ROW_SHARE`. Such a floor is no idle power: the trace does not tell it.
+    """
     lowest = float(p_mw.min())
-    return 0.995 * lowest if lowest < 0.6 * usual_mw else FLOOR_SHARE * usual_mw
+    if lowest < 0.6 * usual_mw:
+        return 0.995 * lowest
+    near = usual_mw - math.sqrt(FIRST_ROW_SHARE * len(p_mw)) * float(p_mw.std())
+    return min(max(FLOOR_SHARE * usual_mw, near), 0.995 * lowest)
 
 
 def training(trace: Trace, period_s: float) -> Machine:
@@ -204,6 +214,9 @@ def knobs_of(machine: Machine) -> list[Knob]:
                           lambda m, v: m.changed(query_mw=v)))  # fmt: skip
     else:
         knobs.append(Knob(1.0, 0.97, 1.03, _shift(machine.main), log=False))
+    if machine.kind == "fine_tuning":
+        knobs.append(Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(up=Edge(v), down=m.down or Edge(v))))
+        knobs.append(Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(down=Edge(v), up=m.up or Edge(v))))
     for name in ("evaluation", "checkpoint"):
         interrupt = getattr(machine, name)
         if interrupt is not None and machine.kind == "fine_tuning":

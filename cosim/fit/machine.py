@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-
-import numpy as np
 
 from cosim.fit.statistics import whole_us
 from cosim.load.config import LoadConfig
@@ -117,7 +116,7 @@ class Machine:
 
 def _short(value: float, digits: int = 5) -> float:
     """To five significant digits: what a trace can tell."""
-    return float(f"{value:.{digits}g}")
+    return float(f"{float(value):.{digits}g}")
 
 
 def load_dict(machine: Machine) -> dict[str, Any]:
@@ -155,7 +154,7 @@ def load_config(machine: Machine) -> LoadConfig:
 def _u(machine: Machine, p_mw: float) -> float:
     """Utilization at a power."""
     share = (p_mw - machine.floor_mw) / (machine.top_mw - machine.floor_mw)
-    return round(min(max(share, 0.0), 1.0), 5)
+    return round(float(min(max(share, 0.0), 1.0)), 5)
 
 
 def _stages(machine: Machine, levels: Sequence[Level]) -> list[dict[str, Any]]:
@@ -164,6 +163,14 @@ def _stages(machine: Machine, levels: Sequence[Level]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"name": level.name} if level.name else {}
         rows.append(row | {"duration_s": whole_us(level.duration_s), "utilization": _u(machine, level.p_mw)})
     return rows
+
+
+def _half_early(machine: Machine) -> list[Level]:
+    """The start, its edges between two samples: power lags, so an edge at a sample shows only in the next one."""
+    if not machine.start:
+        return []
+    first, *rest = machine.start
+    return [Level(max(first.duration_s - 0.5 * machine.dt_s, 0.25 * machine.dt_s), first.p_mw, first.name), *rest]
 
 
 def _interrupts(machine: Machine) -> dict[str, Any]:
@@ -179,19 +186,19 @@ def _interrupts(machine: Machine) -> dict[str, Any]:
 
 def _training(machine: Machine) -> dict[str, Any]:
     return {
-        "cold_start": _stages(machine, machine.start),
+        "cold_start": _stages(machine, _half_early(machine)),
         "iteration": _stages(machine, machine.main),
-        "iteration_jitter": round(machine.jitter, 5),
+        "iteration_jitter": round(float(machine.jitter), 5),
     } | _interrupts(machine)
 
 
 def _fine_tuning(machine: Machine) -> dict[str, Any]:
     """Stages of Appendix A; the regular one lasts until the end begins, or beyond the end of the run."""
     still = {"low_s": 0, "evaluates": False}
-    start = [row | still for row in _stages(machine, machine.start)]
+    start = [row | still for row in _stages(machine, _half_early(machine))]
     end = [row | still for row in _stages(machine, machine.end)]
     until_s = machine.end_s if machine.end_s is not None else machine.duration_s + 3600
-    left_s = until_s - sum(level.duration_s for level in machine.start)
+    left_s = until_s - sum(level.duration_s for level in _half_early(machine)) - 0.5 * machine.dt_s
     cycle_s = sum(level.duration_s for level in machine.main)
     high = machine.main[0]
     low = machine.main[1] if len(machine.main) > 1 else None
@@ -200,16 +207,19 @@ def _fine_tuning(machine: Machine) -> dict[str, Any]:
         "name": "tune", "duration_s": whole_us(max(left_s, cycle_s)), "utilization": u_high,
         "high_s": whole_us(high.duration_s), "low_s": whole_us(low.duration_s) if low else 0,
         "beta": round(_u(machine, low.p_mw) / u_high, 5) if low and u_high else 1.0,
-        "jitter": round(machine.jitter, 5),
+        "jitter": round(float(machine.jitter), 5),
     }  # fmt: skip
     return {"stages": [*start, regular, *end], "evaluation": None} | _interrupts(machine)
 
 
 def _inference(machine: Machine) -> dict[str, Any]:
     """Levels as arrival rates: what is in service on average draws the level."""
-    t_s = 0.0
+    t_s = -machine.dt_s  # what arrives in one interval is in service, and seen, at its end
     rate: list[dict[str, float]] = []
     for level in machine.main:
+        if t_s + level.duration_s <= 0:
+            t_s += level.duration_s
+            continue
         mean = (level.p_mw - machine.floor_mw) / machine.query_mw / machine.query_s
         row = _short(max(mean, 0.0), 6)
         if rate:
@@ -239,9 +249,9 @@ def _noise(machine: Machine, n_accelerators: int) -> dict[str, Any]:
     noise = machine.noise
     n_node = max(1.0, n_accelerators / min(n_accelerators, 8))
     return {
-        "std": round(min(noise.slow_std, MAX_STD), 6),
+        "std": round(float(min(noise.slow_std, MAX_STD)), 6),
         "correlation_s": _short(noise.slow_s),
-        "node_std": round(min(noise.fast_std * np.sqrt(n_node), MAX_NODE_STD), 6),
+        "node_std": round(float(min(noise.fast_std * math.sqrt(n_node), MAX_NODE_STD)), 6),
         "node_correlation_s": _short(noise.fast_s),
         "step_s": machine.dt_s if machine.dt_s <= 5 else 5.0,
     }

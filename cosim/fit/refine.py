@@ -12,12 +12,14 @@ from scipy import optimize
 
 from cosim.errors import InputError
 from cosim.fit.machine import Machine, load_config
-from cosim.fit.simulate import draw_power
+from cosim.fit.simulate import draw_powers
 from cosim.fit.statistics import Row, Signature, compare, median_signature, signature
 
 Floats = NDArray[np.float64]
 SEEDS = (101, 102, 103)
 """Draws that are tuned on; the table is made with others."""
+SAMPLES_PER_SEARCH = 900_000
+"""Samples of the trace that a search may simulate, over all its tries and for each seed. [1]"""
 WORST = 6.0
 """A statistic further off than this many targets weighs no more. [1]"""
 
@@ -46,8 +48,7 @@ class Knob:
 
 def simulated(machine: Machine, first: int, last: int, seeds: tuple[int, ...]) -> list[Floats]:
     """Samples first to last - 1 of the machine's power, one array for each seed. [MW]"""
-    load = load_config(machine)
-    return [draw_power(load, last, machine.dt_s, seed)[first:last] for seed in seeds]
+    return [p_mw[first:] for p_mw in draw_powers(load_config(machine), last, machine.dt_s, seeds)]
 
 
 def signature_of(machine: Machine, first: int, last: int, seeds: tuple[int, ...], *, with_period: bool) -> Signature:
@@ -65,7 +66,7 @@ def misfit(rows: list[Row]) -> float:
     return total
 
 
-def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int = 260) -> Machine:
+def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int | None = None) -> Machine:
     """Turn knobs until the statistics of samples 0 to len(p_mw) - 1 are met.
 
     Parameters
@@ -77,7 +78,7 @@ def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int = 260)
     p_mw : ndarray
         The trace. [MW]
     max_n : int
-        Most simulations.
+        Most simulations in each of the two searches; default: more for shorter traces.
 
     Returns
     -------
@@ -86,6 +87,7 @@ def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int = 260)
     """
     wanted = signature(p_mw, machine.dt_s, with_period=False)
     n = len(p_mw)
+    most = max_n if max_n is not None else min(max(SAMPLES_PER_SEARCH // n, 60), 700)
 
     def turned(x: Floats) -> Machine:
         found = machine
@@ -105,11 +107,11 @@ def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int = 260)
     simplex = np.vstack([start, start + np.diag(steps)])
     found = optimize.minimize(
         cost, start, method="Nelder-Mead",
-        options={"maxfev": max_n, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-2, "adaptive": True},
+        options={"maxfev": most, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-2, "adaptive": True},
     )  # fmt: skip
     simplex = np.vstack([found.x, found.x - 0.4 * np.diag(steps)])
     again = optimize.minimize(
         cost, found.x, method="Nelder-Mead",
-        options={"maxfev": max_n, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-2, "adaptive": True},
+        options={"maxfev": most, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-2, "adaptive": True},
     )  # fmt: skip
     return turned(again.x if again.fun < found.fun else found.x)
