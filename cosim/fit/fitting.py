@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.fit import structure as st
+from cosim.fit.edges import MAX_INTERVAL_S, compare_edges, switched
 from cosim.fit.kinds import inference, knobs_of, staged, training
 from cosim.fit.machine import Machine
 from cosim.fit.reading import Trace
-from cosim.fit.refine import signature_of, tune
+from cosim.fit.refine import signature_of, simulated, tune
 from cosim.fit.statistics import Row, compare, signature
 
 Floats = NDArray[np.float64]
@@ -70,6 +71,8 @@ def fit_machine(trace: Trace) -> Machine:
 def first_model(trace: Trace) -> Machine:
     """The kind of load, and its structure, before tuning."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
+    if dt_s <= MAX_INTERVAL_S:
+        return switched(trace)
     first, last = st.regular_part(p_mw, dt_s, max(30.0, 30 * dt_s))
     period_s = st.periodicity(p_mw[first:last], dt_s)
     if math.isfinite(period_s):
@@ -80,6 +83,8 @@ def first_model(trace: Trace) -> Machine:
 
 def _repeats(machine: Machine, n: int) -> bool:
     """Whether the second half may be expected of a model that has seen n samples."""
+    if machine.dt_s <= MAX_INTERVAL_S:
+        return False
     if machine.kind == "training":
         return machine.stop_s is None and n * machine.dt_s > 20 * sum(s.duration_s for s in machine.main)
     return machine.kind == "inference"
@@ -89,4 +94,7 @@ def _rows(machine: Machine, p_mw: Floats, first: int) -> list[Row]:
     n = len(p_mw)
     wanted = signature(p_mw[first:], machine.dt_s)
     found = signature_of(machine, first, n, JUDGE_SEEDS, with_period=True)
-    return compare(wanted, found, machine.dt_s, n - first)
+    rows = compare(wanted, found, machine.dt_s, n - first)
+    if machine.dt_s <= MAX_INTERVAL_S:
+        rows += compare_edges(p_mw, simulated(machine, 0, n, JUDGE_SEEDS[:1])[0], machine.dt_s)
+    return rows

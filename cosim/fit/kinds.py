@@ -206,7 +206,7 @@ def knobs_of(machine: Machine) -> list[Knob]:
         Knob(noise.fast_std, 1e-6, 0.25, lambda m, v: m.changed(noise=replace(m.noise, fast_std=v))),
         Knob(noise.fast_s, 0.2 * dt_s, 8 * dt_s, lambda m, v: m.changed(noise=replace(m.noise, fast_s=v))),
     ]
-    if machine.kind == "training":
+    if machine.kind == "training" and len(machine.main) > 1:
         knobs.append(Knob(max(machine.jitter, 1e-3), 1e-4, 0.1, lambda m, v: m.changed(jitter=v)))
         knobs.append(Knob(1.0, 0.6, 1.6, _deepen(machine.main), log=False))
     if machine.kind == "inference":

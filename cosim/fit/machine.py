@@ -253,5 +253,5 @@ def _noise(machine: Machine, n_accelerators: int) -> dict[str, Any]:
         "correlation_s": _short(noise.slow_s),
         "node_std": round(float(min(noise.fast_std * math.sqrt(n_node), MAX_NODE_STD)), 6),
         "node_correlation_s": _short(noise.fast_s),
-        "step_s": machine.dt_s if machine.dt_s <= 5 else 5.0,
+        "step_s": machine.dt_s,
     }
