@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,7 @@ MAX_LEVELS = 24
 SMOOTH = 5
 """Samples of the median filter behind which edges are timed. [1]"""
 FLOOR_SHARE = 0.02
-"""U = 0 over the low level: noise is relative to the power above it, and a meter's is there at the low level too. [1]"""
+"""U = 0 over the low level: noise is relative to the power above it, a meter's noise is at the low level too. [1]"""
 LIMIT_PERCENT, LIMIT_POINTS = 15.0, 3.0
 """Targets: rise and fall within 15 % or one interval, overshoot within 3 points."""
 
@@ -46,10 +47,10 @@ def switched(trace: Trace) -> Machine:
     """A trace of steps: lasting levels in order, and one lag for each direction."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
     lasting = _lasting(p_mw, dt_s)
-    largest = max(abs(b.p_mw - a.p_mw) for a, b in zip(lasting[:-1], lasting[1:], strict=True))
+    largest = max(abs(b.p_mw - a.p_mw) for a, b in itertools.pairwise(lasting))
     cuts, edges = [], {}
     sizes = {True: 0.0, False: 0.0}
-    for a, b in zip(lasting[:-1], lasting[1:], strict=True):
+    for a, b in itertools.pairwise(lasting):
         step = b.p_mw - a.p_mw
         if abs(step) < 0.2 * largest:
             cuts.append(0.5 * (a.last + b.first) * dt_s)
@@ -61,9 +62,7 @@ def switched(trace: Trace) -> Machine:
             edges[step > 0] = edge
     begins = [0.0, *cuts]
     ends = [*cuts, trace.duration_s + dt_s]
-    levels = [
-        Level(end - begin, s.p_mw) for begin, end, s in zip(begins, ends, lasting, strict=True)
-    ]
+    levels = [Level(end - begin, s.p_mw) for begin, end, s in zip(begins, ends, lasting, strict=True)]
     fast = Edge(10 / dt_s)
     machine = Machine(
         kind="training",
@@ -215,14 +214,10 @@ def compare_edges(trace_mw: Floats, model_mw: Floats, dt_s: float) -> list[Row]:
     rows = []
     for name in a:
         if name not in b:
-            rows.append(Row(f"{name} 10-90 % [s]", a[name].rise_s, math.nan, math.inf, FLOOR_SHARE = 0.02
-"""U = 0 over the low level: noise is relative to the power above it, and a meter's is there at the low level too. [1]"""
-LIMIT_PERCENT, "%"))
+            rows.append(Row(f"{name} 10-90 % [s]", a[name].rise_s, math.nan, math.inf, LIMIT_PERCENT, "%"))
             continue
         difference = 100 * (b[name].rise_s / a[name].rise_s - 1)
-        limit = max(FLOOR_SHARE = 0.02
-"""U = 0 over the low level: noise is relative to the power above it, and a meter's is there at the low level too. [1]"""
-LIMIT_PERCENT, 100 * dt_s / a[name].rise_s)
+        limit = max(LIMIT_PERCENT, 100 * dt_s / a[name].rise_s)
         rows.append(Row(f"{name} 10-90 % [s]", a[name].rise_s, b[name].rise_s, difference, limit, "%"))
         over = 100 * (b[name].overshoot - a[name].overshoot)
         title = f"overshoot of the {name} [1]"

@@ -157,9 +157,7 @@ def _interrupt(series: list[Segment], dt_s: float) -> Interrupt | None:
     return Interrupt(spacing * dt_s, n * dt_s, float(np.mean([s.p_mw for s in series])))
 
 
-def _small_dips(
-    steady: Floats, usual: float, series: list[Segment], begin: int, dt_s: float
-) -> Interrupt | None:
+def _small_dips(steady: Floats, usual: float, series: list[Segment], begin: int, dt_s: float) -> Interrupt | None:
     """Shallow dips beside the series, at their mean distance: what a checkpoint or a data loader leaves."""
     level = _level(steady, usual)
     spread = 1.4826 * float(np.median(np.abs(steady - np.median(steady))))
@@ -215,7 +213,9 @@ def knobs_of(machine: Machine) -> list[Knob]:
     else:
         knobs.append(Knob(1.0, 0.97, 1.03, _shift(machine.main), log=False))
     if machine.kind == "fine_tuning":
-        knobs.append(Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(up=Edge(v), down=m.down or Edge(v))))
+        knobs.append(
+            Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(up=Edge(v), down=m.down or Edge(v)))
+        )
         knobs.append(Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(down=Edge(v), up=m.up or Edge(v))))
     for name in ("evaluation", "checkpoint"):
         interrupt = getattr(machine, name)

@@ -62,7 +62,9 @@ def page_html(fit: Fit) -> str:
         first_s, last_s = fit.held_out_s
         title = f"Model of the first {first_s:g} s against the trace from {first_s:g} to {last_s:g} s"
         parts.append(_table(title, fit.held_out))
-    parts.append(f"<details><summary>The scenario</summary><pre>{escape(fit_yaml(fit))}</pre></details></body></html>\n")
+    parts.append(
+        f"<details><summary>The scenario</summary><pre>{escape(fit_yaml(fit))}</pre></details></body></html>\n"
+    )
     return "".join(parts)
 
 

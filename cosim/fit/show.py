@@ -17,10 +17,13 @@ from cosim.fit.statistics import Row
 def found_lines(fit: Fit) -> list[str]:
     """The model in a few sentences."""
     machine = fit.machine
-    lines = [f"{fit.trace.name}: {machine.kind.replace('_', '-')}, {len(fit.trace.p_mw)} samples, {machine.dt_s:g} s apart"]
+    kind = machine.kind.replace("_", "-")
+    lines = [f"{fit.trace.name}: {kind}, {len(fit.trace.p_mw)} samples, {machine.dt_s:g} s apart"]
     if machine.kind == "training":
         period_s = sum(level.duration_s for level in machine.main)
-        lines.append(f"iteration of {period_s:.4g} s in {len(machine.main)} stages, jitter {100 * machine.jitter:.2g} %")
+        lines.append(
+            f"iteration of {period_s:.4g} s in {len(machine.main)} stages, jitter {100 * machine.jitter:.2g} %"
+        )
     else:
         lines.append(f"{len(machine.start) + len(machine.main) + len(machine.end)} levels")
     for name, what in (("evaluation", machine.evaluation), ("checkpoint", machine.checkpoint)):
@@ -52,7 +55,9 @@ def render_fit(fit: Fit, console: Console) -> None:
     if fit.held_out:
         first_s, last_s = fit.held_out_s
         _table(
-            f"Model of the first {first_s:g} s against the trace from {first_s:g} to {last_s:g} s", fit.held_out, console
+            f"Model of the first {first_s:g} s against the trace from {first_s:g} to {last_s:g} s",
+            fit.held_out,
+            console,
         )
     else:
         console.print("Judged on what it was fitted to: the trace has no second part that repeats the first.")

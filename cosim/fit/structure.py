@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ def segments(p_mw: Floats, max_n: int, min_step: float) -> list[Segment]:
         penalty *= 1.5
     edges = [cut * pool for cut in cuts]
     edges[-1] = len(p_mw)
-    return [Segment(a, b, float(p_mw[a:b].mean())) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [Segment(a, b, float(p_mw[a:b].mean())) for a, b in itertools.pairwise(edges)]
 
 
 def _partition(sums: Floats, squares: Floats, penalty: float) -> list[int]:
@@ -179,10 +180,7 @@ def recurrent(found: list[Segment], dt_s: float, period_s: float) -> Interrupt |
 
 def dips(p_mw: Floats, usual_mw: float, depth_mw: float) -> list[Segment]:
     """Stretches that lie depth_mw below the usual level, with the level they reach."""
-    return [
-        Segment(a, b, float(np.mean(p_mw[a:b])))
-        for a, b in _runs(p_mw < usual_mw - depth_mw)
-    ]
+    return [Segment(a, b, float(np.mean(p_mw[a:b]))) for a, b in _runs(p_mw < usual_mw - depth_mw)]
 
 
 def levels_of(found: list[Segment], dt_s: float, **what: Any) -> tuple[Level, ...]:

@@ -43,7 +43,8 @@ def section(title: str, source: str, fit: Fit) -> str:
     if fit.held_out:
         first_s, last_s = fit.held_out_s
         parts += [
-            f"Model of the first {first_s:g} s against the trace from {first_s:g} to {last_s:g} s:", table(fit.held_out)
+            f"Model of the first {first_s:g} s against the trace from {first_s:g} to {last_s:g} s:",
+            table(fit.held_out),
         ]
     return "\n\n".join(parts)
 
@@ -51,7 +52,9 @@ def section(title: str, source: str, fit: Fit) -> str:
 def main() -> None:
     shared = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared"
     names = sys.argv[2:] or list(TRACES)
-    sections, summary = [], ["| trace | fitted to all of it | fitted to the first half, judged on the second |", "|---|---|---|"]
+    sections: list[str] = []
+    summary = ["| trace | fitted to all of it | fitted to the first half, judged on the second |"]
+    summary.append("|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             title, _, source = TRACES[name]
@@ -60,6 +63,11 @@ def main() -> None:
             judged = count(fit.held_out) if fit.held_out else "does not repeat"
             summary.append(f"| {title} | {count(fit.rows)} | {judged} |")
             print(summary[-1], flush=True)
+            write(summary, sections)
+
+
+def write(summary: list[str], sections: list[str]) -> None:
+    """The page as far as it goes: a whole one after each trace."""
     text = "\n\n".join([HEAD.read_text(encoding="utf-8").strip(), "\n".join(summary), *sections]) + "\n"
     (ROOT / "docs" / "fidelity.md").write_text(text, encoding="utf-8")
 
