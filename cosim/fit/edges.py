@@ -183,8 +183,8 @@ def timings(p_mw: Floats, dt_s: float) -> dict[str, Timing]:
     found = {}
     for name, sign in (("rise", 1.0), ("fall", -1.0)):
         share = (smooth - low) / (high - low) if sign > 0 else (high - smooth) / (high - low)
-        over = np.flatnonzero((share[:-1] < 0.5) & (share[1:] >= 0.5))
-        over = [k for k in over if _stays(share, k, width)]
+        middle = np.flatnonzero((share[:-1] < 0.5) & (share[1:] >= 0.5)).tolist()
+        over = [k for k in middle if _stays(share, k, width)]
         if not over:
             continue
         k = over[0]
