@@ -78,7 +78,7 @@ def first_model(trace: Trace) -> Machine:
     if math.isfinite(period_s):
         return training(trace, period_s)
     found = staged(trace)
-    return found if found.evaluation or found.checkpoint or len(found.start) > 4 else inference(trace)
+    return found if found.evaluation or found.checkpoint else inference(trace)
 
 
 def _repeats(machine: Machine, n: int) -> bool:

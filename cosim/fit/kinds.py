@@ -110,7 +110,8 @@ def staged(trace: Trace) -> Machine:
 
 
 def _level(steady: Floats, usual: float) -> float:
-    return float(np.mean(steady[steady > 0.97 * usual]))
+    high = steady[steady > 0.97 * usual]
+    return float(np.mean(high)) if high.size else usual
 
 
 def _lows(found: list[Segment], usual: float) -> list[Segment]:

@@ -94,7 +94,7 @@ def _figure(fit: Fit) -> Any:
     )  # fmt: skip
     width = min(n, max(300, n // 20))
     some = slice((n - width) // 2, (n - width) // 2 + width)
-    t_s: Floats = np.arange(n) * float(dt_s)
+    t_s: Floats = np.arange(n, dtype=np.float64) * np.float64(dt_s)
     for name, p_mw, color, column in (("trace", trace, TRACE_COLOR, 1), ("simulation", model, MODEL_COLOR, 2)):
         look: dict[str, Any] = {"name": name, "legendgroup": name, "line": {"color": color, "width": 1.1}}
         x, y = _thinned(t_s, p_mw * factor)
