@@ -27,7 +27,7 @@ MAX_LEVELS = 24
 """Most levels of one trace."""
 SMOOTH = 5
 """Samples of the median filter behind which edges are timed. [1]"""
-FLOOR_SHARE = 0.02
+FLOOR_SHARE = 0.2
 """U = 0 over the low level: noise is relative to the power above it, a meter's noise is at the low level too. [1]"""
 LIMIT_PERCENT, LIMIT_POINTS = 15.0, 3.0
 """Targets: rise and fall within 15 % or one interval, overshoot within 3 points."""

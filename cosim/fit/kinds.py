@@ -160,6 +160,8 @@ def _interrupt(series: list[Segment], dt_s: float) -> Interrupt | None:
 
 def _small_dips(steady: Floats, usual: float, series: list[Segment], begin: int, dt_s: float) -> Interrupt | None:
     """Shallow dips beside the series, at their mean distance: what a checkpoint or a data loader leaves."""
+    if steady.size < 10:
+        return None
     level = _level(steady, usual)
     spread = 1.4826 * float(np.median(np.abs(steady - np.median(steady))))
     clean = steady.copy()
