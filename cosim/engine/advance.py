@@ -219,7 +219,7 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
         clock.totals[MAX_BOUND] = max(clock.totals[MAX_BOUND], bound)
         return 0, False
     ceased = False
-    while solve(f) == COLLAPSED:  # one call: it hands over a hundred arrays, which takes its time to compile
+    while solve(f) == COLLAPSED:  # once more without converters
         if ceased or f.params[EMF_FACTOR] >= DEEP_DIP:
             return COLLAPSED, ceased
         ceased = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -21,25 +22,29 @@ def new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.fl
     return kl.ClockArrays(time=time, limits=limits, totals=np.zeros(kl.N_TOTAL))
 
 
-def new_log(compiled: CompiledFeeder, n_site: int, n_ring: int) -> kl.LogArrays:
-    """Empty log of one block, with room for `n_ring` full-rate samples."""
+def new_log(compiled: CompiledFeeder, n_site: int, n_ring: int, fields: Collection[str]) -> kl.LogArrays:
+    """Empty log of one block, with room for `n_ring` full-rate samples.
+
+    `fields` are those that the log keeps: angles, flows and loadings that nobody asked for have no columns, so that a
+    row does not work them out.
+    """
     n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS
 
-    def block(width: int) -> NDArray[np.float32]:
-        return np.zeros((rows, width), np.float32)
+    def block(width: int, field: str = "") -> NDArray[np.float32]:
+        return np.zeros((rows, width if not field or field in fields else 0), np.float32)
 
     return kl.LogArrays(
         t_us=np.zeros(rows, np.int64),
         n_row=np.zeros(1, np.int64),
         scalars=np.zeros((rows, kl.FEEDER_COLUMNS + n_site * kl.SITE_COLUMNS)),
         bus_vm=block(n_bus),
-        bus_va=block(n_bus),
+        bus_va=block(n_bus, "bus_va"),
         bus_min=block(n_bus),
         bus_max=block(n_bus),
-        line_p=block(n_line),
-        line_loading=block(n_line),
-        trafo_loading=block(n_trafo),
+        line_p=block(n_line, "line_p"),
+        line_loading=block(n_line, "line_loading"),
+        trafo_loading=block(n_trafo, "trafo_loading"),
         device=block(len(compiled.device_names)),
         vm=np.zeros(n_bus),
         vm_min=np.full(n_bus, np.inf),

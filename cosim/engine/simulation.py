@@ -112,7 +112,8 @@ class Simulation:
         self.shapes = make_shapes(feeder.network, scenario.feeder, folder)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
-        self.log = new_log(self.compiled, len(self.sites), self._ring_size())
+        fields = {column.source for column in self.columns}
+        self.log = new_log(self.compiled, len(self.sites), self._ring_size(), fields)
         self.queue = EventQueue()
         self.events: list[tuple[int, str, str, float, str]] = []
         self.device_range = np.tile(self.compiled.device_values(), (2, 1))

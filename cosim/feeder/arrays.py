@@ -1,4 +1,4 @@
-"""The compiled feeder as its kernels see it: one NamedTuple of arrays, of one type for every feeder.
+"""The compiled feeder as its kernels see it: one bundle of arrays, of one type for every feeder.
 
 Rows stand for nodes (buses, or buses and phases) fused by ideal closed switches. The first `n` are free
 and stand in the order in which they are eliminated; behind them come those of given voltage (ideal

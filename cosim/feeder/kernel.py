@@ -368,7 +368,7 @@ def solve_changed(f, tol):
         if attempt < 3 and ready and newton(f, 1.0, tol) and is_neighbour(f):
             return 1.0
     done = 0.0
-    for aim in range(2):  # one call of walk: see `_solve_feeder`
+    for aim in range(2):  # first the feeder alone, then its data centers
         copy_to(f.v_save, f.v)
         copy_to(f.current_save, f.current)
         done = walk(f, float(aim), 0.0, float(aim), tol)

@@ -186,6 +186,8 @@ def element_flow(f, v, e):
 def observe(f, v, watch_row, node_va, line_p, line_loading, trafo_loading):
     """Angles, flows and loadings at the voltages v, into arrays of the caller; zero where de-energized.
 
+    What is not wanted has an array of no width.
+
     Parameters
     ----------
     v : array [2 N]
@@ -203,12 +205,16 @@ def observe(f, v, watch_row, node_va, line_p, line_loading, trafo_loading):
         set_all(a, 0.0)
     if f.flags[SOURCE_ON] == 0:
         return
-    for k in range(watch_row.size):
+    for k in range(node_va.size):
         i = watch_row[k]
         if i >= 0:
             node_va[k] = math.degrees(math.atan2(v[2 * i + 1], v[2 * i]))
-    for k in range(line_p.size):
-        line_p[k], line_loading[k] = element_flow(f, v, k)
+    for k in range(max(line_p.size, line_loading.size)):
+        p_mw, loading_percent = element_flow(f, v, k)
+        if k < line_p.size:
+            line_p[k] = p_mw
+        if k < line_loading.size:
+            line_loading[k] = loading_percent
     if trafo_loading.size == 0:
         return
     for k in range(f.trafo_el.shape[0]):

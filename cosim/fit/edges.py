@@ -1,0 +1,225 @@
+"""Fast traces: the levels of a switched load, and the lag of its edges, upward and downward (Eq. 9)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, optimize
+
+from cosim.fit import structure as st
+from cosim.fit.machine import Edge, Level, Machine, Noise
+from cosim.fit.reading import Trace
+from cosim.fit.refine import simulated
+from cosim.fit.statistics import Row
+from cosim.load.kernel_lag import transition
+
+Floats = NDArray[np.float64]
+
+MAX_INTERVAL_S = 0.02
+"""Longest interval at which a trace shows edges rather than their averages. [s]"""
+LASTING_S = 0.1
+"""A level that lasts longer is a level; shorter ones belong to an edge. [s]"""
+MAX_LEVELS = 24
+"""Most levels of one trace."""
+SMOOTH = 5
+"""Samples of the median filter behind which edges are timed. [1]"""
+FLOOR_SHARE = 0.2
+"""U = 0 over the low level: noise is relative to the power above it, a meter's noise is at the low level too. [1]"""
+LIMIT_PERCENT, LIMIT_POINTS = 15.0, 3.0
+"""Targets: rise and fall within 15 % or one interval, overshoot within 3 points."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How one whole transition between the lowest and the highest lasting level goes."""
+
+    rise_s: float
+    """10 to 90 %. [s]"""
+    overshoot: float
+    """Beyond the level reached, over the step. [1]"""
+
+
+def switched(trace: Trace) -> Machine:
+    """A trace of steps: lasting levels in order, and one lag for each direction."""
+    p_mw, dt_s = trace.p_mw, trace.dt_s
+    lasting = _lasting(p_mw, dt_s)
+    largest = max(abs(b.p_mw - a.p_mw) for a, b in itertools.pairwise(lasting))
+    cuts, edges = [], {}
+    sizes = {True: 0.0, False: 0.0}
+    for a, b in itertools.pairwise(lasting):
+        step = b.p_mw - a.p_mw
+        if abs(step) < 0.2 * largest:
+            cuts.append(0.5 * (a.last + b.first) * dt_s)
+            continue
+        edge, at_s = _fit_edge(p_mw, dt_s, a, b)
+        cuts.append(at_s)
+        if abs(step) > sizes[step > 0]:
+            sizes[step > 0] = abs(step)
+            edges[step > 0] = edge
+    begins = [0.0, *cuts]
+    ends = [*cuts, trace.duration_s + dt_s]
+    levels = [Level(end - begin, s.p_mw) for begin, end, s in zip(begins, ends, lasting, strict=True)]
+    fast = Edge(10 / dt_s)
+    machine = Machine(
+        kind="training",
+        dt_s=dt_s,
+        duration_s=trace.duration_s,
+        floor_mw=FLOOR_SHARE * float(np.percentile(p_mw, 1)),
+        start=tuple(levels[:-1]),
+        main=(levels[-1],),
+        noise=Noise(0.01, 100 * dt_s, 0.02, dt_s),
+        up=edges.get(True, fast),
+        down=edges.get(False, fast),
+        supply_tau_s=0.0,
+    )
+    return _timed(machine, p_mw)
+
+
+def _timed(machine: Machine, p_mw: Floats) -> Machine:
+    """Natural frequencies corrected until whole transitions, further levels in them included, take their time."""
+    wanted = timings(p_mw, machine.dt_s)
+    for _ in range(3):
+        quiet = machine.changed(noise=Noise())
+        found = timings(simulated(quiet, 0, len(p_mw), (0,))[0], machine.dt_s)
+        for name, field in (("rise", "up"), ("fall", "down")):
+            if name not in wanted or name not in found or wanted[name].rise_s < 4 * machine.dt_s:
+                continue
+            ratio = found[name].rise_s / wanted[name].rise_s
+            edge = getattr(machine, field)
+            if 0.5 < ratio < 2:
+                faster = replace(edge, omega_n_rad_per_s=edge.omega_n_rad_per_s * ratio, c_s=edge.c_s / ratio)
+                machine = machine.changed(**{field: faster})
+    return machine
+
+
+def _lasting(p_mw: Floats, dt_s: float) -> list[st.Segment]:
+    """Levels that last, neighbours of nearly the same level merged."""
+    step = 0.05 * float(np.percentile(p_mw, 99) - np.percentile(p_mw, 1))
+    found = [s for s in st.segments(p_mw, MAX_LEVELS, step) if s.n * dt_s >= LASTING_S]
+    merged: list[st.Segment] = []
+    for s in found:
+        before = merged[-1] if merged else None
+        if before and abs(before.p_mw - s.p_mw) < step / 4 and s.first - before.last < LASTING_S / dt_s:
+            mean = (before.p_mw * before.n + s.p_mw * s.n) / (before.n + s.n)
+            merged[-1] = st.Segment(before.first, s.last, mean)
+        else:
+            merged.append(s)
+    return merged
+
+
+def _fit_edge(p_mw: Floats, dt_s: float, a: st.Segment, b: st.Segment) -> tuple[Edge, float]:
+    """Lag of the edge between two lasting levels, and the time at which it is commanded. [s]
+
+    omega_n, zeta and C by least squares on the samples around the edge, then time is scaled so that the 10-90 %
+    time is the measured one. C is kept only where it explains more; D, which passes an edge straight through, is 0.
+    """
+    n_around = round(0.02 / dt_s)
+    first, last = max(a.last - n_around, 0), min(b.first + max(n_around, 2 * (b.first - a.last)), len(p_mw))
+    share = ndimage.median_filter((p_mw[first:last] - a.p_mw) / (b.p_mw - a.p_mw), SMOOTH, mode="nearest")
+    t_s = np.arange(last - first) * dt_s
+    begin, end = _crossings(share)
+    rise_s = max((end - begin) * dt_s, 0.4 * dt_s)
+    guess = np.array([math.log(3.36 / rise_s), 0.0, max(begin * dt_s - 0.16 * rise_s, 0.0)])
+
+    def response(x: Floats) -> Floats:
+        return unit_step(t_s - x[2], math.exp(x[0]), math.exp(x[1]), x[3] / math.exp(x[0]) if len(x) > 3 else 0.0)
+
+    low, high = [guess[0] - 2.5, math.log(0.3), 0.0], [guess[0] + 2.5, math.log(4.0), float(t_s[-1])]
+    plain = optimize.least_squares(lambda x: response(x) - share, guess, bounds=(low, high))
+    with_c = optimize.least_squares(
+        lambda x: response(x) - share, np.append(np.clip(plain.x, np.array(low) + 1e-6, np.array(high) - 1e-6), 0.1),
+        bounds=([*low, 0.0], [*high, 1.5]),
+    )  # fmt: skip
+    x = with_c.x if with_c.cost < 0.9 * plain.cost else plain.x
+    omega, zeta = math.exp(x[0]), math.exp(x[1])
+    c_s = x[3] / omega if len(x) > 3 else 0.0
+    fine = np.linspace(0.0, 40 / omega, 8001)
+    begin_f, end_f = _crossings(unit_step(fine, omega, zeta, c_s))
+    scale = rise_s / max((end_f - begin_f) * fine[1], 1e-9)
+    middle_s = np.interp(0.5, np.maximum.accumulate(unit_step(fine, omega, zeta, c_s)), fine) * scale
+    at_s = first * dt_s + _middle(share) * dt_s - middle_s
+    return Edge(float(omega / scale), float(zeta), float(c_s * scale)), float(at_s)
+
+
+def unit_step(t_s: Floats, omega: float, zeta: float, c_s: float) -> Floats:
+    """P_dyn of Eq. 9 behind a unit step at t = 0, without a supply lag."""
+    found = np.zeros(len(t_s))
+    for i, t in enumerate(t_s.tolist()):
+        if t > 0:
+            f00, _, f10, _ = transition(omega, zeta, t)
+            found[i] = 1.0 - f00 - c_s * f10
+    return found
+
+
+def _crossings(share: Floats) -> tuple[float, float]:
+    """Where a transition from 0 to 1 first reaches 0.1, seen from its rest below 0.05, and 0.9. [samples]"""
+    end = int(np.argmax(share >= 0.9)) if np.any(share >= 0.9) else len(share) - 1
+    rest = np.flatnonzero(share[: end + 1] <= 0.05)
+    begin = int(rest[-1]) if rest.size else 0
+    begin += int(np.argmax(share[begin : end + 1] >= 0.1))
+    return _between(share, begin - 1, 0.1), _between(share, end - 1, 0.9)
+
+
+def _middle(share: Floats) -> float:
+    above = int(np.argmax(share >= 0.5))
+    return _between(share, above - 1, 0.5)
+
+
+def _between(share: Floats, k: int, level: float) -> float:
+    k = min(max(k, 0), len(share) - 2)
+    slope = share[k + 1] - share[k]
+    return k + (float(np.clip((level - share[k]) / slope, 0, 1)) if slope > 0 else 0.0)
+
+
+def timings(p_mw: Floats, dt_s: float) -> dict[str, Timing]:
+    """Largest rise and fall between the lasting lowest and highest level of a switched trace."""
+    smooth = ndimage.median_filter(p_mw, SMOOTH, mode="nearest")
+    low, high = _two_levels(p_mw)
+    width = round(0.5 / dt_s)
+    found = {}
+    for name, sign in (("rise", 1.0), ("fall", -1.0)):
+        share = (smooth - low) / (high - low) if sign > 0 else (high - smooth) / (high - low)
+        middle = np.flatnonzero((share[:-1] < 0.5) & (share[1:] >= 0.5)).tolist()
+        over = [k for k in middle if _stays(share, k, width)]
+        if not over:
+            continue
+        k = over[0]
+        first = max(k - width, 0)
+        begin, end = _crossings(share[first : k + width])
+        stop = first + int(end) + 1
+        settled = float(np.median(share[stop + width // 2 : stop + width])) if stop + width < len(share) else 1.0
+        beyond = float(np.percentile(share[stop : stop + width // 4], 98)) - settled
+        noise = float(np.percentile(share[stop + width // 2 : stop + width], 98)) - settled
+        found[name] = Timing((end - begin) * dt_s, max(beyond - noise, 0.0))
+    return found
+
+
+def _stays(share: Floats, k: int, width: int) -> bool:
+    before, behind = share[max(k - width // 2, 0) : k], share[k + 1 : k + 1 + width // 2]
+    return bool(len(behind) > 10 and len(before) > 10 and np.mean(before < 0.8) > 0.5 and np.median(behind) > 0.5)
+
+
+def _two_levels(p_mw: Floats) -> tuple[float, float]:
+    middle = 0.5 * (np.percentile(p_mw, 2) + np.percentile(p_mw, 98))
+    return float(np.median(p_mw[p_mw < middle])), float(np.median(p_mw[p_mw >= middle]))
+
+
+def compare_edges(trace_mw: Floats, model_mw: Floats, dt_s: float) -> list[Row]:
+    """Rise, fall and overshoot, trace against simulation."""
+    a, b = timings(trace_mw, dt_s), timings(model_mw, dt_s)
+    rows = []
+    for name in a:
+        if name not in b:
+            rows.append(Row(f"{name} 10-90 % [s]", a[name].rise_s, math.nan, math.inf, LIMIT_PERCENT, "%"))
+            continue
+        difference = 100 * (b[name].rise_s / a[name].rise_s - 1)
+        limit = max(LIMIT_PERCENT, 100 * dt_s / a[name].rise_s)
+        rows.append(Row(f"{name} 10-90 % [s]", a[name].rise_s, b[name].rise_s, difference, limit, "%"))
+        over = 100 * (b[name].overshoot - a[name].overshoot)
+        title = f"overshoot of the {name} [1]"
+        rows.append(Row(title, a[name].overshoot, b[name].overshoot, over, LIMIT_POINTS, "points"))
+    return rows

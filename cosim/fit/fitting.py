@@ -1,0 +1,100 @@
+"""Fit a trace: choose the kind, build the model, tune it, judge it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.fit import structure as st
+from cosim.fit.edges import MAX_INTERVAL_S, compare_edges, switched
+from cosim.fit.kinds import inference, knobs_of, staged, training
+from cosim.fit.machine import Machine
+from cosim.fit.reading import Trace
+from cosim.fit.refine import signature_of, simulated, tune
+from cosim.fit.statistics import Row, compare, signature
+
+Floats = NDArray[np.float64]
+
+JUDGE_SEEDS = (1, 2, 3, 4, 5)
+"""Draws whose median statistics the table shows; none is tuned on."""
+HELD_OUT_SHARE = 0.5
+"""Part of a periodic or steady trace that a second model, fitted to the rest, is judged on. [1]"""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted machine and how well it does."""
+
+    trace: Trace
+    machine: Machine
+    rows: list[Row]
+    """Whole trace against the model fitted to the whole trace."""
+    held_out: list[Row]
+    """Last part of the trace against a model fitted to the part before it; empty where the trace does not repeat."""
+    held_out_s: tuple[float, float]
+    """That last part. [s]"""
+
+
+def fit_trace(trace: Trace) -> Fit:
+    """A model of the machine that drew a trace.
+
+    Parameters
+    ----------
+    trace : Trace
+        From `load_trace`.
+
+    Returns
+    -------
+    Fit
+        The model of the whole trace; its statistics; and those of a model of the first part on the second.
+    """
+    machine = fit_machine(trace)
+    n = len(trace.p_mw)
+    rows = _rows(machine, trace.p_mw, 0)
+    middle = round(n * (1 - HELD_OUT_SHARE))
+    held_out: list[Row] = []
+    if _repeats(machine, middle):
+        half = fit_machine(trace.part(0, middle))
+        held_out = _rows(half, trace.p_mw, middle)
+    return Fit(trace, machine, rows, held_out, (middle * trace.dt_s, n * trace.dt_s))
+
+
+def fit_machine(trace: Trace) -> Machine:
+    """Structure, then tuning."""
+    first = first_model(trace)
+    return tune(first, knobs_of(first), trace.p_mw)
+
+
+def first_model(trace: Trace) -> Machine:
+    """The kind of load, and its structure, before tuning."""
+    p_mw, dt_s = trace.p_mw, trace.dt_s
+    if dt_s <= MAX_INTERVAL_S:
+        return switched(trace)
+    first, last = st.regular_part(p_mw, dt_s, max(30.0, 30 * dt_s))
+    period_s = st.periodicity(p_mw[first:last], dt_s)
+    if math.isfinite(period_s):
+        return training(trace, period_s)
+    found = staged(trace)
+    return found if found.evaluation or found.checkpoint else inference(trace)
+
+
+def _repeats(machine: Machine, n: int) -> bool:
+    """Whether the second half may be expected of a model that has seen n samples."""
+    if machine.dt_s <= MAX_INTERVAL_S:
+        return False
+    if machine.kind == "training":
+        return machine.stop_s is None and n * machine.dt_s > 20 * sum(s.duration_s for s in machine.main)
+    return machine.kind == "inference"
+
+
+def _rows(machine: Machine, p_mw: Floats, first: int) -> list[Row]:
+    n = len(p_mw)
+    wanted = signature(p_mw[first:], machine.dt_s)
+    found = signature_of(machine, first, n, JUDGE_SEEDS, with_period=True)
+    rows = compare(wanted, found, machine.dt_s, n - first)
+    if machine.dt_s <= MAX_INTERVAL_S:
+        rows += compare_edges(p_mw, simulated(machine, 0, n, JUDGE_SEEDS[:1])[0], machine.dt_s)
+    return rows
