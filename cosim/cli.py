@@ -261,7 +261,8 @@ def study(
 @app.command()
 def catalog(
     what: Annotated[
-        str, typer.Argument(metavar="[accelerators|models|servers|feeders|scenarios|studies|limits]", help="What to list.")
+        str,
+        typer.Argument(metavar="[accelerators|models|servers|feeders|scenarios|studies|limits]", help="What to list."),
     ] = "feeders",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -275,7 +276,8 @@ def catalog(
     from cosim.catalog.show import KINDS, catalog_json, render_catalog
 
     if what not in KINDS:
-        raise InputError(f"{what}: no such catalog; known: {', '.join((*KINDS, 'feeders', 'scenarios', 'studies', 'limits'))}")
+        known = ", ".join((*KINDS, "feeders", "scenarios", "studies", "limits"))
+        raise InputError(f"{what}: no such catalog; known: {known}")
     if json:
         print(catalog_json(what))
     else:

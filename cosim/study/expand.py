@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,7 +183,7 @@ def _outages(base: Base, config: Contingency) -> Iterator[tuple[str, dict[str, A
                 yield f"ups {name}", {"kind": "ups_out_of_service", "datacenter": name}
 
 
-_EXPAND = {
+_EXPAND: dict[type, Callable[[Base], Iterator[tuple[dict[str, Any], dict[str, Any], int | None, dict[str, Any]]]]] = {
     Sweep: _sweep,
     MonteCarlo: _monte_carlo,
     Siting: _siting,

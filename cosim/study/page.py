@@ -76,7 +76,7 @@ def _counts(table: pd.DataFrame, config: Any) -> str:
             )
     failed = table[table["status"] == "failed"]
     if len(failed):
-        items = "".join(f"<li>{escape(r.run)}: {escape(str(r.error))}</li>" for r in failed.head(50).itertuples())
+        items = "".join(f"<li>{escape(str(r.run))}: {escape(str(r.error))}</li>" for r in failed.head(50).itertuples())
         parts.append(f'<p class="warn"><b>{len(failed)} runs failed.</b></p><ul>{items}</ul>')
     return "".join(parts)
 
@@ -139,7 +139,7 @@ def _pareto(table: pd.DataFrame) -> dict[str, Any]:
     ranked: Any = table.dropna(subset=["size"]).sort_values("p_mw")
     line = {"type": "scatter", "mode": "lines+markers", "x": _plain(ranked["p_mw"]), "y": _plain(ranked["size"])}
     marks = {"text": [f"cost {c:g}" for c in ranked["cost"]], "name": "within limits"} if len(ranked) else {}
-    traces = [line | marks]
+    traces: list[dict[str, Any]] = [line | marks]
     if len(ranked):
         best = ranked.loc[ranked["cost"].idxmin()]
         traces.append(
