@@ -10,8 +10,10 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from cosim.errors import EnvironmentFailure
 
@@ -89,6 +91,8 @@ import numba  # noqa: E402
 
 numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
 
+from numba.core.registry import CPUDispatcher  # noqa: E402
+
 from cosim.deferred import DeferredCompiler  # noqa: E402
 
 _OPTIONS = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
@@ -99,8 +103,18 @@ njit = numba.njit(**_OPTIONS, cache=True)
 Kernels allocate nothing; their arrays belong to the caller (see `cosim.bundle`).
 """
 
-inner = numba.njit(**_OPTIONS, no_cpython_wrapper=True, pipeline_class=DeferredCompiler)
-"""`njit` for a function that only kernels call: it has no machine code and no place in the cache of its own."""
+
+class _Inner(CPUDispatcher):  # type: ignore[misc]
+    def __call__(self, *_args: Any) -> Any:
+        raise TypeError(f"{self.py_func.__name__} has no machine code of its own: only kernels can call it")
+
+
+def inner(kernel: Callable[..., Any]) -> Any:
+    """`njit` for a function that only kernels call: it has no machine code and no place in the cache of its own."""
+    compiled = numba.njit(**_OPTIONS, no_cpython_wrapper=True, pipeline_class=DeferredCompiler)(kernel)
+    if isinstance(compiled, CPUDispatcher):  # not where NUMBA_DISABLE_JIT leaves plain functions
+        compiled.__class__ = _Inner
+    return compiled
 
 
 def is_warm() -> bool:

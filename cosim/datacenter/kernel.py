@@ -58,7 +58,7 @@ def loss(p_mw, a0, a1, a2):
     return a0 + p_mw * (a1 + a2 * p_mw)
 
 
-@inner
+@njit
 def converter_input(p_mw, a0, a1, a2):
     """Input of a converter at output p_mw. [MW]"""
     return p_mw + loss(p_mw, a0, a1, a2)
