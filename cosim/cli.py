@@ -69,6 +69,7 @@ def run(
     if CACHE_NOTE:
         print(f"cosim: {CACHE_NOTE}", file=sys.stderr)
     without_blas()
+    compile_once(quiet)
     from cosim.wiring import run as run_scenario
 
     overrides = _overrides(set_, dss_root)

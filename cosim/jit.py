@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -134,3 +135,16 @@ def without_blas() -> None:
         import numba.np.arraymath  # noqa: F401
     finally:
         del sys.modules["scipy.linalg"]
+
+
+def compile_once(quiet: bool) -> None:
+    """Compile the kernels in a process of their own where that was not done before.
+
+    A run in the process that compiles differs from later ones in the last bit of some means (docs/engine.md). Where
+    this fails, the run compiles them itself.
+    """
+    if is_warm():
+        return
+    if not quiet:
+        print("compiling kernels (once per installation, under a minute) ...", file=sys.stderr, flush=True)
+    subprocess.run([sys.executable, "-m", "cosim.engine.warmup"], check=False, capture_output=True)
