@@ -64,12 +64,11 @@ def run(
     dss_root: DssRootOption = None,
 ) -> None:
     """Run a scenario and write its log."""
-    from cosim.jit import CACHE_NOTE, compile_once, without_blas
+    from cosim.jit import CACHE_NOTE, without_blas
 
     if CACHE_NOTE:
         print(f"cosim: {CACHE_NOTE}", file=sys.stderr)
     without_blas()
-    compile_once(quiet)
     from cosim.wiring import run as run_scenario
 
     overrides = _overrides(set_, dss_root)

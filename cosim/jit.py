@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -34,7 +33,7 @@ def _kernel_hash() -> str:
     """Hash of numba's version and of every source of the rooms: kernels freeze the constants they import, too."""
     digest = hashlib.sha256(version("numba").encode())
     here = Path(__file__).parent
-    sources = [Path(__file__), here / "bundle.py", here / "deferred.py", here / "events.py"]
+    sources = [Path(__file__), here / "bundle.py", here / "libraries.py", here / "events.py"]
     for room in _ROOMS:
         sources += sorted((here / room).rglob("*.py"))
     for source in sources:
@@ -94,11 +93,11 @@ numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been impor
 
 from numba.core.registry import CPUDispatcher  # noqa: E402
 
-from cosim.deferred import DeferredCompiler  # noqa: E402
+from cosim.libraries import DeferredCompiler, SealedCompiler  # noqa: E402
 
 _OPTIONS = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
 
-njit = numba.njit(**_OPTIONS, cache=True)
+njit = numba.njit(**_OPTIONS, cache=True, pipeline_class=SealedCompiler)
 """`numba.njit` with the on-disk cache and C semantics of division, and without reference counting.
 
 Kernels allocate nothing; their arrays belong to the caller (see `cosim.bundle`).
@@ -135,16 +134,3 @@ def without_blas() -> None:
         import numba.np.arraymath  # noqa: F401
     finally:
         del sys.modules["scipy.linalg"]
-
-
-def compile_once(quiet: bool) -> None:
-    """Compile the kernels in a process of their own where that was not done before.
-
-    A run in the process that compiles differs from later ones in the last bit of some means (docs/engine.md). Where
-    this fails, the run compiles them itself.
-    """
-    if is_warm():
-        return
-    if not quiet:
-        print("compiling kernels (once per installation, under a minute) ...", file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "cosim.engine.warmup"], check=False, capture_output=True)
