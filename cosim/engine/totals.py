@@ -150,7 +150,7 @@ def _device_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     days = sim.now_us / US_PER_DAY
     out: dict[str, float | np.ndarray] = {}
     for d, (name, kind) in enumerate(zip(sim.compiled.device_names, sim.compiled.network.dev_kind, strict=True)):
-        group = f"{'regulator' if kind == TAP else 'capacitor'}/{name}"
+        group = f"{'regulator' if kind == TAP else 'capacitor'}/{name.replace('/', '|')}"  # a slash would nest groups
         n = float(counts.get(name, 0))
         out[f"{group}/n_operation"] = n
         out[f"{group}/n_operation_per_day"] = n / days if days > 0 else 0.0

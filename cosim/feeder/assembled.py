@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,13 +16,14 @@ from cosim.feeder.assembly import (
     count_sizes,
     device_y,
     drawn_currents,
+    element_arrays,
     place_generators,
     place_ports,
-    trafo_elements,
 )
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.arrays import SensorRows
-from cosim.feeder.kernel import linearize_at, solve
+from cosim.feeder.kernel import solve
+from cosim.feeder.kernel_newton import linearize_at
 from cosim.feeder.legs import build_legs, fast_columns, shapes
 from cosim.feeder.network import (
     LINE,
@@ -183,14 +184,7 @@ class AssembledFeeder:
             gen_row=self._gens.row,
             gen_law=np.zeros((self._gens.row.shape[0], N_SHAPE)),
             row_shunt=as_pairs(np.conj(top.shunt)),
-            el_ptr=el.ptr,
-            el_row=el.node,
-            el_first=np.add.reduceat(np.append(el.terminal == 0, False), el.ptr[:-1]).astype(np.int64),
-            el_y_ptr=el.y_ptr,
-            el_y=np.zeros((el.y.size, 2)),
-            el_sum=np.zeros((el.node.size, 2)),
-            el_loading=el.loading,
-            trafo_el=trafo_elements(el),
+            **element_arrays(el),
             **sensor_pattern(self._sensors, self._switched(), top.node),
             **state,
         )
@@ -384,7 +378,7 @@ class AssembledFeeder:
         start = np.concatenate([solved, emf]) if inner is None else solved
         if inner is not None:
             start[inner] = emf
-        return _with_start(grown, start), emf
+        return replace(grown, node_v=start), emf
 
     def _node_voltages(self) -> Complexes:
         """Last voltage of every node, internal ones included; zero where there is none. [pu]"""
@@ -401,9 +395,3 @@ class AssembledFeeder:
         for field in ("port_p_mw", "port_q_mvar", "port_v_min_pu"):
             getattr(self.arrays, field)[:] = getattr(old, field)
         self.arrays.flags[ix.SOURCE_ON] = old.flags[ix.SOURCE_ON]
-
-
-def _with_start(net: Network, v_node: Complexes) -> Network:
-    from dataclasses import replace
-
-    return replace(net, node_v=v_node)

@@ -104,3 +104,17 @@ def drawn_currents(f: FeederArrays, el: Elements, v: Complexes) -> Complexes:
 def as_pairs(z: Complexes) -> Floats:
     """Complex numbers as a last axis of real and imaginary part."""
     return np.stack([z.real, z.imag], axis=-1)
+
+
+def element_arrays(el: Elements) -> dict[str, np.ndarray]:
+    """The `el_*` arrays of the kernels, admittances left empty."""
+    return {
+        "el_ptr": el.ptr,
+        "el_row": el.node,
+        "el_first": np.add.reduceat(np.append(el.terminal == 0, False), el.ptr[:-1]).astype(np.int64),
+        "el_y_ptr": el.y_ptr,
+        "el_y": np.zeros((el.y.size, 2)),
+        "el_sum": np.zeros((el.node.size, 2)),
+        "el_loading": el.loading,
+        "trafo_el": trafo_elements(el),
+    }

@@ -17,8 +17,10 @@ import numpy as np
 
 from cosim.errors import InputError, PhysicsError, Problem
 from cosim.feeder import network as nw
-from cosim.feeder.extract_devices import capacitors, device_arrays, tap_changers
-from cosim.feeder.network import Bools, Complexes, Floats, Network
+from cosim.feeder.devices import device_arrays
+from cosim.feeder.extract_devices import capacitors, tap_changers
+from cosim.feeder.extract_injections import injections, no_profiles, sources, unique_names
+from cosim.feeder.network import Complexes, Floats, Network
 
 SUPPORTED = frozenset(
     [
@@ -171,9 +173,9 @@ def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
     ppc_bus = opened._ppc["bus"][opened._pd2ppc_lookups["bus"][lookup]]
     from pandapower.pypower.idx_bus import BS, GS
 
-    names = _names(net.bus)
+    names = unique_names(net.bus)
     elements = _elements(net, opened, at, internal, vn_kv)
-    banks, bank_elements = capacitors(net, _names(net.shunt), at("shunt"), vn_kv, elements["el_kind"].size)
+    banks, bank_elements = capacitors(net, unique_names(net.shunt), at("shunt"), vn_kv, elements["el_kind"].size)
     taps = tap_changers(net, elements, lambda moved: _two_ports(_converted(moved)))
     y_shunt = ppc_bus[:, GS] + 1j * ppc_bus[:, BS]
     np.subtract.at(y_shunt, bank_elements["el_node"], bank_elements["el_y"])
@@ -190,9 +192,9 @@ def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
         node_v=solved,
         **_with_banks(elements, bank_elements),
         **_switches(net, position),
-        **_injections(net, at),
-        **_sources(net, at, internal),
-        **_no_profiles(),
+        **injections(net, at),
+        **sources(net, at, internal),
+        **no_profiles(),
         **device_arrays(taps + banks),
         controls="",
     )
@@ -213,37 +215,6 @@ def _with_banks(elements: dict[str, Any], banks: dict[str, Any]) -> dict[str, An
     both = {key: np.concatenate([elements[key], banks[key]]) for key in banks}
     n = banks["el_kind"].size
     return {**both, "el_ptr": np.concatenate([elements["el_ptr"], elements["el_ptr"][-1] + np.arange(1, n + 1)])}
-
-
-def _no_profiles() -> dict[str, Any]:
-    """A pandapower network has no load shapes that this reads."""
-    return {
-        "profile_name": np.array([], np.str_),
-        "profile_step_s": np.zeros(0),
-        "profile_ptr": np.zeros(1, np.int64),
-        "profile_p": np.zeros(0),
-        "profile_q": np.zeros(0),
-        "profile_is_power": np.zeros(0, bool),
-    }
-
-
-def _names(frame: Any) -> nw.Names:
-    """Unique ids: the name where it is there, unique and no other row's index, else the index."""
-    labels = [str(i) for i in frame.index]
-    names = [_text(n) for n in frame["name"]] if "name" in frame.columns else [""] * len(labels)
-    count: dict[str, int] = {}
-    for n in names:
-        count[n] = count.get(n, 0) + 1
-    taken = set(labels)
-    ids = [
-        n if n and count[n] == 1 and (n == label or n not in taken) else label
-        for n, label in zip(names, labels, strict=True)
-    ]
-    return np.array(ids, np.str_)
-
-
-def _text(name: Any) -> str:
-    return "" if name is None or name != name else str(name).strip()
 
 
 def _elements(net: Any, opened: Any, at: Any, internal: dict[str, Any], vn_kv: Floats) -> dict[str, Any]:
@@ -267,7 +238,7 @@ def _elements(net: Any, opened: Any, at: Any, internal: dict[str, Any], vn_kv: F
     k = kind.size
     return {
         "el_kind": kind,
-        "el_name": np.concatenate([_names(net[t]) for _, t, _, _ in parts]).astype(np.str_),
+        "el_name": np.concatenate([unique_names(net[t]) for _, t, _, _ in parts]).astype(np.str_),
         "el_in_service": np.concatenate([net[t].in_service.to_numpy(bool) for _, t, _, _ in parts]),
         "el_ptr": 2 * np.arange(k + 1),
         "el_node": np.column_stack([f_bus, t_bus]).ravel(),
@@ -349,79 +320,10 @@ def _switches(net: Any, position: dict[Any, int]) -> dict[str, Any]:
             start.append(n_line + n_trafo + leg * n_trafo3w + row["trafo3w"][e])
             end.append(int(leg > 0))
     return {
-        "switch_name": _names(net.switch),
+        "switch_name": unique_names(net.switch),
         "switch_kind": np.array(kind, np.int64),
         "switch_from": np.array(start, np.int64),
         "switch_to": np.array(end, np.int64),
         "switch_closed": net.switch.closed.to_numpy(bool),
         "switch_y": np.array(y, np.complex128),
-    }
-
-
-def _injections(net: Any, at: Any) -> dict[str, Any]:
-    from pandapower.build_bus import _get_motor_pq
-
-    parts: list[tuple[int, str, Any, Any]] = []
-    for kind, table, sign in ((nw.LOAD, "load", 1), (nw.SGEN, "sgen", -1), (nw.STORAGE, "storage", 1)):
-        scale = (net[table].scaling * net[table].in_service).to_numpy(float) * sign
-        parts.append((kind, table, _column(net, table, "p_mw") * scale, _column(net, table, "q_mvar") * scale))
-    if len(net.motor):
-        p, q = _get_motor_pq(net)
-        parts.append((nw.MOTOR, "motor", p, q))
-    for kind, table in ((nw.WARD, "ward"), (nw.XWARD_PQ, "xward")):
-        on = net[table].in_service.to_numpy(float)
-        parts.append((kind, table, _column(net, table, "ps_mw") * on, _column(net, table, "qs_mvar") * on))
-    kinds = np.concatenate([np.full(len(p), k, np.int64) for k, _, p, _ in parts])
-    n = kinds.size
-    return {
-        "inj_name": np.concatenate([_names(net[t]) for _, t, _, _ in parts]).astype(np.str_),
-        "inj_kind": kinds,
-        "inj_s_mva": np.concatenate([p + 1j * q for _, _, p, q in parts]).astype(np.complex128),
-        "inj_profile": np.full((n, 3), -1, np.int64),
-        "leg_inj": np.arange(n),
-        "leg_node": np.column_stack(
-            [np.concatenate([at(t) for _, t, _, _ in parts]).astype(np.int64), np.full(n, -1, np.int64)]
-        ),
-        "leg_share": np.ones(n),
-        "leg_shape": _shapes(net, n),
-    }
-
-
-def _shapes(net: Any, n: int) -> Floats:
-    """Constant power but for the shares that loads have; V_MIN is left to the scenario (NaN)."""
-    shape = np.zeros((n, nw.N_SHAPE))
-    shape[:, [nw.P_0, nw.Q_0]] = 1.0
-    for law, (p_column, q_column) in (("i", (nw.P_1, nw.Q_1)), ("z", (nw.P_2, nw.Q_2))):
-        for power, column, rest in (("p", p_column, nw.P_0), ("q", q_column, nw.Q_0)):
-            share = _column(net, "load", f"const_{law}_{power}_percent") / 100
-            shape[: len(net.load), column] = share
-            shape[: len(net.load), rest] -= share
-    shape[:, [nw.V_LOW, nw.V_MIN]] = np.nan
-    shape[:, nw.V_MAX] = np.inf
-    return shape
-
-
-def _column(net: Any, table: str, column: str) -> Floats:
-    values: Floats = net[table][column].to_numpy(float)
-    return values
-
-
-def _sources(net: Any, at: Any, internal: dict[str, Any]) -> dict[str, Any]:
-    grid_on: Bools = net.ext_grid.in_service.to_numpy(bool)
-    gen_on: Bools = net.gen.in_service.to_numpy(bool)
-    slack = gen_on & net.gen.slack.to_numpy(bool)
-    held = gen_on & ~slack
-    xward_on: Bools = net.xward.in_service.to_numpy(bool)
-    angle = np.radians(_column(net, "ext_grid", "va_degree"))
-    grid_v = (_column(net, "ext_grid", "vm_pu") * np.exp(1j * angle))[grid_on]
-    p = _column(net, "gen", "p_mw") * _column(net, "gen", "scaling")
-    at_source = np.concatenate([at("ext_grid")[grid_on], at("gen")[slack]]).astype(np.int64)
-    return {
-        "source_name": np.concatenate([_names(net.ext_grid)[grid_on], _names(net.gen)[slack]]).astype(np.str_),
-        "source_node": at_source,
-        "source_terminal": at_source,
-        "source_v": np.concatenate([grid_v, _column(net, "gen", "vm_pu")[slack]]).astype(np.complex128),
-        "gen_node": np.concatenate([at("gen")[held], internal["xward"][xward_on]]).astype(np.int64),
-        "gen_p_mw": np.concatenate([p[held], np.zeros(int(xward_on.sum()))]),
-        "gen_vm_pu": np.concatenate([_column(net, "gen", "vm_pu")[held], _column(net, "xward", "vm_pu")[xward_on]]),
     }

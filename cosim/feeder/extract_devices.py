@@ -8,12 +8,12 @@ does in its file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from cosim.feeder import network as nw
+from cosim.feeder.devices import Device
 from cosim.feeder.network import Complexes, Floats
 
 _SAME: Final = 1e-12
@@ -21,34 +21,6 @@ _SAME: Final = 1e-12
 
 TwoPorts = Callable[[Any], Complexes]
 """From a network to yff, yft, ytf, ytt of every branch, in the order of its elements. [pu]"""
-
-
-@dataclass(frozen=True)
-class Device:
-    """One device and its states."""
-
-    name: str
-    kind: int
-    element: int
-    low: int
-    state: int
-    value: Floats
-    y: Complexes
-    """[n_state, entries]"""
-
-
-def device_arrays(devices: list[Device]) -> dict[str, Any]:
-    """The `dev_*` arrays of a network."""
-    return {
-        "dev_name": np.array([d.name for d in devices], np.str_),
-        "dev_kind": np.array([d.kind for d in devices], np.int64),
-        "dev_el": np.array([d.element for d in devices], np.int64),
-        "dev_state": np.array([d.state for d in devices], np.int64),
-        "dev_low": np.array([d.low for d in devices], np.int64),
-        "dev_value": np.concatenate([np.zeros(0), *(d.value for d in devices)]),
-        "dev_ptr": np.concatenate([[0], np.cumsum([d.value.size for d in devices])]).astype(np.int64),
-        "dev_y": np.concatenate([np.zeros(0, np.complex128), *(d.y.ravel() for d in devices)]),
-    }
 
 
 # Tap changers --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from cosim.feeder import arrays as ix
 from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
-from cosim.feeder.kernel_surface import warp_block
+from cosim.feeder.kernel_surface_block import warp_block
 from cosim.feeder.legs import fast_columns
 from cosim.feeder.network import (
     P_0,

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from cosim.feeder import arrays as ix
 from cosim.feeder import kernel_surface as ks
 from cosim.feeder.arrays import FeederArrays
-from cosim.feeder.kernel_surface import SurfaceArrays, terms_block, warp_block
+from cosim.feeder.kernel_surface import SurfaceArrays
+from cosim.feeder.kernel_surface_block import cells_of_block, terms_block, warp_block
 from cosim.feeder.network import Floats, Ints
 from cosim.feeder.surface_fit import DEGREES, MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell, term_table
 
@@ -132,7 +133,7 @@ class Surfaces:
         """
         a = self.arrays
         cells = np.empty(p_mw.shape[1], np.int64)
-        first, same = ks.cells_of_block(a, p_mw, q_mvar, cells)
+        first, same = cells_of_block(a, p_mw, q_mvar, cells)
         if same:
             return p_mw.shape[1] if first >= 0 and self._follow_cell(first, p_mw, q_mvar, vm_pu) else 0
         answered = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ class Ramp:
     max_decline_t_s: float
     """Start of the window of the fastest fall. [s]"""
     undisturbed_max_ramp_mw_per_s: float
-    """Fastest rise over the windows that touch no disturbance of the supply. [MW/s]"""
+    """Fastest rise over the windows that touch no disturbance of the supply; nan where none does. [MW/s]"""
     undisturbed_max_decline_mw_per_s: float
     """Fastest fall over those windows, as a positive number. [MW/s]"""
     histogram: Histogram
@@ -78,7 +79,7 @@ class RampMeter:
         self._histogram = Histogram()
         self._most = (0.0, 0.0)
         self._least = (0.0, 0.0)
-        self._calm = (0.0, 0.0)
+        self._calm = (math.nan, math.nan)
         self._largest_mw = 0.0
 
     def update(self, t_s: Floats, p_mw: AnyFloats) -> None:
@@ -98,10 +99,11 @@ class RampMeter:
             self._least = (float(rate[down]), float(t_joined[down]))
         n_step = self._tail.n_step
         calm = rate[~touches(t_joined[:-n_step], t_joined[n_step:], self._disturbed)]
-        self._calm = (
-            max(self._calm[0], float(calm.max(initial=0.0))),
-            min(self._calm[1], float(calm.min(initial=0.0))),
-        )
+        if calm.size:
+            self._calm = (
+                float(np.fmax(self._calm[0], max(0.0, calm.max()))),
+                float(np.fmin(self._calm[1], min(0.0, calm.min()))),
+            )
 
     def result(self) -> Ramp:
         """Rates so far; differences below two quanta of the log's float32 count as standing still."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from cosim.metrics.analysis import Analysis, DataCenter
@@ -162,8 +163,8 @@ def _datacenter(name: str, part: DataCenter, with_ups: bool) -> list[Finding]:
         text += f"; it gives up to {number(out.export_peak_mw, 3)} MW to the feeder"
     said = [Finding(text + ".", need.peak_t_s)]
     ramps = part.ramp.get("need") or part.ramp.get("grid")
-    if ramps:
-        window_s = 1.0 if 1.0 in ramps else min(ramps)  # at rows further apart, one of them
+    window_s = 1.0 if not ramps or 1.0 in ramps else min(ramps)  # at rows further apart, one of them
+    if ramps and math.isfinite(ramps[window_s].undisturbed_max_ramp_mw_per_s):
         ramp = ramps[window_s]
         text = f"Fastest change of {name} over {window_s:g} s: "
         text += f"+{number(ramp.undisturbed_max_ramp_mw_per_s, 3)} and "
@@ -212,9 +213,9 @@ def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str
     for name in first.datacenter.keys() & other.datacenter.keys():
         ramps = [part.datacenter[name].ramp.get("grid", {}) for part in (first, other)]
         for window_s in sorted(ramps[0].keys() & ramps[1].keys()):
-            if window_s < 1.0:
-                continue
             fast = [ramp[window_s].undisturbed_max_ramp_mw_per_s for ramp in ramps]
+            if window_s < 1.0 or not all(map(math.isfinite, fast)):
+                continue
             parts.append(
                 f"fastest {window_s:g} s ramp of {name} on the feeder {number(fast[0], 3)} to {number(fast[1], 3)} MW/s"
             )

@@ -10,6 +10,7 @@ import numpy as np
 
 from cosim.errors import InputError, Problem
 from cosim.feeder import network as nw
+from cosim.feeder.devices import Device as NetworkDevice
 from cosim.feeder.dss.elements import Element, operate
 from cosim.feeder.dss.engine import Engine
 from cosim.feeder.network import Complexes, Floats
@@ -134,17 +135,11 @@ def _go_to(engine: Engine, devices: Sequence[Device], states: Sequence[int]) -> 
     engine.refresh()
 
 
-def device_arrays(devices: Sequence[Device], elements: Sequence[Element]) -> dict[str, Any]:
-    """The `dev_*` arrays of a network."""
-    sizes = [d.value.size for d in devices]
-    y = [elements[d.element].y_pu(y).ravel() for d in devices for y in d.y]
-    return {
-        "dev_name": np.array([d.name for d in devices], np.str_),
-        "dev_kind": np.array([d.kind for d in devices], np.int64),
-        "dev_el": np.array([d.element for d in devices], np.int64),
-        "dev_state": np.array([d.state for d in devices], np.int64),
-        "dev_low": np.array([d.low for d in devices], np.int64),
-        "dev_value": np.concatenate([d.value for d in devices]) if devices else np.zeros(0),
-        "dev_ptr": np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        "dev_y": np.concatenate(y) if y else np.zeros(0, np.complex128),
-    }
+def network_devices(devices: Sequence[Device], elements: Sequence[Element]) -> list[NetworkDevice]:
+    """The devices in per unit, as a network takes them."""
+    return [
+        NetworkDevice(
+            d.name, d.kind, d.element, d.low, d.state, d.value, np.stack([elements[d.element].y_pu(y) for y in d.y])
+        )
+        for d in devices
+    ]

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from cosim.errors import InputError, Problem
-from cosim.feeder.dss.devices import device_arrays, read_devices
+from cosim.feeder.devices import device_arrays
+from cosim.feeder.dss.devices import network_devices, read_devices
 from cosim.feeder.dss.elements import (
     Element,
     Source,
@@ -83,7 +84,7 @@ def read_dss(
         **injection_arrays(injections, position),
         **profile_arrays(engine, injections),
         **_source_arrays(sources, position, nodes),
-        **device_arrays(devices, elements),
+        **device_arrays(network_devices(devices, elements)),
         gen_node=np.zeros(0, np.int64),
         gen_p_mw=np.zeros(0),
         gen_vm_pu=np.zeros(0),
