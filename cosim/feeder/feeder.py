@@ -158,11 +158,19 @@ class Feeder:
                 raise InputError(Problem("power must be finite", path=f"loads.{bus}", value=power))
             compiled.arrays.port_p_mw[k], compiled.arrays.port_q_mvar[k] = power
         if controls:
-            self._settle(compiled)
+            self.settle_controls(compiled)
         return solution_of(compiled)
 
-    def _settle(self, compiled: CompiledFeeder) -> None:
-        """Let the controls of the file act until none wants to."""
+    def settle_controls(self, compiled: CompiledFeeder) -> None:
+        """Let the controls of the file act on a feeder compiled from this one until none wants to.
+
+        Raises
+        ------
+        InputError
+            The file has no controls, or one that cannot be carried.
+        PhysicsError
+            They do not come to rest, or a state on the way has no solution.
+        """
         from cosim.feeder.controls.arrays import sensor_rows
         from cosim.feeder.controls.desk import fitted, positions
         from cosim.feeder.controls.settle import settle

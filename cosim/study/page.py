@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from html import escape
 from pathlib import Path
@@ -20,7 +21,16 @@ MAX_COLUMN = 16
 """Columns of the page's table; the files hold all."""
 MAX_POINT = 20_000
 """Points of one picture."""
-_USUAL = ("voltage.vm_min_pu", "source.p_max_mw", "energy.loss_mwh")
+MAX_FIGURE = 4
+_USUAL = (
+    "datacenter.*.ramp.grid.1s.undisturbed_max_decline_mw_per_s",
+    "datacenter.*.ramp.grid.1s.undisturbed_max_ramp_mw_per_s",
+    "ups.*.saturated_excess_max_mw",
+    "voltage.vm_min_pu",
+    "source.peak_mw",
+    "feeder.e_loss_mwh",
+)
+"""Metrics that a page shows behind those with limits, where they differ between runs."""
 _COLOR, _BAD = "#1f77b4", "#d62728"
 
 
@@ -49,7 +59,7 @@ def write_page(result: StudyResult, config: Any, out: Path) -> None:
                 f'<h1>{escape(config.name)}</h1><p class="about">{escape(config.description)}</p>',
                 _counts(table, config),
                 divs,
-                _table(table),
+                _table(table, config),
                 f'<script type="application/json" id="data">{data}</script>',
                 f"<script>{plotting_library()}</script><script>{draw}</script></body></html>\n",
             ]
@@ -94,6 +104,17 @@ def _input(table: pd.DataFrame) -> str:
     return str(table.columns[3])
 
 
+def _shown_metrics(done: pd.DataFrame, config: Any) -> list[str]:
+    """Metrics of interest, those with limits first."""
+    usual = [str(m) for pattern in _USUAL for m in fnmatch.filter(map(str, done.columns), pattern)]
+    return list(dict.fromkeys([m for m in config.limits if m in done] + [m for m in usual if _differs(done[m])]))
+
+
+def _differs(values: Any) -> bool:
+    """Whether a metric differs by more than rounding."""
+    return bool(values.max() - values.min() > 1e-6 * max(abs(values.max()), abs(values.min())))
+
+
 def _figures(table: pd.DataFrame, config: Any) -> list[dict[str, Any] | None]:
     done = table[table["status"] != "failed"]
     if done.empty:
@@ -102,7 +123,7 @@ def _figures(table: pd.DataFrame, config: Any) -> list[dict[str, Any] | None]:
         return [_capacity(done, config)]
     if config.kind == "ups_sizing":
         return [_pareto(done)]
-    metrics = [m for m in (*config.limits, *_USUAL) if m in done][:3]
+    metrics = _shown_metrics(done, config)[:MAX_FIGURE]
     if config.kind == "monte_carlo":
         return [_distribution(done, m, config) for m in metrics]
     if config.kind == "sweep" and len(config.grid) == 2 and config.n_seed == 1:
@@ -176,7 +197,7 @@ def _heat(table: pd.DataFrame, metric: str, x: str, y: str) -> dict[str, Any]:
     square: Any = table.pivot_table(index=y, columns=x, values=metric, sort=True)
     data = {"type": "heatmap", "z": [_plain(row) for row in square.to_numpy()], "colorscale": "Viridis"}
     data |= {"x": [str(v) for v in square.columns], "y": [str(v) for v in square.index]}
-    figure = _figure([data | {"colorbar": {"title": {"text": metric}}}], metric, x, y)
+    figure = _figure([data | {"colorbar": {}}], metric, x, y)
     for name in ("xaxis", "yaxis"):
         figure["layout"][name]["type"] = "category"
     return figure
@@ -195,8 +216,12 @@ def _bars(table: pd.DataFrame, metric: str, config: Any) -> dict[str, Any]:
     return figure
 
 
-def _table(table: pd.DataFrame) -> str:
-    columns = list(table.columns[:MAX_COLUMN])
+def _table(table: pd.DataFrame, config: Any) -> str:
+    n_input = next((k for k, name in enumerate(table.columns) if str(name).startswith("run.")), MAX_COLUMN)
+    metrics = _shown_metrics(table, config) if "limits" in type(config).model_fields else []
+    first = [*table.columns[:n_input], *metrics]
+    rest = [name for name in table.columns if not str(name).startswith("run.")]
+    columns = list(dict.fromkeys([*first, *rest]))[:MAX_COLUMN]
     head = "".join(f"<th>{escape(str(name))}</th>" for name in columns)
     rows = []
     for values in table[columns].head(MAX_ROW).itertuples(index=False):

@@ -41,7 +41,7 @@ class SteadyBus:
         compiled.arrays.port_q_mvar[0] = p_mw * self._q_per_p
         try:
             if self._has_controls:
-                self._feeder._settle(compiled)  # the rest that Feeder.solve(controls=True) finds
+                self._feeder.settle_controls(compiled)  # the rest that Feeder.solve(controls=True) finds
             status, _ = solve_totals(compiled)
         except PhysicsError as error:
             return Verdict(False, "no rest of controls" if "come to rest" in str(error) else "no solution")
