@@ -72,6 +72,8 @@ def training(trace: Trace, period_s: float) -> Machine:
 
 
 def _first_noise(p_mw: Floats, dt_s: float, floor_mw: float, std: float) -> Noise:
+    if len(p_mw) < 2:
+        return Noise()
     swing = max(float(np.median(p_mw)) - floor_mw, 1e-12)
     robust = 1.4826 * float(np.median(np.abs(np.diff(p_mw)))) / swing
     fast = min(max(robust, 1e-4), std)
