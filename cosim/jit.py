@@ -6,6 +6,7 @@ every kernel source and of numba's version, and is set before numba is imported.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sys
@@ -29,7 +30,8 @@ def cache_dir() -> Path:
     return Path(base).expanduser() / "cosim"
 
 
-def _kernel_hash() -> str:
+@functools.cache
+def kernel_hash() -> str:
     """Hash of numba's version and of every source of the rooms: kernels freeze the constants they import, too."""
     digest = hashlib.sha256(version("numba").encode())
     here = Path(__file__).parent
@@ -43,7 +45,7 @@ def _kernel_hash() -> str:
 
 def kernel_cache_dir() -> Path:
     """Folder of the compiled kernels of exactly these sources."""
-    return cache_dir() / "kernels" / _kernel_hash()
+    return cache_dir() / "kernels" / kernel_hash()
 
 
 def _usable(folder: Path) -> bool:

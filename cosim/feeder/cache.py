@@ -12,15 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cosim.feeder.network import SCHEMA, Network
-from cosim.jit import cache_dir
+from cosim.feeder.network import Network
+from cosim.jit import cache_dir, kernel_hash
 
 if TYPE_CHECKING:
     from cosim.feeder.dss.scan import Scan
 
 
 def content_key(name: str, dss: Scan | None = None) -> str:
-    """Hash of what a feeder is made from: file bytes or name, and the versions that read it.
+    """Hash of what a feeder is made from: file bytes or name, and what reads it, versions and cosim's own sources.
 
     Of an OpenDSS feeder that is every file its scan found, each under its place relative to the master.
     """
@@ -28,7 +28,7 @@ def content_key(name: str, dss: Scan | None = None) -> str:
         return _dss_key(dss)
     digest = hashlib.sha256()
     digest.update(Path(name).read_bytes() if name.endswith(".json") else name.encode())
-    versions = [f"schema {SCHEMA}", f"pandapower {_version('pandapower')}"]
+    versions = [f"reader {kernel_hash()}", f"pandapower {_version('pandapower')}"]
     if not name.endswith(".json"):
         versions.append(f"simbench {_version('simbench')}")
     digest.update("\0".join(versions).encode())
@@ -42,7 +42,7 @@ def _dss_key(dss: Scan) -> str:
         digest.update(f"{place}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
         digest.update(file.read_bytes())
     packages = ("opendssdirect.py", "dss-python", "dss-python-backend")
-    versions = [f"schema {SCHEMA}", *(f"{package} {_version(package)}" for package in packages)]
+    versions = [f"reader {kernel_hash()}", *(f"{package} {_version(package)}" for package in packages)]
     digest.update("\0".join(versions).encode())
     return digest.hexdigest()[:32]
 

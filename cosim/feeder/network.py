@@ -26,8 +26,6 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Names = NDArray[np.str_]
 
-SCHEMA: Final = 6
-"""Counts up whenever the meaning of a stored network changes."""
 
 LINE, TRAFO, TRAFO3W_HV, TRAFO3W_MV, TRAFO3W_LV, IMPEDANCE, XWARD, CAPACITOR, REACTOR, SOURCE = range(10)
 """Kinds of element."""
