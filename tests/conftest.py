@@ -28,8 +28,11 @@ def _as_records(value):
         return value.view(np.recarray)
     if isinstance(value, np.void) and not isinstance(value, np.record):
         return value.view((np.record, value.dtype))
-    if isinstance(value, Bundle):
-        return value.replaced(**{name: _as_records(array) for name, array in value.items()})
+    if isinstance(value, Bundle):  # its arrays stay, so once is enough
+        if "as_records" not in vars(value):
+            found = value.replaced(**{name: _as_records(array) for name, array in value.items()})
+            vars(found)["as_records"] = vars(value)["as_records"] = found
+        return vars(value)["as_records"]
     return value
 
 
