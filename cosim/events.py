@@ -32,13 +32,23 @@ KINDS = (
     "load_restored",
     "limit_exceeded",
     "collapsed",
+    "ups_locked_out",
+    "ups_unlocked",
+    "generator_started",
+    "generator_stopped",
+    "cooling_lost",
+    "cooling_returned",
+    "demand_response_started",
+    "demand_response_ended",
 )
 
 (
     JOB_STARTED, JOB_STOPPED, JOB_FAILED, LOAD_CHANGED, DIP_STARTED, DIP_ENDED, SOURCE_LOST, SOURCE_RETURNED,
     SWITCH_OPENED, SWITCH_CLOSED, UPS_ENGAGED, UPS_RELEASED, UPS_SATURATED, UPS_RECOVERED, UPS_TRANSFERRED,
     UPS_RETURNED, UPS_EMPTY, UPS_OUT_OF_SERVICE, UPS_IN_SERVICE, WINDOW_LEFT, WINDOW_ENTERED, LOAD_SHED,
-    LOAD_RESTORED, LIMIT_EXCEEDED, COLLAPSED,
+    LOAD_RESTORED, LIMIT_EXCEEDED, COLLAPSED, UPS_LOCKED_OUT, UPS_UNLOCKED,
+    GENERATOR_STARTED, GENERATOR_STOPPED, COOLING_LOST, COOLING_RETURNED, DEMAND_RESPONSE_STARTED,
+    DEMAND_RESPONSE_ENDED,
 ) = range(len(KINDS))  # fmt: skip
 
 EVENT = np.dtype([("t_us", "i8"), ("kind", "i8"), ("element", "i8"), ("value", "f8")])
