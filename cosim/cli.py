@@ -79,9 +79,7 @@ def run(
         span = result.t_s[-1] if len(result.t_s) else 0.0
         took = time.perf_counter() - started
         size = result.path.stat().st_size
-        print(
-            f"{result.path}: {result.status}, {span:g} s simulated in {took:.1f} s, {size:,} bytes"
-        )
+        print(f"{result.path}: {result.status}, {span:g} s simulated in {took:.1f} s, {size:,} bytes")
         print(f"next: cosim show {result.path}    cosim report {result.path}")
     result.close()
 

@@ -260,10 +260,7 @@ def _recorder(
     from cosim.record.recorder import Recorder
     from cosim.record.resume import resume_state
 
-    channels = [
-        Channel(c.path, c.unit, c.names, c.dtype, c.description, c.labels)
-        for c in simulation.columns
-    ]
+    channels = [Channel(c.path, c.unit, c.names, c.dtype, c.description, c.labels) for c in simulation.columns]
     facts: dict[str, Any] = {
         "scenario_yaml": text,
         "scenario_name": config.name,

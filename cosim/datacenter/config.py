@@ -119,9 +119,7 @@ class GeneratorConfig(_Strict):
     """Standby generator behind a transfer switch: it carries the facility while the site is off the feeder."""
 
     max_p_mw: float = Field(gt=0, description="Rating [MW]")
-    start_after_s: float = Field(
-        3.0, ge=0, description="From loss of the supply, or transfer, to the start command [s]"
-    )
+    start_after_s: float = Field(3.0, ge=0, description="From loss of the supply to the start command [s]")
     start_s: float = Field(10.0, ge=0, description="From the start command until it takes load [s]")
     pick_up_mw: float | None = Field(None, gt=0, description="First block of load it takes; null: its rating [MW]")
     ramp_mw_per_s: float | None = Field(

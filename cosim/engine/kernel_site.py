@@ -85,11 +85,11 @@ def watch_supply(load, dc, ups, s, t_us):
     if site.up == 0:
         since_us = site.gen_since_us if site.gen == GEN_ON else ride.v_ok_us
         cool = site.cool_limit_us < 0 or site.cool_on == 1
-        if site.rect_on == 1 and since_us >= 0 and cool:
-            if t_us - max(since_us, site.trip_us) >= site.restart_us:
-                site.up = 1
-                regain_power(load, s, t_us)
-                emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, load.p_const_mw[s])
+        waited = since_us >= 0 and t_us - max(since_us, site.trip_us) >= site.restart_us
+        if site.rect_on == 1 and cool and waited:
+            site.up = 1
+            regain_power(load, s, t_us)
+            emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, load.p_const_mw[s])
 
 
 @inner
@@ -253,8 +253,10 @@ def _take(site, unit, asked, solved, inside, step_s):
         site.p_grid_mw, site.q_mvar = solved
         if site.vm_pu < site.v_trip_pu:
             site.p_ext_mw = 0.0
-        lacks_mw = site.p_sup_ac_mw - max(0.0, site.p_grid_mw + site.p_ext_mw)
+        lacks_mw = site.p_sup_ac_mw - (site.p_grid_mw + site.p_ext_mw)
         site.p_ups_ac_mw = -carry_support(unit, lacks_mw, -site.p_dc_mw, step_s)
+        # what flows into the feeder in the instant of the dip comes from external sources, if from nowhere else
+        site.p_ext_mw += max(0.0, site.p_ups_ac_mw - site.p_grid_mw - site.p_ext_mw)
         receive(site, site.p_grid_mw)
 
 
@@ -281,6 +283,8 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
             curtail(site, site.p_dc_mw + p_ups_mw)
         short_mw = site.p_dc_mw + p_ups_mw - site.p_dc_in_mw
         site.p_unserved_mw = short_mw if short_mw > SHORT_MW else 0.0
+    else:
+        unit.gap_us = -1
     settle(unit, p_ups_mw, site.p_ups_ac_mw, carrying and p_ups_mw + site.p_ups_ac_mw < 0.0)
     close_instant(site, unit.p_cell_mw)
     if site.p_unserved_mw == 0.0 or site.up == 0:

@@ -51,9 +51,7 @@ class FeederConfig(BaseModel):
         description="CSV that drives the loads instead: t_s, and factors in a column scale (of every load) or named as "
         "a load",
     )
-    start_h: float = Field(
-        0, ge=0, le=8784, description="Hour of load shapes, profile and time controls at t = 0 [h]"
-    )
+    start_h: float = Field(0, ge=0, le=8784, description="Hour of load shapes, profile and time controls at t = 0 [h]")
     surfaces: bool = Field(
         True,
         description="Answer instants at which only data centers moved from polynomials that are held to full solves",

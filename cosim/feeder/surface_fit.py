@@ -61,8 +61,6 @@ FAR_PU = 10.0
 LAW_POWERS = [P_0, P_1, P_2, P_E, P_LOW, P_MAX, Q_0, Q_1, Q_2, Q_E, Q_LOW, Q_MAX]
 
 
-
-
 @dataclass(frozen=True)
 class Fit:
     """One fitted cell; fields as in `SurfaceArrays`, without the slot."""

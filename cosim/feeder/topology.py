@@ -106,7 +106,6 @@ class Topology:
         rows, columns = _pairs(self.elements)
         return self.pattern.assemble(rows, columns, y, self.shunt[: self.n_free], self.source_row.size)
 
-
     def sums(self, y: Complexes) -> tuple[Complexes, Complexes]:
         """Sums of the rows of the matrix over free columns, and of the rows of the primitive admittances.
 
@@ -122,7 +121,6 @@ class Topology:
         by_conductor = np.zeros(e.node.size, np.clongdouble)
         np.add.at(by_conductor, conductor, exact)
         return total.astype(np.complex128), by_conductor.astype(np.complex128)
-
 
     @cached_property
     def zones(self) -> tuple[Ints, Ints]:

@@ -100,7 +100,7 @@ class UpsConfig(_Strict):
     dc_converter: list[EfficiencyPoint] | None = Field(
         None,
         min_length=1,
-        description="DC/DC converter, efficiency over load; null: it is in eta_charge, eta_discharge",
+        description="DC/DC converter, efficiency over load; null: within eta_charge, eta_discharge",
     )
     ac_converter: list[EfficiencyPoint] | None = Field(
         None, min_length=1, description="ac_dc: inverter on the AC bus, efficiency over load; null: as dc_converter"

@@ -76,6 +76,7 @@ def carry(ups, s, p_wish_mw, step_s, t_us):
         return 0.0
     a0, a1, a2 = unit.dc_a0, unit.dc_a1, unit.dc_a2
     if p_wish_mw >= 0.0:
+        unit.gap_us = -1
         room_mw = _bus(unit, max(0.0, unit.e_max - unit.e) / step_s, a0, a1, a2)
         return min(p_wish_mw, min(unit.max_charge_mw, room_mw))
     if unit.gap_us < 0:
@@ -114,8 +115,6 @@ def settle(unit, p_mw, p_ac_mw, carrying):
     if carrying and unit.carrying == 0:
         unit.n_carried += 1
     unit.carrying = 1 if carrying else 0
-    if not carrying and p_mw >= 0.0:
-        unit.gap_us = -1
 
 
 @inner

@@ -78,7 +78,7 @@ def _lag(one, two, u, omega, dt_s):
 
 @inner
 def _filtered(unit, t_us):
-    """What the band between the corners leaves: all slower than the lower one and, where given, faster than the upper."""
+    """What the band leaves: all slower than its lower corner and, where it has one, faster than its upper."""
     dt_s = (t_us - unit.t_prev_us) * 1e-6
     u = unit.p_wish_mw
     unit.low_1, unit.low_2 = _lag(unit.low_1, unit.low_2, u, unit.omega_low, dt_s)
@@ -92,8 +92,9 @@ def _filtered(unit, t_us):
 def _predicted(ups, unit, p_need_mw, t_us, slot):
     """Receding horizon: the slope that brings the storage to its target at the horizon's end, if the need repeats.
 
-    With the need of one period ago as forecast and a grid side that moves in a straight line over the horizon H,
-    e(t + H) = e + H (p + slope H / 2 - mean need); slope follows from e(t + H) = e_target.
+    With the need of one period ago as forecast, moved by what it misses the present need by, and a grid side that moves in a straight line over the horizon H,
+    e(t + H) = e + H (p + slope H / 2 - mean need); slope follows from e(t + H) = e_target. Far from its target it
+    closes in no faster than the limits let it stop again: v^2 / (2 limit) must not pass what is missing.
     """
     if slot != unit.past_k:
         unit.past_k = slot
@@ -102,8 +103,11 @@ def _predicted(ups, unit, p_need_mw, t_us, slot):
         unit.past_sum -= oldest
         ups.past_mw[first + slot % n] = p_need_mw
         unit.past_sum += ups.past_mw[first + (slot + unit.ahead_n) % n]
-    mean_mw = unit.past_sum / unit.ahead_n
-    short_mw = (unit.e_target - unit.e) / unit.horizon_s
+        unit.past_gap_mw = p_need_mw - oldest
+    mean_mw = unit.past_sum / unit.ahead_n + unit.past_gap_mw
+    short = unit.e_target - unit.e
+    brake_mw = math.sqrt(abs(short) * (unit.ramp if short < 0.0 else unit.decline))
+    short_mw = max(-brake_mw, min(brake_mw, short / unit.horizon_s))
     slope = 2.0 / unit.horizon_s * (mean_mw - unit.p_prev_mw + short_mw)
     return unit.p_prev_mw + slope * (t_us - unit.t_prev_us) * 1e-6
 

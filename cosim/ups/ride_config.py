@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -64,7 +65,7 @@ class RideThroughConfig(_Strict):
             raise ValueError("give curve or points of your own (low, high), not both")
         low, high = [(p.vm_pu, p.t_s) for p in self.low], [(-p.vm_pu, p.t_s) for p in self.high]
         for name, points in (("low", low), ("high", high)):
-            for (v0, t0), (v1, t1) in zip(points, points[1:], strict=False):
+            for (v0, t0), (v1, t1) in itertools.pairwise(points):
                 if v1 <= v0 or t1 < t0:
                     order = "rise" if name == "low" else "fall"
                     raise ValueError(

@@ -10,8 +10,8 @@ from engine_cases import campus, kinds, scenario, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosim.datacenter import kernel
 from cosim.converter.curve import EfficiencyPoint, loss_coefficients
+from cosim.datacenter import kernel
 
 P = "datacenter/campus/"
 STEADY = {

@@ -49,9 +49,7 @@ def interrupted(out, n_rows=3000):
 def test_a_log_cut_from_outside_is_told_as_damaged_and_never_waited_for(whole, tmp_path, fraction):
     cut = tmp_path / "cut.h5"
     cut.write_bytes(whole[: max(20, int(fraction * len(whole)))])
-    done = subprocess.run(
-        [sys.executable, "-c", READ_ALL, cut], capture_output=True, text=True, timeout=30, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", READ_ALL, cut], capture_output=True, text=True, timeout=30, check=True)
     assert "is damaged" in done.stdout
 
 

@@ -1,0 +1,119 @@
+"""Laws that no UPS may break, over random loads, ratings, controllers, topologies and dips.
+
+`COSIM_LAW_EXAMPLES` sets how many scenarios are drawn: 10,000 for a nightly run.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from engine_cases import simulate
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+N_EXAMPLES = int(os.environ.get("COSIM_LAW_EXAMPLES", "500"))
+STEP_S = 0.05
+GRID = "datacenter/campus/p_grid_mw"
+
+
+@st.composite
+def scenarios(draw):
+    level, low = draw(st.floats(0.5, 1.0)), draw(st.floats(0.0, 0.5))
+    busy_s, pause_s = draw(st.floats(0.3, 3.0)), draw(st.floats(0.2, 2.0))
+    controller = draw(st.sampled_from(["trigger", "ramp_limiter", "filter", "predictive", "none"]))
+    limit = draw(st.floats(0.05, 1.0))
+    soc = sorted(draw(st.lists(st.floats(0.05, 0.95), min_size=5, max_size=5, unique=True)))
+    ups = {
+        "topology": draw(st.sampled_from(["dc_bus", "ac_dc"])),
+        "max_p_charge_mw": draw(st.floats(0.1, 4.0)),
+        "max_p_discharge_mw": draw(st.floats(0.1, 4.0)),
+        "max_e_mwh": 10 ** draw(st.floats(-4, 0)),
+        "eta_charge": draw(st.floats(0.8, 1.0)),
+        "eta_discharge": draw(st.floats(0.8, 1.0)),
+        "max_ramp_mw_per_s": limit,
+        "max_decline_mw_per_s": draw(st.floats(0.05, 1.0)),
+        "smoothing": {"controller": controller, "low_hz": draw(st.floats(0.01, 1.0)), "horizon_s": 4.0},
+        "response_delay_s": draw(st.sampled_from([0.0, 0.0, 0.1])),
+        "overload": draw(st.sampled_from([None, {"factor": 1.3, "duration_s": 1}])),
+        "dc_converter": draw(st.sampled_from([None, [{"load": 0.2, "eta": 0.93}, {"load": 1.0, "eta": 0.97}]])),
+        "self_discharge_per_h": draw(st.sampled_from([0.0, 2.0])),
+        "soc_min": soc[0], "soc_reserve": soc[1], "soc_init": soc[2], "soc_target": soc[3], "soc_max": soc[4],
+        "ride_through": draw(
+            st.sampled_from([{}, {"curve": "itic"}, {"counter": {"n": 2, "window_s": 10}}, {"walk_in_mw_per_s": 0.5}])
+        ),
+    }  # fmt: skip
+    kind = draw(st.sampled_from(["none", "dip", "dip", "blackout"]))
+    events = []
+    if kind == "dip":
+        events = [
+            {"at_s": t, "kind": "dip_started", "vm_pu": draw(st.floats(0.0, 0.95)), "duration_s": 0.3}
+            for t in (4.0, 7.0)
+        ]
+    elif kind == "blackout":
+        events = [{"at_s": 4.0, "kind": "source_lost", "duration_s": 3.0}]
+    generator = {"max_p_mw": 3, "start_after_s": 0.5, "start_s": 0.5, "retransfer_s": 1}
+    return {
+        "schema": 1,
+        "name": "law",
+        "seed": draw(st.integers(0, 999)),
+        "time": {"duration_s": 12, "step_s": STEP_S},
+        "log": {"step_s": STEP_S},
+        "feeder": {"model": "case4gs"},
+        "datacenters": {
+            "campus": {
+                "bus": "2",
+                "load": {
+                    "accelerators": {"count": 2048, "p_peak_w": 700, "p_idle_w": 90},
+                    "jobs": {
+                        "train": {
+                            "kind": "training",
+                            "cold_start": [],
+                            "iteration": [
+                                {"duration_s": busy_s, "utilization": level},
+                                {"duration_s": pause_s, "utilization": low},
+                            ],
+                        }
+                    },
+                },
+                "facility": {"generator": draw(st.sampled_from([None, generator])), "return_delay_s": 0.2},
+                "ups": ups,
+            }
+        },
+        "events": events,
+    }
+
+
+@given(scenarios())
+@settings(max_examples=N_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_random_ups_breaks_a_law(plain):
+    rows, events, totals = simulate(plain)
+    ups = plain["datacenters"]["campus"]["ups"]
+    soc, mode = rows["ups/campus/soc"], rows["ups/campus/mode"]
+    fade = ups["self_discharge_per_h"] * 12 / 3600
+    assert soc.max() <= ups["soc_max"] + 1e-9
+    assert soc.min() >= ups["soc_min"] - fade - 1e-9
+    assert abs(totals["energy/balance_relative"]) < 1e-9
+    assert abs(totals["datacenter/campus/balance_relative"]) < 1e-9
+    kinds = [kind for _, kind, *_ in events]
+    disturbed = bool(plain["events"])
+    if not disturbed:
+        assert soc.min() >= min(ups["soc_reserve"], ups["soc_init"]) - fade - 1e-9  # the reserve is not for smoothing
+    followed = totals["ups/campus/max_excess_mw"] == 0.0
+    if not disturbed and followed and ups["smoothing"]["controller"] not in ("none", "trigger"):
+        change = np.diff(rows[GRID])
+        assert change.max() <= ups["max_ramp_mw_per_s"] * STEP_S + 1e-6
+        assert change.min() >= -ups["max_decline_mw_per_s"] * STEP_S - 1e-6
+    if not followed:
+        assert "ups_saturated" in kinds  # said, with its size
+    missed = rows["ups/campus/p_excess_mw"][rows["ups/campus/p_excess_mw"] > 0]
+    if missed.size:
+        assert totals["ups/campus/max_excess_mw"] >= missed.max()
+    if "load_shed" in kinds:  # never with energy, power and time left
+        at = next(t for t, kind, *_ in events if kind == "load_shed")
+        row = min(np.searchsorted(rows["t_us"], at), soc.size - 1)
+        asked = rows["datacenter/campus/p_it_mw"][: row + 1].max() * 1.1
+        weak = ups["max_p_discharge_mw"] < asked
+        slow = ups["response_delay_s"] > 0.0
+        empty = soc[row] <= ups["soc_min"] + asked * STEP_S / 3600 / ups["max_e_mwh"] / ups["eta_discharge"] * 1.2
+        assert weak or slow or empty or mode[row] == 4

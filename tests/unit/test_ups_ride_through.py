@@ -1,0 +1,195 @@
+"""Ride-through: curves, counter and lockout, generator, topologies, cooling, shedding, delay, overload, calls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from engine_cases import UPS, campus, kinds, scenario, simulate
+
+from cosim.errors import InputError
+from cosim.ups.config import UpsConfig
+from cosim.ups.curves import CURVES
+from cosim.wiring import prepare
+
+GRID, AI = "datacenter/campus/p_grid_mw", "datacenter/campus/p_ai_mw"
+FINE = {"log": {"step_s": 0.01}}
+BIG = {"max_e_mwh": 0.5, "soc_init": 0.9, "soc_target": 0.9}
+BLACKOUT = [{"at_s": 20.0, "kind": "source_lost", "duration_s": 20.0}]
+
+
+def dips(times_s, vm_pu=0.3, duration_s=0.06):
+    return [{"at_s": t, "kind": "dip_started", "vm_pu": vm_pu, "duration_s": duration_s} for t in times_s]
+
+
+def site(facility=None, **ups):
+    return {"campus": campus(facility=facility or {}) | {"ups": {**UPS, **BIG, **ups}}}
+
+
+def times(events, kind):
+    return [t / 1e6 for t, k, *_ in events if k == kind]
+
+
+def test_curves_are_the_published_ones(shared):
+    rows = np.loadtxt(shared / "data/standards/itic_2000_curve.csv", delimiter=",", skiprows=1, dtype=str)
+    lower = [(float(v) / 100, float(t)) for curve, t, v in rows if curve.startswith("lower")]
+    for v_pu, t_s in CURVES["itic"].low:  # beyond a threshold is borne until the boundary reaches it
+        assert (v_pu, t_s) in [(v, t) for v, t in lower]
+    points = np.loadtxt(shared / "data/standards/semi_f47_points.csv", delimiter=",", skiprows=1, dtype=str)
+    required = {float(left) / 100: float(t) for _, kind, t, left in points if kind == "required"}
+    for v_pu, t_s in required.items():
+        deeper = [borne for threshold, borne in CURVES["semi_f47"].low if v_pu < threshold]
+        assert min(deeper) >= t_s  # at the point itself a supply must hold for its time
+
+
+@pytest.mark.parametrize(
+    ("vm_pu", "duration_s", "transfers"), [(0.6, 0.018, 0), (0.6, 0.05, 1), (0.75, 0.4, 0), (0.75, 0.7, 1)]
+)
+def test_a_curve_decides_whether_a_dip_transfers(vm_pu, duration_s, transfers):
+    own = site({"v_trip_pu": 0.3, "v_min_pu": 0.9}, ride_through={"curve": "itic"})
+    own["campus"]["bus"] = "1"  # next to the source
+    plain = scenario(
+        40, events=dips([20.0], vm_pu, duration_s), datacenters=own, time={"duration_s": 40, "step_s": 0.001}
+    )
+    _, events, _ = simulate(plain)
+    assert kinds(events).count("ups_transferred") == transfers
+
+
+def test_a_dip_that_is_borne_comes_back_at_once():
+    ride = {"low": [{"vm_pu": 0.9, "t_s": 0.2}]}
+    rows, events, _ = simulate(scenario(40, events=dips([20.0]), datacenters=site(ride_through=ride), **FINE))
+    before, after = rows[GRID][1995:1999].mean(), rows[GRID][2012:2020].mean()
+    assert "ups_transferred" not in kinds(events)
+    assert rows[GRID][2003] < 0.2 * before
+    assert after == pytest.approx(before, rel=0.1)
+    assert rows["datacenter/campus/p_unserved_mw"].max() == 0.0
+
+
+@pytest.mark.parametrize(("at_s", "locked"), [([20, 24], 0), ([20, 24, 28], 1), ([20, 24, 35], 1), ([20, 40, 81], 0)])
+def test_three_within_the_window_lock_out_and_two_do_not(at_s, locked):
+    ride = {"counter": {"n": 3, "window_s": 60}}
+    _, events, totals = simulate(scenario(100, events=dips(at_s), datacenters=site(ride_through=ride)))
+    assert totals["ups/campus/n_lockout"] == locked
+    assert kinds(events).count("ups_locked_out") == locked
+    if locked:
+        assert times(events, "ups_locked_out")[0] == pytest.approx(at_s[2], abs=0.03)
+        assert not [t for t in times(events, "ups_returned") if t > at_s[2]]
+
+
+def test_a_locked_out_site_comes_back_when_somebody_lets_it():
+    ride = {"counter": {"n": 2, "window_s": 60}}
+    events = [*dips([20, 25]), {"at_s": 40.0, "kind": "ups_unlocked", "datacenter": "campus"}]
+    rows, found, _ = simulate(scenario(60, events=events, datacenters=site(ride_through=ride)))
+    away = (rows["t_us"] > 25_200_000) & (rows["t_us"] < 40_000_000)
+    support = rows["datacenter/campus/p_support_mw"][away]
+    assert np.abs(rows[GRID][away] - support).max() < 1e-9  # its cooling stays on the feeder
+    assert times(found, "ups_returned")[-1] == pytest.approx(40.0, abs=0.02)
+
+
+def test_walk_in_follows_its_own_ramp():
+    ride = {"walk_in_mw_per_s": 0.05}
+    rows, _, _ = simulate(scenario(90, events=BLACKOUT, datacenters=site(ride_through=ride), **FINE))
+    back = (rows["t_us"] >= 40_700_000) & (rows["t_us"] <= 50_000_000)
+    slope = np.diff(rows[GRID][back][::100])
+    assert slope.max() == pytest.approx(0.05, rel=0.05)
+
+
+def test_a_generator_takes_the_whole_site_and_hands_it_back():
+    generator = {"max_p_mw": 4, "start_after_s": 2, "start_s": 5, "retransfer_s": 10}
+    rows, events, totals = simulate(
+        scenario(90, events=BLACKOUT, datacenters=site({"generator": generator})), max_block_s=3
+    )
+    (started,) = times(events, "generator_started")
+    (stopped,) = times(events, "generator_stopped")
+    assert started == pytest.approx(27.0, abs=0.03)
+    assert stopped == pytest.approx(50.0, abs=0.03)
+    on = (rows["t_us"] > 27_100_000) & (rows["t_us"] < 49_900_000)
+    assert rows["datacenter/campus/p_generator_mw"][on].min() > 0.9 * rows["datacenter/campus/p_need_mw"][on].min()
+    assert np.abs(rows[GRID][on]).max() == 0.0
+    assert rows["datacenter/campus/p_support_mw"][on].min() > 0.0
+    assert rows[AI][on].min() > 0.3
+    assert totals["datacenter/campus/down_s"] == 0.0
+    assert abs(totals["energy/balance_relative"]) < 1e-9
+
+
+def test_ac_dc_carries_the_cooling_too_and_dc_bus_does_not():
+    for topology, support in (("dc_bus", 0.0), ("ac_dc", 0.1)):
+        rows, events, totals = simulate(scenario(60, events=BLACKOUT, datacenters=site(topology=topology)))
+        during = (rows["t_us"] > 20_050_000) & (rows["t_us"] < 39_900_000)
+        assert (rows["datacenter/campus/p_support_mw"][during] > support).all() == (topology == "ac_dc")
+        assert totals["datacenter/campus/down_s"] == 0.0
+        assert ("cooling_lost" in kinds(events)) == (topology == "dc_bus")
+        assert totals["datacenter/campus/without_cooling_s"] == (pytest.approx(20, abs=0.1) if support == 0 else 0.0)
+        assert abs(totals["energy/balance_relative"]) < 1e-9
+
+
+def test_cooling_restarts_late_with_a_starting_excess_and_its_loss_shuts_it_down():
+    cooling = {"restart_s": 8, "start_factor": 2.0, "start_s": 4, "ride_through_s": 15}
+    rows, events, _ = simulate(scenario(60, events=BLACKOUT, datacenters=site({"cooling": cooling})))
+    assert times(events, "load_shed")[0] == pytest.approx(35.0, abs=0.03)  # 15 s without cooling
+    cooling["ride_through_s"] = 100
+    rows, events, _ = simulate(scenario(80, events=BLACKOUT, datacenters=site({"cooling": cooling})))
+    assert times(events, "cooling_returned")[0] == pytest.approx(48.0, abs=0.03)
+    support = rows["datacenter/campus/p_support_mw"]
+    at, later = np.searchsorted(rows["t_us"], [48_100_000, 53_000_000])
+    assert support[at] > 1.7 * support[later]
+
+
+def test_jobs_go_by_priority_and_come_back():
+    own = site(max_e_mwh=0.02, soc_init=0.9, soc_target=0.9, shedding=[{"soc": 0.7, "jobs": ["pretrain"]}])
+    rows, events, totals = simulate(scenario(90, events=BLACKOUT, datacenters=own))
+    assert {"load_shed", "job_stopped", "load_restored"} <= set(kinds(events))
+    soc = rows["ups/campus/soc"][np.searchsorted(rows["t_us"], times(events, "load_shed")[0] * 1e6)]
+    assert soc == pytest.approx(0.7, abs=0.01)
+    assert totals["datacenter/campus/down_s"] == 0.0
+    assert rows[AI][-1] > 0.9
+
+
+def test_a_response_slower_than_the_hold_up_loses_the_load():
+    quick, _, kept = simulate(scenario(40, events=BLACKOUT[:1], datacenters=site(response_delay_s=0.01)))
+    assert kept["datacenter/campus/down_s"] == 0.0
+    assert quick["datacenter/campus/v_dc_pu"].min() <= 1.0
+    _, events, lost = simulate(scenario(40, events=BLACKOUT[:1], datacenters=site(response_delay_s=0.1)))
+    assert lost["datacenter/campus/down_s"] > 0.0
+    assert "load_shed" in kinds(events)
+
+
+def test_an_overload_lasts_as_long_as_it_may():
+    ups = {"max_p_discharge_mw": 0.7, "overload": {"factor": 2.5, "duration_s": 5}}
+    rows, events, _ = simulate(scenario(40, events=BLACKOUT, datacenters=site(**ups)))
+    assert (rows["ups/campus/p_mw"][210:240] < -0.7).all()
+    assert times(events, "load_shed")[0] == pytest.approx(25.0, abs=0.5)
+
+
+def test_a_call_caps_the_site_by_storage_and_then_by_throttling():
+    call = {"at_s": 15.0, "kind": "demand_response_started", "datacenter": "campus", "p_mw": 0.7, "duration_s": 20.0}
+    rows, events, totals = simulate(scenario(60, events=[call], datacenters=site(max_e_mwh=0.01)))
+    during = (rows["t_us"] > 15_100_000) & (rows["t_us"] < 35_000_000)
+    assert rows[GRID][during].max() <= 0.7 + 1e-9
+    assert rows["datacenter/campus/p_throttled_mw"].max() > 0.1
+    assert totals["datacenter/campus/e_throttled_mwh"] > 0
+    assert "demand_response_ended" in kinds(events)
+    assert abs(totals["energy/balance_relative"]) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("ups", "words"),
+    [
+        ({"ride_through": {"low": [{"vm_pu": 0.8, "t_s": 1}, {"vm_pu": 0.7, "t_s": 2}]}}, "must rise in vm_pu"),
+        ({"ride_through": {"low": [{"vm_pu": 1.2, "t_s": 1}], "high": [{"vm_pu": 1.1, "t_s": 1}]}}, "curves cross"),
+        ({"ride_through": {"curve": "itic", "low": [{"vm_pu": 0.8, "t_s": 1}]}}, "not both"),
+        ({"storage": "vrla", "max_e_mwh": 0.01}, "max_c_rate"),
+        ({"max_p_ac_mw": 2}, "needs topology ac_dc"),
+        ({"smoothing": {"controller": "filter", "low_hz": 2, "high_hz": 1}}, "is not above low_hz"),
+        ({"shedding": [{"soc": 0.2, "jobs": ["a"]}, {"soc": 0.4, "jobs": ["a"]}]}, "must fall in soc"),
+    ],
+)
+def test_settings_that_contradict_are_named_before_the_run(ups, words):
+    with pytest.raises(InputError, match=words):
+        prepare(scenario(datacenters={"campus": campus() | {"ups": {**UPS, **ups}}}))
+
+
+def test_a_storage_kind_sets_what_is_not_given():
+    flywheel = UpsConfig(storage="flywheel", **UPS)
+    assert flywheel.self_discharge_per_h == 2.4
+    assert UpsConfig(storage="vrla", **{**UPS, "max_e_mwh": 1.0}).eta_charge == 0.90
+    assert UpsConfig(storage="vrla", **{**UPS, "max_e_mwh": 1.0, "eta_charge": 0.8}).eta_charge == 0.8
