@@ -22,6 +22,7 @@ from cosim.feeder.assembly import (
 )
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.arrays import SensorRows
+from cosim.feeder.faults import PlacedFault, with_line_faults
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_newton import linearize_at
 from cosim.feeder.legs import build_legs, fast_columns, shapes
@@ -33,6 +34,7 @@ from cosim.feeder.network import (
     SGEN,
     TRAFO,
     TRAFO3W_HV,
+    Bools,
     Complexes,
     Floats,
     Ints,
@@ -43,7 +45,9 @@ from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
 from cosim.feeder.sources import is_behind_impedance, phase_impedance, put_behind_impedance, set_points
 from cosim.feeder.surface_store import SurfaceStore
 from cosim.feeder.surfaces import Surfaces
-from cosim.feeder.topology import Elements, Topology, apply_switches, build_topology
+from cosim.feeder.topology import Elements, Shunt, Topology, apply_switches, build_topology
+
+States = tuple[Network, Bools, Bools, Complexes, Bools | None, list[Shunt]]
 
 _LINE_SWITCH = "line:"
 FACTORS_BYTES = 128 * 1024 * 1024
@@ -116,6 +120,8 @@ class AssembledFeeder:
         scaled = np.isin(net.inj_kind, (LOAD, MOTOR))
         self._inj_s_start = net.inj_s_mva * np.where(scaled, self.config.load_scaling, 1.0)
         self._inj_s = self._inj_s_start.copy()
+        self._faults: dict[str, PlacedFault] = {}
+        self._is_cut = np.zeros(net.el_node.size, bool)
         self._lost = self._dark = False
         self._set_points, self._dip = emf, 1.0 + 0j
         self._seen: dict[bytes, Topology] = {}
@@ -131,13 +137,35 @@ class AssembledFeeder:
     def _topology(self) -> Topology:
         key = self._switch_key()
         if key not in self._seen:
-            self._seen[key] = build_topology(
-                self.network, self._closed, self._line_on, device_y(self.network, self._dev_state)
-            )
+            self._seen[key] = build_topology(*self._states())
         return self._seen[key]
 
     def _switch_key(self) -> bytes:
-        return np.packbits(np.concatenate([self._closed, self._line_on])).tobytes()
+        """Equal for equal states of switches, poles and faults."""
+        key = np.packbits(np.concatenate([self._closed, self._line_on])).tobytes()
+        if self._is_cut.any():
+            key += b"poles" + np.packbits(self._is_cut).tobytes()
+        return key + b"".join(fault.key for fault in self._faults.values())
+
+    def _states(self, with_faults: bool = True) -> States:
+        """What `build_topology` and `apply_switches` take."""
+        net = self.network
+        faults = list(self._faults.values()) if with_faults else []
+        y = with_line_faults(net, device_y(net, self._dev_state), faults)
+        is_cut = self._is_cut if self._is_cut.any() else None
+        return net, self._closed, self._line_on, y, is_cut, [fault.shunt for fault in faults if fault.element < 0]
+
+    def _floating_rows(self) -> list[int]:
+        """Rows of zones that nothing but capacitance holds to ground, faults aside.
+
+        A fault may ground such a zone. What draws between the phases there goes on doing so.
+        """
+        top = self._top
+        if not self._faults:
+            return list(top.zones[0].tolist())
+        sound = build_topology(*self._states(with_faults=False))
+        of_node = np.isin(sound.node, sound.zones[0]) & (top.node >= 0)
+        return list(np.unique(top.node[of_node]).tolist())
 
     def _build(self, v_node: Complexes) -> FeederArrays:
         """Arrays of the present topology, starting from the given voltage of every node."""
@@ -150,7 +178,9 @@ class AssembledFeeder:
         self._gens = build_legs(net, top, self._shape, is_gen)
         gens = place_generators(net, top)
         n_dc, el = len(self._port_nodes), top.elements
-        port_row, port_base, site_ptr = place_ports(top, self._port_nodes, [g[0] for g in gens])
+        port_row, port_base, site_ptr = place_ports(
+            top, self._port_nodes, [g[0] for g in gens], self._floating_rows()
+        )
         state = empty_state(top.n_free, top.n_row, n_dc, port_base.size, top.n_free + 2 * top.pattern.row.size)
         port_law = np.zeros((port_base.size, 5))
         port_law[site_ptr[-1] :, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)
@@ -257,7 +287,7 @@ class AssembledFeeder:
 
     def _switched(self) -> Elements:
         """Elements as switches and devices leave them, in the order and with the nodes of the network."""
-        return apply_switches(self.network, self._closed, self._line_on, device_y(self.network, self._dev_state))
+        return apply_switches(*self._states())
 
     def _made_factors(self, f: FeederArrays) -> Factors:
         """Factors at the base point, made in the arrays f."""
@@ -306,7 +336,10 @@ class AssembledFeeder:
         """Response surfaces of the present state of switches, devices, loads and source."""
         key = self._state_key()
         if self._entered is None or self._entered[0] != key:
-            self._entered = key, self._store.enter(key, self.arrays, self.watch_row, self._kin_key())
+            if self._faults:  # too short for polynomials to pay
+                self._entered = key, Surfaces(self.arrays, self.watch_row, enabled=False)
+            else:
+                self._entered = key, self._store.enter(key, self.arrays, self.watch_row, self._kin_key())
         return self._entered[1]
 
     def _state_key(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import json
 import math
 
 import numpy as np
@@ -13,11 +14,13 @@ from cosim.feeder.assembled import AssembledFeeder
 from cosim.feeder.assembly import (
     as_pairs,
 )
+from cosim.feeder.faults import FaultConfig, place_fault
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
 from cosim.feeder.network import (
     Complexes,
     Floats,
+    Ints,
 )
 from cosim.feeder.places import named, nodes_at
 
@@ -99,6 +102,62 @@ class CompiledFeeder(AssembledFeeder):
             return
         self._settle()
         states[at] = closed
+        self._rebuild()
+
+    def apply_fault(self, name: str, config: FaultConfig) -> None:
+        """Short-circuit a place until `clear_fault`.
+
+        Parameters
+        ----------
+        name : str
+            By which it is cleared.
+
+        Raises
+        ------
+        InputError
+            As `place_fault` does.
+        """
+        placed = place_fault(self.network, config)
+        self._settle()
+        self._faults[name] = placed
+        self._rebuild()
+
+    def clear_fault(self, name: str) -> None:
+        """Take a fault away."""
+        if name in self._faults:
+            self._settle()
+            del self._faults[name]
+            self._rebuild()
+
+    @property
+    def fault_names(self) -> tuple[str, ...]:
+        """Faults that there are."""
+        return tuple(self._faults)
+
+    def is_fed(self, name: str) -> bool:
+        """Whether a fault's place has a way to a source that is there: any of its phases."""
+        fault = self._faults[name]
+        nodes = fault.nodes
+        if fault.element >= 0:
+            nodes = self.network.el_node[self.network.el_ptr[fault.element] : self.network.el_ptr[fault.element + 1]]
+            is_open = self._switched().node[self.network.el_ptr[fault.element] :][: nodes.size] < 0
+            nodes = nodes[~is_open]
+        rows = self._top.node[nodes[nodes >= 0]]
+        return bool(self.arrays.flags[ix.SOURCE_ON] == 1 and (rows >= 0).any())
+
+    def set_poles(self, conductors: Ints, closed: bool) -> None:
+        """Open or close conductors of elements: poles of a breaker, a blown fuse.
+
+        Parameters
+        ----------
+        conductors : array
+            Indices into `Network.el_node`.
+        closed : bool
+        """
+        if bool(np.all(self._is_cut[conductors] != closed)):
+            return
+        self._settle()
+        self._is_cut[conductors] = not closed
         self._rebuild()
 
     def set_device(self, name: str, state: int) -> None:
@@ -202,11 +261,16 @@ class CompiledFeeder(AssembledFeeder):
             "closed": self._closed.copy(),
             "line_on": self._line_on.copy(),
             "dev_state": self._dev_state.copy(),
+            "is_cut": self._is_cut.copy(),
+            "faults": np.frombuffer(self._faults_text().encode(), np.uint8),
             "inj_s": self._inj_s.copy(),
             "source": np.array([self._lost, self._dark, self._dip]),
             **{f"surfaces.{k}": v for k, v in self._store.state().items()},
             **kept,
         }
+
+    def _faults_text(self) -> str:
+        return json.dumps({name: fault.config.model_dump() for name, fault in self._faults.items()})
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go back to what `state` kept; the next solve gives the same bits.
@@ -219,6 +283,9 @@ class CompiledFeeder(AssembledFeeder):
         try:
             self._closed[:], self._line_on[:] = state["closed"], state["line_on"]
             self._dev_state[:], self._inj_s[:] = state["dev_state"], state["inj_s"]
+            self._is_cut[:] = state["is_cut"]
+            faults = json.loads(state["faults"].tobytes().decode())
+            self._faults = {k: place_fault(self.network, FaultConfig(**v)) for k, v in faults.items()}
             lost, dark, self._dip = state["source"].tolist()
             self._lost, self._dark = bool(lost), bool(dark)
             self.arrays = self._build(self.network.node_v)
