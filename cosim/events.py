@@ -32,13 +32,23 @@ KINDS = (
     "load_restored",
     "limit_exceeded",
     "collapsed",
+    "fault_applied",
+    "fault_cleared",
+    "relay_tripped",
+    "recloser_opened",
+    "recloser_closed",
+    "recloser_locked_out",
+    "recloser_reset",
+    "fuse_blown",
+    "fuse_damaged",
 )
 
 (
     JOB_STARTED, JOB_STOPPED, JOB_FAILED, LOAD_CHANGED, DIP_STARTED, DIP_ENDED, SOURCE_LOST, SOURCE_RETURNED,
     SWITCH_OPENED, SWITCH_CLOSED, UPS_ENGAGED, UPS_RELEASED, UPS_SATURATED, UPS_RECOVERED, UPS_TRANSFERRED,
     UPS_RETURNED, UPS_EMPTY, UPS_OUT_OF_SERVICE, UPS_IN_SERVICE, WINDOW_LEFT, WINDOW_ENTERED, LOAD_SHED,
-    LOAD_RESTORED, LIMIT_EXCEEDED, COLLAPSED,
+    LOAD_RESTORED, LIMIT_EXCEEDED, COLLAPSED, FAULT_APPLIED, FAULT_CLEARED, RELAY_TRIPPED, RECLOSER_OPENED,
+    RECLOSER_CLOSED, RECLOSER_LOCKED_OUT, RECLOSER_RESET, FUSE_BLOWN, FUSE_DAMAGED,
 ) = range(len(KINDS))  # fmt: skip
 
 EVENT = np.dtype([("t_us", "i8"), ("kind", "i8"), ("element", "i8"), ("value", "f8")])

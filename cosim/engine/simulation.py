@@ -16,6 +16,7 @@ from cosim.engine import kernel_log as kl
 from cosim.engine.checkpoint import restore_arrays, store_arrays
 from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
+from cosim.engine.faults import FaultDesk
 from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
@@ -115,6 +116,7 @@ class Simulation:
         fields = {column.source for column in self.columns}
         self.log = new_log(self.compiled, len(self.sites), self._ring_size(), fields)
         self.queue = EventQueue()
+        self.faults = FaultDesk()
         self.events: list[tuple[int, str, str, float, str]] = []
         self.device_range = np.tile(self.compiled.device_values(), (2, 1))
         """Lowest and highest tap, or number of steps on, that each device has had."""
@@ -328,6 +330,7 @@ class Simulation:
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
         if self.desk is not None:
             stored |= {f"desk/{name}": array for name, array in self.desk.state().items()}
+        stored["faults"] = np.frombuffer(self.faults.state().encode(), np.uint8)
         stored["device_range"] = self.device_range.copy()
         stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
         for i, controller in enumerate(self.controllers):
@@ -362,6 +365,7 @@ class Simulation:
         restore_arrays(stored, load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
         prefix = "feeder/"
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
+        self.faults.restore(stored["faults"].tobytes().decode())
         self.device_range[:] = stored["device_range"]
         if self.desk is not None:
             self.desk.restore({k[len("desk/") :]: v for k, v in stored.items() if k.startswith("desk/")})

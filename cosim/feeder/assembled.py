@@ -186,7 +186,7 @@ class AssembledFeeder:
         port_law[site_ptr[-1] :, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)
         zone_sums = top.zone_sums(el.y)
         params = np.zeros(ix.N_PARAMS)
-        params[ix.EMF_FACTOR] = abs(self._dip)
+        params[ix.EMF_FACTOR] = self._least_factor()
         state["flags"][[ix.DIRTY, ix.SOURCE_ON]] = 1
         arrays = FeederArrays(
             sizes=count_sizes(top, self._legs, n_dc, port_base.size),
@@ -386,8 +386,12 @@ class AssembledFeeder:
         emf = self._set_points[self._top.source_row] * self._dip
         f.emf[:] = as_pairs(emf)
         f.tie[:] = as_pairs(-self._ties @ emf).ravel()
-        f.params[ix.EMF_FACTOR] = abs(self._dip)
+        f.params[ix.EMF_FACTOR] = self._least_factor()
         f.flags[ix.DIRTY] = 1
+
+    def _least_factor(self) -> float:
+        """What the source's voltage is multiplied by; 0 while there is a fault, beside which nothing is sure. [1]"""
+        return 0.0 if self._faults else abs(self._dip)
 
     def _behind_impedance(self, source: SourceConfig) -> tuple[Network, Complexes]:
         """The network with its sources behind the scenario's impedance.

@@ -8,6 +8,7 @@ from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.from_config import apply_config
+from cosim.feeder.faults import FaultConfig, place_fault
 from cosim.feeder.load_profile import LoadProfile
 from cosim.feeder.load_shapes import Driven, LoadShapes
 from cosim.feeder.network import Network
@@ -26,6 +27,15 @@ def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
         except InputError as error:
             problems += error.problems
     return problems
+
+
+def fault_problems(network: Network, config: FaultConfig) -> list[Problem]:
+    """Why a fault cannot be where it should; paths are its fields."""
+    try:
+        place_fault(network, config)
+    except InputError as error:
+        return error.problems
+    return []
 
 
 def make_desk(network: Network, config: FeederConfig) -> ControlDesk | None:

@@ -13,8 +13,9 @@ from cosim.feeder import arrays as ix
 from cosim.feeder.assembled import AssembledFeeder
 from cosim.feeder.assembly import (
     as_pairs,
+    device_y,
 )
-from cosim.feeder.faults import FaultConfig, place_fault
+from cosim.feeder.faults import FaultConfig, current_inside, place_fault
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
 from cosim.feeder.network import (
@@ -134,16 +135,24 @@ class CompiledFeeder(AssembledFeeder):
         """Faults that there are."""
         return tuple(self._faults)
 
-    def is_fed(self, name: str) -> bool:
-        """Whether a fault's place has a way to a source that is there: any of its phases."""
-        fault = self._faults[name]
-        nodes = fault.nodes
-        if fault.element >= 0:
-            nodes = self.network.el_node[self.network.el_ptr[fault.element] : self.network.el_ptr[fault.element + 1]]
-            is_open = self._switched().node[self.network.el_ptr[fault.element] :][: nodes.size] < 0
-            nodes = nodes[~is_open]
-        rows = self._top.node[nodes[nodes >= 0]]
-        return bool(self.arrays.flags[ix.SOURCE_ON] == 1 and (rows >= 0).any())
+    def fault_current_a(self, name: str) -> Complexes:
+        """Current into a fault at each of its phases at the last solution, zero where de-energized. [A]"""
+        fault, net = self._faults[name], self.network
+        kv = float(net.node_vn_kv[fault.nodes[0]])
+        per_pu_a = 1e3 / (kv * math.sqrt(3.0) if net.is_balanced else kv)
+        v = self._node_voltages() * self.arrays.flags[ix.SOURCE_ON]
+        if fault.element < 0:
+            current: Complexes = fault.y @ v[fault.nodes]
+        else:
+            e = fault.element
+            span = slice(net.el_ptr[e], net.el_ptr[e + 1])
+            start = int((np.diff(net.el_ptr[: e + 1]) ** 2).sum())
+            whole = device_y(net, self._dev_state)[start : start + (span.stop - span.start) ** 2]
+            at = self._switched().node[span]
+            ends = np.where(at >= 0, v[np.maximum(at, 0)], 0)
+            current = current_inside(whole.reshape(at.size, at.size), fault, ends, at < 0)
+        amperes: Complexes = per_pu_a * current
+        return amperes
 
     def set_poles(self, conductors: Ints, closed: bool) -> None:
         """Open or close conductors of elements: poles of a breaker, a blown fuse.

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cosim.errors import InputError, Problem
-from cosim.feeder.network import LINE, Complexes, Ints, Network
+from cosim.feeder.network import LINE, Bools, Complexes, Ints, Network
 from cosim.feeder.places import named
 from cosim.feeder.topology import Shunt, without
 
@@ -176,7 +176,9 @@ def place_fault(network: Network, config: FaultConfig) -> PlacedFault:
     y = fault_admittance(config) * kv**2
     if network.is_balanced:
         y = for_whole_bus(y)
-    return PlacedFault(config, faulted.astype(np.int64), element, picked if element >= 0 else picked[:0], y)
+    placed = PlacedFault(config, faulted.astype(np.int64), element, picked if element >= 0 else picked[:0], y)
+    with_line_faults(network, network.el_y, [placed])  # a line that cannot be cut says so now
+    return placed
 
 
 class _at:
@@ -253,6 +255,13 @@ def faulted_line(y: Complexes, position: float, picked: Ints, y_fault: Complexes
     InputError
         The line has a conductor without series admittance.
     """
+    cut = _cut_line(y, position, picked, y_fault)
+    inner = np.arange(cut.shape[0]) >= y.shape[0]
+    return without(cut, inner)[: y.shape[0], : y.shape[0]]
+
+
+def _cut_line(y: Complexes, position: float, picked: Ints, y_fault: Complexes) -> Complexes:
+    """Admittances of a cut line, those of the nodes between behind those of its ends. [pu]"""
     k = y.shape[0] // 2
     series = -0.5 * (y[:k, k:] + y[k:, :k].T)
     charging = y[:k, :k] + y[:k, k:] + y[k:, k:] + y[k:, :k]
@@ -267,8 +276,29 @@ def faulted_line(y: Complexes, position: float, picked: Ints, y_fault: Complexes
         cut[b, a] -= series / part
     at = 2 * k + picked
     cut[np.ix_(at, at)] += y_fault
-    inner = np.arange(3 * k) >= 2 * k
-    return without(cut, inner)[: 2 * k, : 2 * k]
+    return cut
+
+
+def current_inside(y: Complexes, fault: PlacedFault, v_ends: Complexes, is_open: Bools) -> Complexes:
+    """Current into a fault along a line at each of its phases. [pu]
+
+    Parameters
+    ----------
+    y : array [2 k, 2 k]
+        Of the line without it. [pu]
+    fault : PlacedFault
+    v_ends : array [2 k]
+        Voltages at the line's ends. [pu]
+    is_open : array [2 k]
+        Conductors that end there.
+    """
+    n = y.shape[0]
+    cut = _cut_line(y, fault.config.position or 0.5, fault.conductors, fault.y)
+    sought = np.append(is_open, np.ones(n // 2, bool))
+    v = np.append(v_ends, np.zeros(n // 2))
+    v[sought] = np.linalg.lstsq(cut[np.ix_(sought, sought)], -cut[np.ix_(sought, ~sought)] @ v[~sought], rcond=None)[0]
+    into: Complexes = fault.y @ v[n + fault.conductors]
+    return into
 
 
 def with_line_faults(network: Network, el_y: Complexes, faults: list[PlacedFault]) -> Complexes:

@@ -101,7 +101,7 @@ def test_faults_through_a_common_ground_impedance_leave_opendss_voltages(case):
 
 
 @pytest.mark.parametrize("position", [0.2, 0.75])
-@pytest.mark.parametrize("kind, phases", [("three_phase", "123"), ("line_to_ground", "2"), ("line_to_line", "13")])
+@pytest.mark.parametrize(("kind", "phases"), [("three_phase", "123"), ("line_to_ground", "2"), ("line_to_line", "13")])
 def test_faults_along_a_line_leave_opendss_voltages(case, position, kind, phases):
     name, pair = case
     fault = FaultConfig(line=LINES[name], position=position, type=kind, phases=phases)
