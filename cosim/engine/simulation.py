@@ -22,8 +22,10 @@ from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.checks import make_desk, make_shapes
+from cosim.feeder.arrays import SOURCE_ON
+from cosim.feeder.checks import make_desk, make_protection, make_shapes
 from cosim.feeder.compile import CompiledFeeder
+from cosim.feeder.controls.desk import ControlEvent
 from cosim.feeder.controls.kernel import CONTROL
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP
@@ -108,8 +110,10 @@ class Simulation:
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
         self.compiled.watch(self._watched_nodes())
         self.desk = make_desk(feeder.network, scenario.feeder)
-        if self.desk is not None:
-            self.compiled.set_sensors(self.desk.rows)
+        self.protection = make_protection(
+            feeder.network, scenario.feeder, 0 if self.desk is None else self.desk.rows.n_sensor
+        )
+        self._ctl = self._join_controls()
         self.shapes = make_shapes(feeder.network, scenario.feeder, folder)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
@@ -121,6 +125,17 @@ class Simulation:
         self.device_range = np.tile(self.compiled.device_values(), (2, 1))
         """Lowest and highest tap, or number of steps on, that each device has had."""
         self._schedule()
+
+    def _join_controls(self) -> NDArray[Any]:
+        """Records of all controls in one array, of which each desk sees its part; sensors likewise."""
+        desks = [desk for desk in (self.desk, self.protection) if desk is not None]
+        if not desks:
+            return _NO_CONTROLS
+        rows = desks[0].rows if len(desks) == 1 else desks[0].rows.joined(desks[1].rows)
+        self.compiled.set_sensors(rows)
+        joined = np.concatenate([desk.ctl for desk in desks])
+        desks[0].ctl, desks[-1].ctl = joined[: desks[0].ctl.size], joined[joined.size - desks[-1].ctl.size :]
+        return joined
 
     def _watched_nodes(self) -> NDArray[np.int64]:
         """Nodes in the log: those named, or all nodes of the buses named."""
@@ -252,7 +267,7 @@ class Simulation:
                 self.ups,
                 self.compiled.arrays,
                 surfaces.arrays,
-                self.desk.ctl if self.desk else _NO_CONTROLS,
+                self._ctl,
                 self.compiled.watch_row,
                 self.log,
             )
@@ -262,12 +277,8 @@ class Simulation:
             if reason == adv.NO_SOLUTION:
                 self._report_collapse()
             devices = self.compiled.device_values() if len(self.compiled.device_names) else None
-            if reason == adv.CONTROL_DUE and self.desk is not None:
-                self.events += [
-                    (self.now_us, e.kind, e.element, float(e.value), e.detail)
-                    for e in self.desk.act(self.compiled, self.now_us)
-                ]
-                self._note_devices()
+            if reason == adv.CONTROL_DUE:
+                self._act()
             n = int(self.log.n_row[0])
             if devices is not None:
                 self.log.device[:n] = devices
@@ -287,13 +298,44 @@ class Simulation:
         return min(self.queue.next_us(self.end_us), on_tick, self.end_us)
 
     def _work_off_events(self) -> None:
+        self._schedule_protection()
+        switched = False
         while (event := self.queue.pop_due(self.now_us)) is not None:
+            switched |= event["kind"] not in ("controller", "load_shapes", "fault_look")
             if event["kind"] == "controller":
+                n_told = len(self.events)
                 self._call_controller(event["index"])
+                switched |= len(self.events) > n_told
+            elif event["kind"] == "protection" and self.protection is not None:
+                self._tell(self.protection.wake(self.compiled, event["device"], event["stamp"], self.now_us))
             elif event["kind"] == "load_shapes":
                 self._follow_shapes(event["before_us"])
             else:
                 apply_event(self, event)
+            self._schedule_protection()
+        if switched:
+            self.faults.look_later(self)
+
+    def _schedule_protection(self) -> None:
+        """Put into the queue when protective devices want to be woken."""
+        if self.protection is None:
+            return
+        if self.compiled.arrays.flags[SOURCE_ON] == 0 and self.protection.is_awake:
+            self._tell(self.protection.blackout(self.compiled, self.now_us))
+        for wake in self.protection.wakes(self.now_us):
+            self.queue.push(wake.t_us, {"kind": "protection", "device": wake.device, "stamp": wake.stamp})
+
+    def _act(self) -> None:
+        """Let controls and protection do what the loop found due."""
+        if self.desk is not None:
+            self._tell(self.desk.act(self.compiled, self.now_us))
+            self._note_devices()
+        if self.protection is not None:
+            self._tell(self.protection.look(self.compiled, self.compiled.arrays.sensor, self.now_us))
+
+    def _tell(self, events: Sequence[ControlEvent]) -> None:
+        for e in events:
+            self.emit(e.kind, e.element, e.value, e.detail)
 
     def _note_devices(self) -> None:
         present, (low, high) = self.compiled.device_values(), self.device_range
@@ -330,6 +372,8 @@ class Simulation:
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
         if self.desk is not None:
             stored |= {f"desk/{name}": array for name, array in self.desk.state().items()}
+        if self.protection is not None:
+            stored |= {f"protection/{name}": array for name, array in self.protection.state().items()}
         stored["faults"] = np.frombuffer(self.faults.state().encode(), np.uint8)
         stored["device_range"] = self.device_range.copy()
         stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
@@ -369,3 +413,6 @@ class Simulation:
         self.device_range[:] = stored["device_range"]
         if self.desk is not None:
             self.desk.restore({k[len("desk/") :]: v for k, v in stored.items() if k.startswith("desk/")})
+        if self.protection is not None:
+            kept = {k.removeprefix("protection/"): v for k, v in stored.items() if k.startswith("protection/")}
+            self.protection.restore(kept)

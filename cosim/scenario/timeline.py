@@ -18,6 +18,7 @@ PRIORITY = {
     "switch_closed": 0,
     "ups_in_service": 0,
     "load_shapes": 0,
+    "protection": 0,
     "controller": 2,
 }
 """At one time, what ends (an interval of a load shape, too) comes first, then what starts (1), then controllers look.

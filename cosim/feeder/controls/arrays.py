@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,6 +71,17 @@ class SensorRows:
         """Number of sensors."""
         return self.node_ptr.size - 1
 
+    def joined(self, other: SensorRows) -> SensorRows:
+        """These, and others behind them."""
+        return SensorRows(
+            np.concatenate([self.node_ptr, self.node_ptr[-1] + other.node_ptr[1:]]),
+            np.concatenate([self.node, other.node]),
+            np.concatenate([self.node_factor, other.node_factor]),
+            np.concatenate([self.cond_ptr, self.cond_ptr[-1] + other.cond_ptr[1:]]),
+            np.concatenate([self.cond, other.cond]),
+            np.concatenate([self.cond_factor, other.cond_factor]),
+        )
+
     def values(self, v: NDArray[np.complex128], i: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Values for voltages of all nodes and currents of all conductors [pu]; slow, for a static solution."""
         found = np.zeros(self.n_sensor, complex)
@@ -79,6 +91,11 @@ class SensorRows:
 
 
 def sensor_rows(controls: ControlSet, network: Network) -> SensorRows:
+    """Find what the sensors of controls name in a network; raises as `rows_of` does."""
+    return rows_of(controls.sensors, network)
+
+
+def rows_of(sensors: Iterable[Sensor], network: Network) -> SensorRows:
     """Find what sensors name in a network.
 
     Raises
@@ -94,7 +111,7 @@ def sensor_rows(controls: ControlSet, network: Network) -> SensorRows:
     problems: list[Problem] = []
     node_terms: list[list[tuple[int, complex]]] = []
     cond_terms: list[list[tuple[int, complex]]] = []
-    for sensor in controls.sensors:
+    for sensor in sensors:
         node_terms.append(_node_terms(sensor, network, nodes, problems))
         cond_terms.append(_cond_terms(sensor, network, elements, problems))
     if problems:

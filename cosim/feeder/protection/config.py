@@ -116,7 +116,7 @@ def _check_order(fast: ElementConfig, slow: ElementConfig) -> None:
         quick = operate_time_s(fast.curve, fast.time_dial, i_a / fast.pickup_a)
         late = operate_time_s(slow.curve, slow.time_dial, i_a / slow.pickup_a)
         if quick > late:
-            raise ValueError(f"the fast curve takes {quick:.3g} s at {i_a:.4g} A, more than the slow one ({late:.3g} s)")
+            raise ValueError(f"the fast curve takes {quick:.3g} s at {i_a:.4g} A, the slow one {late:.3g} s only")
 
 
 class FusePoint(_Config):
