@@ -50,7 +50,8 @@ class Timers:
                 continue
             multiple = i / element.pickup_a
             if multiple > 1.0:
-                self.part[k] = min(1.0, self.part[k] + dt_s / operate_time_s(element.curve, element.time_dial, multiple))
+                operate_s = operate_time_s(element.curve, element.time_dial, multiple)
+                self.part[k] = min(1.0, self.part[k] + dt_s / operate_s)
             elif multiple < 1.0 and self.part[k] > 0.0:
                 reset_s = reset_time_s(element.curve, element.time_dial, multiple) if self.disk else 0.0
                 self.part[k] = max(0.0, self.part[k] - dt_s / reset_s) if reset_s > 0 else 0.0
@@ -176,14 +177,17 @@ class Relay(Device):
 
     @property
     def is_awake(self) -> bool:
+        """As `Device` says."""
         return self.status == CLOSED and self.timers.is_busy(self.i_a)
 
     def next_us(self) -> int | None:
+        """As `Device` says."""
         if self.status == CLOSED:
             return self._after(self.timers.trip_in(self.i_a)[0])
         return self.opens_us if self.status == OPENING else _NEVER
 
     def wake(self, t_us: int) -> list[Operation]:
+        """As `Device` says."""
         done = []
         while (due_us := self.next_us()) is not None and due_us <= t_us:
             if self.status == CLOSED:
@@ -234,9 +238,11 @@ class Recloser(Device):
 
     @property
     def is_awake(self) -> bool:
+        """As `Device` says."""
         return self.status == CLOSED and self.timers.is_busy(self.i_a)
 
     def next_us(self) -> int | None:
+        """As `Device` says."""
         if self.status == CLOSED:
             trip_us = self._after(self.timers.trip_in(self.i_a)[0])
             if self.shot == 0 or self.calm_us is None:
@@ -246,6 +252,7 @@ class Recloser(Device):
         return _NEVER if self.status == LOCKED else self.due_us
 
     def wake(self, t_us: int) -> list[Operation]:
+        """As `Device` says."""
         done: list[Operation] = []
         while (due_us := self.next_us()) is not None and due_us <= t_us:
             if self.status == CLOSED:
@@ -316,6 +323,7 @@ class Fuse(Device):
 
     @property
     def is_awake(self) -> bool:
+        """As `Device` says."""
         return any(
             not self.blown[k] and (self.melted[k] > 0.0 or self.i_a[k] > self.melting.i_a[0])
             for k in range(len(self.phases))
@@ -327,10 +335,12 @@ class Fuse(Device):
         return self._after((1.0 - self.cleared[k]) * self.clearing.time_s(self.i_a[k]))
 
     def next_us(self) -> int | None:
+        """As `Device` says."""
         due = [us for k in range(len(self.phases)) if (us := self._due_us(k)) is not None]
         return min(due, default=_NEVER)
 
     def wake(self, t_us: int) -> list[Operation]:
+        """As `Device` says."""
         done = []
         for k, phase in enumerate(self.phases):
             due_us = self._due_us(k)
