@@ -1,4 +1,4 @@
-"""Faults and protection in a run: what clears what, resuming inside a fault, states that return, input that is wrong."""
+"""Faults and protection in a run: what clears what, resuming inside a fault, states that return, wrong input."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def recloser(**more):
 
 
 def run(device, current_of, until_s, step_s=0.01):
-    """Drive a device as a run does: a look at every tick, woken when it asks to be; (time, operation) of all it does."""
+    """Drive a device as a run does, a look at every tick and woken when it asks to be; (time, operation) of all."""
     done, is_open = [], set()
 
     def note(t_us, operations):

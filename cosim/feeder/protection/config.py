@@ -22,12 +22,12 @@ class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ElementConfig(_Config):
+class OvercurrentElementConfig(_Config):
     """One overcurrent element: an inverse curve, and an instantaneous stage above it."""
 
     curve: CurveName = Field(description="Curve of IEC 60255-151 or IEEE C37.112, or a definite time")
     pickup_a: float = Field(gt=0, description="Primary current above which it counts [A]")
-    time_dial: float = Field(gt=0, description="Time multiplier of the curve [1]; of definite_time the time [s]")
+    time_dial: float = Field(gt=0, description="Time multiplier of the curve; of definite_time the time in s [1]")
     instantaneous_a: float | None = Field(
         None, gt=0, description="Primary current above which it trips at once; null: none [A]"
     )
@@ -63,8 +63,8 @@ class RelayConfig(_Device):
     """An overcurrent relay and its breaker, which opens all three poles and stays open."""
 
     kind: Literal["relay"]
-    phase: ElementConfig | None = Field(None, description="Element of each phase's current")
-    ground: ElementConfig | None = Field(None, description="Element of the phases' sum (3 I0)")
+    phase: OvercurrentElementConfig | None = Field(None, description="Element of each phase's current")
+    ground: OvercurrentElementConfig | None = Field(None, description="Element of the phases' sum (3 I0)")
     breaker_s: float = Field(0.05, ge=0, le=10, description="From the relay's decision to interruption [s]")
     reset: Literal["instantaneous", "disk"] = Field(
         "instantaneous", description="How it falls back below pick-up: at once, or as the standard's disk does"
@@ -81,10 +81,10 @@ class RecloserConfig(_Device):
     """A three-pole recloser: fast shots, then slow ones, then lockout."""
 
     kind: Literal["recloser"]
-    fast: ElementConfig | None = Field(None, description="Element of the phases for fast shots")
-    slow: ElementConfig | None = Field(None, description="Element of the phases for slow shots")
-    ground_fast: ElementConfig | None = Field(None, description="Element of the phases' sum for fast shots")
-    ground_slow: ElementConfig | None = Field(None, description="Element of the phases' sum for slow shots")
+    fast: OvercurrentElementConfig | None = Field(None, description="Element of the phases for fast shots")
+    slow: OvercurrentElementConfig | None = Field(None, description="Element of the phases for slow shots")
+    ground_fast: OvercurrentElementConfig | None = Field(None, description="Element of the phases' sum for fast shots")
+    ground_slow: OvercurrentElementConfig | None = Field(None, description="Element of the phases' sum for slow shots")
     n_fast: int = Field(2, ge=0, le=10, description="Openings by the fast elements [1]")
     n_slow: int = Field(2, ge=0, le=10, description="Openings by the slow ones behind them; the last locks out [1]")
     open_s: list[Annotated[float, Field(gt=0)]] = Field(
@@ -109,7 +109,7 @@ class RecloserConfig(_Device):
         return self
 
 
-def _check_order(fast: ElementConfig, slow: ElementConfig) -> None:
+def _check_order(fast: OvercurrentElementConfig, slow: OvercurrentElementConfig) -> None:
     """The fast curve must lie below the slow one at currents that both see."""
     for multiple in (1.5, 2.0, 3.0, 5.0, 10.0, 20.0):
         i_a = multiple * max(fast.pickup_a, slow.pickup_a)

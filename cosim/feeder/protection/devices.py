@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cosim.feeder.protection.config import ElementConfig, FuseConfig, RecloserConfig, RelayConfig, fuse_curves
+from cosim.feeder.protection.config import (
+    FuseConfig,
+    OvercurrentElementConfig,
+    RecloserConfig,
+    RelayConfig,
+    fuse_curves,
+)
 from cosim.feeder.protection.curves import operate_time_s, reset_time_s
 from cosim.units import US_PER_S, to_us
 
@@ -36,7 +42,12 @@ class Timers:
     """Integrals of the overcurrent elements of all phases, then of ground."""
 
     def __init__(
-        self, phase: ElementConfig | None, ground: ElementConfig | None, n_phase: int, *, disk: bool = False
+        self,
+        phase: OvercurrentElementConfig | None,
+        ground: OvercurrentElementConfig | None,
+        n_phase: int,
+        *,
+        disk: bool = False,
     ) -> None:
         self.elements = [phase] * n_phase + [ground]
         self.disk = disk

@@ -32,7 +32,7 @@ def bare_net():
     pandapower.create_ext_grid(net, buses[0], vm_pu=1.0, s_sc_max_mva=S_SC_MVA, rx_max=rx)
     for k, (a, b, km) in enumerate([(0, 1, 2.0), (1, 2, 5.0), (2, 3, 1.5), (1, 4, 8.0), (4, 5, 3.0)]):
         pandapower.create_line_from_parameters(
-            net, buses[a], buses[b], km, r_ohm_per_km=0.25, x_ohm_per_km=0.35, c_nf_per_km=0.0, max_i_ka=0.3, name=f"l{k}"
+            net, buses[a], buses[b], km, 0.25, 0.35, c_nf_per_km=0.0, max_i_ka=0.3, name=f"l{k}"
         )
     return net
 
