@@ -144,6 +144,8 @@ class FeederArrays(Bundle):
     """[.., 2] what each row's voltage counts in a sensor, in its own unit per pu."""
     sensor: Floats
     """[.., 2] values of the sensors of controls, real and imaginary."""
+    sensor_least: Floats
+    """Size that surfaces hold a sensor's deviation against where its own is smaller."""
     v: Floats
     """[2 N] voltages. [pu]"""
     u: Floats

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -65,11 +66,18 @@ class SensorRows:
     cond: NDArray[np.int64]
     """Conductor of the network, an index into `el_node`; its current flows into the element."""
     cond_factor: NDArray[np.complex128]
+    least: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros(0))
+    """Size that a deviation is held against where a sensor's own is smaller; none where empty. [unit of the sensor]"""
 
     @property
     def n_sensor(self) -> int:
         """Number of sensors."""
         return self.node_ptr.size - 1
+
+    @property
+    def least_sizes(self) -> NDArray[np.float64]:
+        """`least` of every sensor, zero where it has none."""
+        return self.least if self.least.size else np.zeros(self.n_sensor)
 
     def joined(self, other: SensorRows) -> SensorRows:
         """These, and others behind them."""
@@ -80,6 +88,7 @@ class SensorRows:
             np.concatenate([self.cond_ptr, self.cond_ptr[-1] + other.cond_ptr[1:]]),
             np.concatenate([self.cond, other.cond]),
             np.concatenate([self.cond_factor, other.cond_factor]),
+            np.concatenate([self.least_sizes, other.least_sizes]),
         )
 
     def values(self, v: NDArray[np.complex128], i: NDArray[np.complex128]) -> NDArray[np.complex128]:

@@ -7,10 +7,9 @@ action, it comes back to Python with every change of current; what is due then i
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,9 @@ from cosim.feeder.network import Ints, Network
 from cosim.feeder.protection.config import FuseConfig, RecloserConfig, RelayConfig
 from cosim.feeder.protection.devices import Device, Operation, make_device, pickups
 from cosim.feeder.protection.placing import Placed, place_all
+
+_SURFACE_UNIT: Final = 2.5e4
+"""Response surfaces hold currents to 4e-10 of this many pick-ups, a hundred-thousandth of one. [1]"""
 
 
 class Switchable(Protocol):
@@ -66,7 +68,8 @@ class ProtectionDesk:
         self._stamps = [0] * len(self.devices)
         self._wanted: list[int | None] = [None] * len(self.devices)
         sensors = [sensor for p in self.placed for sensor in p.sensors]
-        self.rows: SensorRows = rows_of(sensors, network)
+        least = [_SURFACE_UNIT * a for p in self.placed for a in p.pickups_a]
+        self.rows: SensorRows = replace(rows_of(sensors, network), least=np.array(least))
         self.ctl: NDArray[Any] = np.zeros(len(self.devices), kernel.CONTROL)
         at = first_sensor
         for record, p in zip(self.ctl, self.placed, strict=True):
@@ -169,9 +172,3 @@ class ProtectionDesk:
         self._stamps, self._wanted = stored["stamps"], stored["wanted"]
         for device, kept in zip(self.devices, stored["devices"], strict=True):
             device.restore(kept)
-
-
-def least_pickup_a(config: RelayConfig | RecloserConfig | FuseConfig) -> float:
-    """Least current of a phase that starts a device's timer. [A]"""
-    phase, ground = pickups(config)
-    return phase if math.isfinite(phase) else ground

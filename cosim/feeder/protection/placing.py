@@ -31,6 +31,13 @@ class Placed:
     sensors: tuple[Sensor, ...]
     """Current of each phase, and of all together where it has a ground element. [A]"""
 
+    @property
+    def pickups_a(self) -> list[float]:
+        """Pick-up that each sensor's current is held to. [A]"""
+        phase, ground = pickups(self.config)
+        own = [phase if np.isfinite(phase) else ground] * len(self.phases)
+        return own + [ground] * (len(self.sensors) - len(own))
+
 
 def place_all(configs: Sequence[AnyConfig], network: Network) -> list[Placed]:
     """Find all devices.
