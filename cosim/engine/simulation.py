@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cosim.datacenter.build import build_sites
 from cosim.engine import advance as adv
 from cosim.engine import kernel_log as kl
+from cosim.engine import protection
 from cosim.engine.checkpoint import restore_arrays, store_arrays
 from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
@@ -22,11 +23,9 @@ from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.arrays import SOURCE_ON
 from cosim.feeder.checks import make_desk, make_protection, make_shapes
 from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.desk import ControlEvent
-from cosim.feeder.controls.kernel import CONTROL
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP
 from cosim.feeder.places import nodes_at
@@ -37,7 +36,6 @@ from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import build_ups
 
-_NO_CONTROLS = np.zeros(0, CONTROL)
 RING_BYTES = 16 * 1024 * 1024
 """Size of the full-rate samples between two blocks, about. [byte]"""
 MAX_TICKS = 1_000_000
@@ -113,7 +111,7 @@ class Simulation:
         self.protection = make_protection(
             feeder.network, scenario.feeder, 0 if self.desk is None else self.desk.rows.n_sensor
         )
-        self._ctl = self._join_controls()
+        self._ctl = protection.joined_records(self.compiled, self.desk, self.protection)
         self.shapes = make_shapes(feeder.network, scenario.feeder, folder)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
@@ -125,17 +123,6 @@ class Simulation:
         self.device_range = np.tile(self.compiled.device_values(), (2, 1))
         """Lowest and highest tap, or number of steps on, that each device has had."""
         self._schedule()
-
-    def _join_controls(self) -> NDArray[Any]:
-        """Records of all controls in one array, of which each desk sees its part; sensors likewise."""
-        desks = [desk for desk in (self.desk, self.protection) if desk is not None]
-        if not desks:
-            return _NO_CONTROLS
-        rows = desks[0].rows if len(desks) == 1 else desks[0].rows.joined(desks[1].rows)
-        self.compiled.set_sensors(rows)
-        joined = np.concatenate([desk.ctl for desk in desks])
-        desks[0].ctl, desks[-1].ctl = joined[: desks[0].ctl.size], joined[joined.size - desks[-1].ctl.size :]
-        return joined
 
     def _watched_nodes(self) -> NDArray[np.int64]:
         """Nodes in the log: those named, or all nodes of the buses named."""
@@ -298,7 +285,7 @@ class Simulation:
         return min(self.queue.next_us(self.end_us), on_tick, self.end_us)
 
     def _work_off_events(self) -> None:
-        self._schedule_protection()
+        protection.schedule(self)
         switched = False
         while (event := self.queue.pop_due(self.now_us)) is not None:
             switched |= event["kind"] not in ("controller", "load_shapes", "fault_look")
@@ -306,34 +293,25 @@ class Simulation:
                 n_told = len(self.events)
                 self._call_controller(event["index"])
                 switched |= len(self.events) > n_told
-            elif event["kind"] == "protection" and self.protection is not None:
-                self._tell(self.protection.wake(self.compiled, event["device"], event["stamp"], self.now_us))
+            elif event["kind"] == "protection":
+                protection.wake(self, event["device"], event["stamp"])
             elif event["kind"] == "load_shapes":
                 self._follow_shapes(event["before_us"])
             else:
                 apply_event(self, event)
-            self._schedule_protection()
+            protection.schedule(self)
         if switched:
             self.faults.look_later(self)
-
-    def _schedule_protection(self) -> None:
-        """Put into the queue when protective devices want to be woken."""
-        if self.protection is None:
-            return
-        if self.compiled.arrays.flags[SOURCE_ON] == 0 and self.protection.is_awake:
-            self._tell(self.protection.blackout(self.compiled, self.now_us))
-        for wake in self.protection.wakes(self.now_us):
-            self.queue.push(wake.t_us, {"kind": "protection", "device": wake.device, "stamp": wake.stamp})
 
     def _act(self) -> None:
         """Let controls and protection do what the loop found due."""
         if self.desk is not None:
-            self._tell(self.desk.act(self.compiled, self.now_us))
+            self.tell(self.desk.act(self.compiled, self.now_us))
             self._note_devices()
-        if self.protection is not None:
-            self._tell(self.protection.look(self.compiled, self.compiled.arrays.sensor, self.now_us))
+        protection.look(self)
 
-    def _tell(self, events: Sequence[ControlEvent]) -> None:
+    def tell(self, events: Sequence[ControlEvent]) -> None:
+        """Note what controls or protection did."""
         for e in events:
             self.emit(e.kind, e.element, e.value, e.detail)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from cosim.feeder.assembly import (
 )
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.arrays import SensorRows
+from cosim.feeder.factors import FACTORS_BYTES, Factors
 from cosim.feeder.faults import PlacedFault, with_line_faults
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_newton import linearize_at
@@ -34,9 +35,7 @@ from cosim.feeder.network import (
     SGEN,
     TRAFO,
     TRAFO3W_HV,
-    Bools,
     Complexes,
-    Floats,
     Ints,
     Network,
 )
@@ -45,36 +44,9 @@ from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
 from cosim.feeder.sources import is_behind_impedance, phase_impedance, put_behind_impedance, set_points
 from cosim.feeder.surface_store import SurfaceStore
 from cosim.feeder.surfaces import Surfaces
-from cosim.feeder.topology import Elements, Shunt, Topology, apply_switches, build_topology
-
-States = tuple[Network, Bools, Bools, Complexes, Bools | None, list[Shunt]]
+from cosim.feeder.topology import Elements, States, Topology, apply_switches, build_topology
 
 _LINE_SWITCH = "line:"
-FACTORS_BYTES = 128 * 1024 * 1024
-"""Memory that factorizations of states seen before may take. [byte]"""
-
-
-@dataclass(frozen=True)
-class Factors:
-    """What depends on the states of switches and devices alone: the matrix and its factors at the base point."""
-
-    y: Floats
-    row_sum: Floats
-    el_sum: Floats
-    zone_sum_y: Floats
-    ties: Complexes
-    el_y: Floats
-    block: Floats
-    response: Floats
-    port_z: Floats
-    slopes: Floats
-    sensor_coef: Floats
-    sign: int
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory it takes. [byte]"""
-        return sum(a.nbytes for a in (self.y, self.ties, self.el_y, self.block, self.response, self.slopes))
 
 
 class AssembledFeeder:

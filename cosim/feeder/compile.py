@@ -25,10 +25,6 @@ from cosim.feeder.network import (
 )
 from cosim.feeder.places import named, nodes_at
 
-_LINE_SWITCH = "line:"
-FACTORS_BYTES = 128 * 1024 * 1024
-"""Memory that factorizations of states seen before may take. [byte]"""
-
 
 class CompiledFeeder(AssembledFeeder):
     """A feeder ready for the advance loop.

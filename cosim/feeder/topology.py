@@ -76,6 +76,10 @@ class Shunt:
     """[k, k] pu"""
 
 
+States = tuple[Network, Bools, Bools, Complexes, Bools | None, list[Shunt]]
+"""What `build_topology` and `apply_switches` take."""
+
+
 def ranges(start: Ints, count: Ints) -> Ints:
     """start[0], start[0] + 1, ..., start[1], ...: count[k] numbers from each start[k]."""
     skipped = np.cumsum(count) - count
