@@ -57,7 +57,7 @@ class FeederArrays(Bundle):
     sizes: Ints
     flags: Ints
     params: Floats
-    """The feeder's own power [MW], source factor [1]."""
+    """The feeder's own power [MW]; source factor, 0 while there is a fault [1]."""
     port_p_mw: Floats
     """[d] requested, consumption positive. [MW]"""
     port_q_mvar: Floats
