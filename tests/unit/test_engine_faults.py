@@ -251,3 +251,68 @@ def test_unbalanced_fault_on_a_balanced_feeder_is_refused():
 def test_fault_at_an_ideal_source_is_refused():
     with pytest.raises(InputError, match=r"source\.s_sc_mva"):
         prepare(scenario(events=[{"kind": "fault_applied", "at_s": 1, "bus": "0", "type": "three_phase"}]))
+
+
+def test_shipped_recloser_scenario_tells_the_story_that_its_file_does():
+    rows, events, _ = simulate("planning/campus34_recloser")
+    assert kinds(protective(events)) == [
+        "fault_applied",
+        "recloser_opened",
+        "fault_cleared",
+        "recloser_closed",
+        "recloser_reset",
+        "fault_applied",
+        "recloser_opened",
+        "recloser_closed",
+        "fuse_blown",
+        "recloser_reset",
+    ]
+    assert "load_shed" not in kinds(events)
+    assert rows["datacenter/hall_a/p_unserved_mw"].max() == 0.0
+
+
+class Earther:
+    """A controller that puts a fault somewhere."""
+
+    period_s = 1.0
+
+    def __init__(self, **fault):
+        self.fault = fault
+
+    def on_tick(self, view, t_s):
+        return [{"kind": "fault_applied", "duration_s": 0.2, **self.fault}] if t_s == 2.0 else []
+
+
+def test_controller_applies_a_fault_and_is_held_to_the_same_checks():
+    config, feeder = prepare(case([], (), 4))
+
+    def told(**fault):
+        simulation = Simulation(config, feeder, config.folder, [Earther(**fault)])
+        return [e for block in simulation.blocks() for e in block.events]
+
+    found = protective(told(bus="110", type="line_to_ground"))
+    assert [(e[0], e[1]) for e in found] == [(2_000_000, "fault_applied"), (2_200_000, "fault_cleared")]
+    with pytest.raises(InputError, match=r"controllers\.0\.phases: phase 3 is not there"):
+        told(bus="110", type="line_to_ground", phases="c")
+
+
+def test_relay_forgets_what_it_had_seen_when_the_source_is_lost():
+    slow = {"curve": "iec_standard_inverse", "pickup_a": 400, "time_dial": 0.3}
+    relay = {"name": "b1", "kind": "relay", "line": "sw5", "phase": slow}
+    fault = {"kind": "fault_applied", "at_s": 2, "bus": "105", "type": "three_phase", "extinction_s": None}
+    lost = {"kind": "source_lost", "at_s": 2.5, "duration_s": 1.0}
+    _, whole, _ = simulate(case([fault], [relay], 8))
+    _, parted, _ = simulate(case([fault, lost], [relay], 8))
+    first, second = (next(e[0] for e in events if e[1] == "relay_tripped") for events in (whole, parted))
+    assert second - 3_500_000 == pytest.approx(first - 2_000_000, rel=0.02)
+
+
+def test_fault_on_a_dead_part_does_nothing_until_that_is_supplied():
+    events = [
+        {"kind": "switch_opened", "at_s": 1, "switch": "sw5"},
+        {"kind": "fault_applied", "at_s": 2, "bus": "105", "type": "three_phase", "duration_s": 3},
+        {"kind": "switch_closed", "at_s": 4, "switch": "sw5"},
+    ]
+    _, found, _ = simulate(case(events, (), 6))
+    left = [e[0] for e in found if e[1] == "window_left"]
+    assert left == [4_000_000]

@@ -112,6 +112,20 @@ def test_faults_along_a_line_leave_opendss_voltages(case, position, kind, phases
         pair.judge.start(pair.feeder.bus_names[-1])
 
 
+def test_data_center_on_an_ungrounded_feeder_goes_on_between_phases_while_one_is_earthed(shared, tmp_path):
+    feeder = load_feeder(unzipped("ieee37", shared / "data" / "feeders" / "dss", tmp_path))
+    compiled = CompiledFeeder(feeder.network, ["711"], FeederConfig(model="ieee37"))
+    compiled.arrays.port_p_mw[0], compiled.arrays.port_v_min_pu[0] = 0.3, 0.85
+    solve_totals(compiled)
+    before = float(compiled.arrays.port_vm_pu[0])
+    compiled.apply_fault("f", FaultConfig(bus="711", type="line_to_ground", phases="a"))
+    status, _ = solve_totals(compiled)
+    assert status == ix.OK
+    assert compiled.vm_pu("711.1") < 1e-3
+    assert compiled.vm_pu("711.2") > 1.6  # the sound phases rise to the voltage between phases
+    assert float(compiled.arrays.port_vm_pu[0]) == pytest.approx(before, abs=2e-3)
+
+
 if __name__ == "__main__":
     import tempfile
 
