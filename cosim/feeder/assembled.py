@@ -106,18 +106,18 @@ class AssembledFeeder:
 
     # -- building
 
-    def _topology(self) -> Topology:
-        key = self._switch_key()
+    def _topology(self, with_faults: bool = True) -> Topology:
+        key = self._switch_key(with_faults)
         if key not in self._seen:
-            self._seen[key] = build_topology(*self._states())
+            self._seen[key] = build_topology(*self._states(with_faults))
         return self._seen[key]
 
-    def _switch_key(self) -> bytes:
+    def _switch_key(self, with_faults: bool = True) -> bytes:
         """Equal for equal states of switches, poles and faults."""
         key = np.packbits(np.concatenate([self._closed, self._line_on])).tobytes()
         if self._is_cut.any():
             key += b"poles" + np.packbits(self._is_cut).tobytes()
-        return key + b"".join(fault.key for fault in self._faults.values())
+        return key + b"".join(fault.key for fault in self._faults.values() if with_faults)
 
     def _states(self, with_faults: bool = True) -> States:
         """What `build_topology` and `apply_switches` take."""
@@ -135,7 +135,7 @@ class AssembledFeeder:
         top = self._top
         if not self._faults:
             return list(top.zones[0].tolist())
-        sound = build_topology(*self._states(with_faults=False))
+        sound = self._topology(with_faults=False)
         of_node = np.isin(sound.node, sound.zones[0]) & (top.node >= 0)
         return list(np.unique(top.node[of_node]).tolist())
 
