@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from cosim.datacenter.config import ConverterConfig, EfficiencyPoint, FacilityConfig
+from cosim.converter.curve import loss_in_mw
+from cosim.datacenter.config import ConverterConfig, FacilityConfig, GeneratorConfig
 from cosim.datacenter.kernel import POINT, SITE, SiteArrays
 from cosim.errors import InputError, Problem
 from cosim.units import US_PER_S, to_us
@@ -16,41 +17,13 @@ DEFAULT_MARGIN = 1.25
 """Rating over the most the load can ask, where a converter's rating is left open."""
 
 
-def loss_coefficients(points: Sequence[EfficiencyPoint]) -> tuple[float, float, float]:
-    """a0, a1, a2 of loss = a0 + a1 x + a2 x2 (all over the rating) through efficiency points.
-
-    One point gives a proportional loss, two a constant and a proportional part, more a least-squares parabola
-    (through the points where there are three).
-
-    Raises
-    ------
-    ValueError
-        The points ask for a loss that falls below zero or an input that does not rise with the output.
-    """
-    x = np.array([p.load for p in points])
-    loss = x * (1 / np.array([p.eta for p in points]) - 1)
-    if len(points) == 1:
-        return 0.0, float(loss[0] / x[0]), 0.0
-    powers = min(len(points), 3)
-    fitted, *_ = np.linalg.lstsq(np.vander(x, powers, increasing=True), loss, rcond=None)
-    a0, a1, a2 = (*(float(v) for v in fitted), 0.0)[:3]
-    grid = np.linspace(0.0, 1.5, 151)
-    if a0 < 0 or a2 < 0 or 1 + a1 <= 0 or np.any(a0 + a1 * grid + a2 * grid**2 < 0):
-        raise ValueError(
-            f"these points ask for a loss of {a0:.4f} + {a1:.4f} x + {a2:.4f} x2, which is not one of a converter: "
-            "it must stay above zero and bend upward"
-        )
-    return a0, a1, a2
-
-
 def _converter(config: ConverterConfig, most_mw: float, where: str) -> tuple[float, float, float, float]:
     """Rating [MW] and loss coefficients in MW."""
     rating_mw = config.max_p_mw if config.max_p_mw is not None else DEFAULT_MARGIN * max(most_mw, 1e-6)
     try:
-        a0, a1, a2 = loss_coefficients(config.efficiency)
+        return rating_mw, *loss_in_mw(config.efficiency, rating_mw)
     except ValueError as error:
         raise InputError(Problem(str(error), path=f"{where}.efficiency")) from None
-    return rating_mw, a0 * rating_mw, a1, a2 / rating_mw
 
 
 def build_sites(
@@ -90,10 +63,9 @@ def build_sites(
             record[f"{prefix}_pf_first"] = len(points)
             record[f"{prefix}_pf_n"] = len(converter.displacement_factor)
             points += [(p.load, p.cos_phi) for p in converter.displacement_factor]
-        for field in ("v_min_pu", "v_trip_pu", "v_return_pu"):
-            record[field] = getattr(config, field)
-        record["return_delay_us"] = to_us(config.return_delay_s)
-        record["hold_up_us"] = to_us(config.hold_up_s)
+        record["v_min_pu"], record["v_trip_pu"] = config.v_min_pu, config.v_trip_pu
+        record["e_bus_full"] = config.hold_up_s * most_mw["rect"]
+        record["v_dc_min_pu"] = config.v_dc_min_pu
         record["restart_us"] = to_us(config.restart_s)
         if config.external is not None:
             record["ext_period_us"] = period_us = to_us(config.external.period_s or 0.0)
@@ -104,7 +76,29 @@ def build_sites(
                 profile = [(t1_us - period_us, last_mw), *profile, (t0_us + period_us, first_mw)]
             record["ext_first"], record["ext_n"] = len(points), len(profile)
             points += profile
+        _fill_cooling(record, config)
+        if config.generator is not None:
+            _fill_generator(record, config.generator)
         record["heat_mw"] = -1.0
-        record["up"] = record["connected"] = record["in_window"] = 1
-        record["v_ok_us"], record["short_us"], record["vm_pu"] = 0, -1, 1.0
+        record["up"] = record["connected"] = record["rect_on"] = record["in_window"] = 1
+        record["vm_pu"] = record["v_dc_pu"] = 1.0
     return SiteArrays(sites=sites, points=np.array(points, POINT))
+
+
+def _fill_cooling(record: Any, config: FacilityConfig) -> None:
+    cooling = config.cooling
+    record["cool_drop_pu"] = config.v_trip_pu if cooling.v_drop_pu is None else cooling.v_drop_pu
+    record["cool_restart_us"] = to_us(cooling.restart_s)
+    record["cool_start_factor"], record["cool_start_us"] = cooling.start_factor, to_us(cooling.start_s)
+    record["cool_limit_us"] = -1 if cooling.ride_through_s is None else to_us(cooling.ride_through_s)
+    record["cool_on"], record["cool_began_us"] = 1, -record["cool_start_us"]
+    record["cool_ok_us"] = -1
+
+
+def _fill_generator(record: Any, config: GeneratorConfig) -> None:
+    record["gen_max_mw"] = config.max_p_mw
+    record["gen_after_us"], record["gen_start_us"] = to_us(config.start_after_s), to_us(config.start_s)
+    record["gen_block_mw"] = config.pick_up_mw or config.max_p_mw
+    record["gen_ramp"] = config.ramp_mw_per_s or config.max_p_mw / 20.0
+    record["gen_retransfer_us"] = to_us(config.retransfer_s)
+    record["gen_since_us"] = -1

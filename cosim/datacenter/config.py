@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cosim.converter.curve import EfficiencyPoint, check_rising, efficiency_points
 
 Megawatts = Annotated[float, Field(ge=0)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class EfficiencyPoint(_Strict):
-    """Efficiency of a converter at one load."""
-
-    load: float = Field(gt=0, le=1.5, description="Output over rating [1]")
-    eta: float = Field(gt=0, le=1, description="Output over input [1]")
 
 
 class DisplacementPoint(_Strict):
@@ -32,10 +26,6 @@ class DisplacementPoint(_Strict):
         if abs(self.cos_phi) < 0.1:
             raise ValueError(f"cos_phi={self.cos_phi:g} must be at least 0.1 in magnitude")
         return self
-
-
-def _points(pairs: list[tuple[float, float]]) -> list[EfficiencyPoint]:
-    return [EfficiencyPoint(load=load, eta=eta) for load, eta in pairs]
 
 
 class ConverterConfig(_Strict):
@@ -57,8 +47,7 @@ class ConverterConfig(_Strict):
             ("efficiency", [p.load for p in self.efficiency]),
             ("displacement_factor", [p.load for p in self.displacement_factor]),
         ):
-            if any(b <= a for a, b in itertools.pairwise(loads)):
-                raise ValueError(f"{name} needs points with rising load")
+            check_rising(name, loads)
         return self
 
 
@@ -66,7 +55,7 @@ class RectifierConfig(ConverterConfig):
     """AC/DC stage of Eq. 4. Defaults: a modern double-conversion class rectifier."""
 
     efficiency: list[EfficiencyPoint] = Field(
-        default_factory=lambda: _points([(0.1, 0.90), (0.5, 0.965), (1.0, 0.96)]),
+        default_factory=lambda: efficiency_points([(0.1, 0.90), (0.5, 0.965), (1.0, 0.96)]),
         min_length=1,
         description="Efficiency over load: one point (proportional loss), two, or three and more",
     )
@@ -81,7 +70,7 @@ class SupportConfig(ConverterConfig):
     """Supporting infrastructure of Eq. 3, fixed parts, behind its AC/AC stage."""
 
     efficiency: list[EfficiencyPoint] = Field(
-        default_factory=lambda: _points([(1.0, 0.98)]),
+        default_factory=lambda: efficiency_points([(1.0, 0.98)]),
         min_length=1,
         description="Efficiency over load: one point (proportional loss), two, or three and more",
     )
@@ -115,6 +104,36 @@ class CoolingConfig(_Strict):
     pumps_per_heat: float = Field(0.02, ge=0, description="Pump power per heat [1]")
     crac_per_heat: float = Field(0.02, ge=0, description="CRAC (or CDU) power per heat, on the IT bus [1]")
     time_constant_s: float = Field(240.0, gt=0, description="Thermal lag from heat to cooling power [s]")
+    v_drop_pu: float | None = Field(
+        None, ge=0, le=1, description="Contactors of its motors drop out below it; null: facility.v_trip_pu [pu]"
+    )
+    restart_s: float = Field(0.0, ge=0, description="From its supply back to its motors' start [s]")
+    start_factor: float = Field(1.0, ge=1, le=8, description="Power of starting motors over running ones [1]")
+    start_s: float = Field(5.0, gt=0, description="That excess fades out in this time [s]")
+    ride_through_s: float | None = Field(
+        None, gt=0, description="Without cooling IT shuts down after this; null: heat never sheds it [s]"
+    )
+
+
+class GeneratorConfig(_Strict):
+    """Standby generator behind a transfer switch: it carries the facility while the site is off the feeder."""
+
+    max_p_mw: float = Field(gt=0, description="Rating [MW]")
+    start_after_s: float = Field(
+        3.0, ge=0, description="From loss of the supply, or transfer, to the start command [s]"
+    )
+    start_s: float = Field(10.0, ge=0, description="From the start command until it takes load [s]")
+    pick_up_mw: float | None = Field(None, gt=0, description="First block of load it takes; null: its rating [MW]")
+    ramp_mw_per_s: float | None = Field(
+        None, gt=0, description="More load it takes each second after that; null: max_p_mw in 20 s [MW/s]"
+    )
+    retransfer_s: float = Field(60.0, ge=0, description="Voltage must have been back for so long before return [s]")
+
+    @model_validator(mode="after")
+    def _block_fits(self) -> Self:
+        if self.pick_up_mw is not None and self.pick_up_mw > self.max_p_mw:
+            raise ValueError(f"pick_up_mw={self.pick_up_mw:g} is above max_p_mw={self.max_p_mw:g}")
+        return self
 
 
 class ExternalPoint(_Strict):
@@ -138,8 +157,7 @@ class ExternalConfig(_Strict):
     @model_validator(mode="after")
     def _profile_goes_forward(self) -> Self:
         times = [point.t_s for point in self.profile]
-        if any(b <= a for a, b in itertools.pairwise(times)):
-            raise ValueError("profile needs points with rising t_s")
+        check_rising("profile", times, "t_s")
         if self.period_s is not None and times[-1] > self.period_s:
             raise ValueError(f"profile has a point at t_s={times[-1]:g}, after period_s={self.period_s:g}")
         return self
@@ -155,6 +173,7 @@ class FacilityConfig(_Strict):
     support: SupportConfig = Field(default_factory=SupportConfig, description="Eq. 3")
     cooling: CoolingConfig = Field(default_factory=CoolingConfig, description="Cooling and its lag")
     external: ExternalConfig | None = Field(None, description="P_External of Eq. 1")
+    generator: GeneratorConfig | None = Field(None, description="Standby generator; null: none")
     v_min_pu: float = Field(
         0.85, gt=0, le=1, description="Below it the facility draws constant current instead of power [pu]"
     )
@@ -163,7 +182,8 @@ class FacilityConfig(_Strict):
     )
     v_return_pu: float = Field(0.88, gt=0, le=1, description="Voltage at which the rectifier starts again [pu]")
     return_delay_s: float = Field(0.5, ge=0, description="Time the voltage must have been back before that [s]")
-    hold_up_s: float = Field(0.02, ge=0, description="Time servers outlast an unserved supply [s]")
+    hold_up_s: float = Field(0.02, ge=0, description="The DC bus carries the whole load for so long by itself [s]")
+    v_dc_min_pu: float = Field(0.8, gt=0, lt=1, description="Voltage of the DC bus at which that is used up [pu]")
     restart_s: float = Field(120.0, ge=0, description="From voltage back to the jobs' cold start, after a trip [s]")
 
     @model_validator(mode="after")

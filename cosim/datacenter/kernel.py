@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from cosim.bundle import Bundle
+from cosim.converter.kernel import converter_input, converter_output
 from cosim.jit import inner, njit
 
 SITE = np.dtype(
@@ -21,25 +22,35 @@ SITE = np.dtype(
         ("rect_pf_first", "i8"), ("rect_pf_n", "i8"), ("sup_pf_first", "i8"), ("sup_pf_n", "i8"),
         ("p_fixed_mw", "f8"), ("cooling_per_heat", "f8"), ("crac_per_heat", "f8"), ("cooling_tau_us", "f8"),
         ("p_other_mw", "f8"), ("p_network_mw", "f8"), ("p_storage_mw", "f8"),
-        ("v_min_pu", "f8"), ("v_trip_pu", "f8"), ("v_return_pu", "f8"),
-        ("return_delay_us", "i8"), ("hold_up_us", "i8"), ("restart_us", "i8"),
+        ("v_min_pu", "f8"), ("v_trip_pu", "f8"), ("restart_us", "i8"), ("e_bus_full", "f8"), ("v_dc_min_pu", "f8"),
         ("ext_first", "i8"), ("ext_n", "i8"), ("ext_period_us", "i8"), ("ext_e_s", "f8"),
+        ("cool_drop_pu", "f8"), ("cool_restart_us", "i8"), ("cool_start_factor", "f8"), ("cool_start_us", "i8"),
+        ("cool_limit_us", "i8"),
+        ("gen_max_mw", "f8"), ("gen_after_us", "i8"), ("gen_start_us", "i8"), ("gen_block_mw", "f8"),
+        ("gen_ramp", "f8"), ("gen_retransfer_us", "i8"),
         # state
-        ("heat_mw", "f8"), ("up", "i8"), ("connected", "i8"), ("in_window", "i8"), ("v_ok_us", "i8"),
-        ("short_us", "i8"), ("overloaded", "i8"), ("vm_pu", "f8"),
+        ("heat_mw", "f8"), ("up", "i8"), ("connected", "i8"), ("rect_on", "i8"), ("in_window", "i8"),
+        ("e_bus_used", "f8"), ("overloaded", "i8"), ("vm_pu", "f8"), ("trip_us", "i8"),
+        ("cool_on", "i8"), ("cool_ok_us", "i8"), ("cool_off_us", "i8"), ("cool_began_us", "i8"),
+        ("gen", "i8"), ("gen_since_us", "i8"),
         # this instant
         ("p_ai_mw", "f8"), ("p_equip_mw", "f8"), ("p_crac_mw", "f8"), ("p_dc_mw", "f8"), ("p_sup_mw", "f8"),
         ("p_sup_ac_mw", "f8"), ("p_ext_mw", "f8"), ("p_need_mw", "f8"), ("p_rect_ac_mw", "f8"), ("p_dc_in_mw", "f8"),
         ("p_total_mw", "f8"), ("p_grid_mw", "f8"), ("q_mvar", "f8"), ("p_unserved_mw", "f8"), ("pue", "f8"),
+        ("p_ups_ac_mw", "f8"), ("p_gen_mw", "f8"), ("p_cut_mw", "f8"), ("v_dc_pu", "f8"),
         # integrals over the run [MWs]
         ("e_ai", "f8"), ("e_equip", "f8"), ("e_crac", "f8"), ("e_standby", "f8"), ("e_sup_ac", "f8"), ("e_sup", "f8"),
         ("e_rect_loss", "f8"), ("e_ext", "f8"), ("e_grid", "f8"), ("e_solved", "f8"), ("e_unserved", "f8"),
         ("e_ups_bus", "f8"), ("p_max_mw", "f8"), ("down_us", "i8"),
+        ("e_gen", "f8"), ("e_cut", "f8"), ("warm_us", "i8"),
         # since the last row of the log [MWs]
         ("row_total", "f8"), ("row_grid", "f8"), ("row_ai", "f8"),
     ]
 )  # fmt: skip
 """One data center: parameters, state, what it does this instant, and its energies."""
+
+GEN_OFF, GEN_STARTING, GEN_ON = range(3)
+"""States of the standby generator."""
 
 POINT = np.dtype([("x", "f8"), ("y", "f8")])
 """A point of a piecewise linear table."""
@@ -50,28 +61,6 @@ class SiteArrays(Bundle):
 
     sites: np.ndarray  # SITE
     points: np.ndarray  # POINT: displacement factors over load, then external profiles over time [us, MW]
-
-
-@inner
-def loss(p_mw, a0, a1, a2):
-    """Loss of a converter at output p_mw. [MW]"""
-    return a0 + p_mw * (a1 + a2 * p_mw)
-
-
-@njit
-def converter_input(p_mw, a0, a1, a2):
-    """Input of a converter at output p_mw. [MW]"""
-    return p_mw + loss(p_mw, a0, a1, a2)
-
-
-@njit
-def converter_output(p_in_mw, a0, a1, a2):
-    """Output of a converter at input p_in_mw, the inverse of `converter_input`; 0 below its no-load loss. [MW]"""
-    rest = p_in_mw - a0
-    if rest <= 0.0:
-        return 0.0
-    b = 1.0 + a1
-    return 2.0 * rest / (b + math.sqrt(b * b + 4.0 * a2 * rest))
 
 
 @njit
@@ -98,17 +87,57 @@ def reactive(points, first, n, p_mw, max_p_mw):
 
 
 @inner
-def demand(arrays, s, p_ai_mw, p_standby_mw, t_us):
+def watch_cooling(site, is_supplied, t_us):
+    """Motors of the cooling plant drop out and start again.
+
+    Returns
+    -------
+    int
+        1 where they have just dropped out, 2 where they have just started again, 3 where IT is too hot, else 0.
+    """
+    if not is_supplied:
+        site.cool_ok_us = -1
+        if site.cool_on == 1:
+            site.cool_on = 0
+            site.cool_off_us = t_us
+            return 1
+    elif site.cool_on == 0:
+        if site.cool_ok_us < 0:
+            site.cool_ok_us = t_us
+        if t_us - site.cool_ok_us >= site.cool_restart_us:
+            site.cool_on = 1
+            site.cool_began_us = t_us
+            return 2
+    too_hot = site.cool_on == 0 and site.up == 1 and 0 <= site.cool_limit_us <= t_us - site.cool_off_us
+    return 3 if too_hot else 0
+
+
+@inner
+def _cooling(site, t_us):
+    """Power of the cooling plant on the AC side: it follows the heat, more while its motors start. [MW]"""
+    if site.cool_on == 0:
+        return 0.0
+    p_mw = site.cooling_per_heat * site.heat_mw
+    since_us = t_us - site.cool_began_us
+    if since_us < site.cool_start_us and site.cool_start_factor > 1.0:
+        p_mw *= 1.0 + (site.cool_start_factor - 1.0) * (1.0 - since_us / site.cool_start_us)
+    return p_mw
+
+
+@inner
+def demand(arrays, s, p_ai_mw, p_standby_mw, is_supplied, t_us):
     """What site s asks for at t_us, without its UPS moving anything (Eq. 1-5).
 
-    Sets p_equip (servers, network gear, storage), p_crac, p_dc (the DC bus), p_sup_ac (support with its AC/AC loss),
-    p_ext and p_need (the grid side without a UPS). [MW]
+    Sets p_equip (servers, network gear, storage), p_crac, p_dc (the DC bus), p_sup_ac (support with its AC/AC loss,
+    where its bus is supplied), p_ext and p_need (the grid side without a UPS). [MW]
     """
     site = arrays.sites[s]
-    alive = site.vm_pu >= site.v_trip_pu
     site.p_ext_mw = 0.0
+    site.p_gen_mw = 0.0
+    site.p_ups_ac_mw = 0.0
+    site.p_cut_mw = 0.0
     slope = 0.0
-    if site.ext_n > 0 and alive:
+    if site.ext_n > 0 and site.vm_pu >= site.v_trip_pu and site.gen < GEN_ON:
         t = t_us % site.ext_period_us if site.ext_period_us > 0 else t_us
         site.p_ext_mw, slope = interpolate(arrays.points, site.ext_first, site.ext_n, float(t))
     site.p_ai_mw = 0.0
@@ -122,25 +151,35 @@ def demand(arrays, s, p_ai_mw, p_standby_mw, t_us):
     site.p_dc_mw = site.p_equip_mw + site.p_crac_mw + p_standby_mw
     site.p_sup_mw = 0.0
     site.p_sup_ac_mw = 0.0
-    if alive:
-        site.p_sup_mw = site.p_fixed_mw + site.cooling_per_heat * site.heat_mw
+    if is_supplied:
+        site.p_sup_mw = site.p_fixed_mw + _cooling(site, t_us)
         site.p_sup_ac_mw = converter_input(site.p_sup_mw, site.sup_a0, site.sup_a1, site.sup_a2)
     site.p_need_mw = grid_side(site, site.p_dc_mw)
 
 
 @inner
+def cut(site, p_mw):
+    """Throttle the servers by p_mw; what they cannot go below stays. [MW]"""
+    site.p_cut_mw += p_mw
+    site.p_ai_mw -= p_mw
+    site.p_equip_mw -= p_mw
+    site.p_dc_mw -= p_mw
+
+
+@inner
 def grid_side(site, p_dc_mw):
     """Power from the feeder while the rectifier gives p_dc_mw to the DC bus. [MW]"""
-    rect_mw = converter_input(p_dc_mw, site.rect_a0, site.rect_a1, site.rect_a2) if site.connected == 1 else 0.0
-    return site.p_sup_ac_mw + rect_mw - site.p_ext_mw
+    rect_mw = converter_input(p_dc_mw, site.rect_a0, site.rect_a1, site.rect_a2) if site.rect_on == 1 else 0.0
+    return site.p_sup_ac_mw + site.p_ups_ac_mw + rect_mw - site.p_ext_mw
 
 
 @inner
 def dc_side(site, p_grid_mw):
     """Power the rectifier gives to the DC bus while p_grid_mw comes from the feeder; inverse of `grid_side`. [MW]"""
-    if site.connected == 0:
+    if site.rect_on == 0:
         return 0.0
-    return converter_output(p_grid_mw + site.p_ext_mw - site.p_sup_ac_mw, site.rect_a0, site.rect_a1, site.rect_a2)
+    rect_mw = p_grid_mw + site.p_ext_mw - site.p_sup_ac_mw - site.p_ups_ac_mw
+    return converter_output(rect_mw, site.rect_a0, site.rect_a1, site.rect_a2)
 
 
 @inner
@@ -149,7 +188,7 @@ def request(arrays, s, p_dc_in_mw):
     site = arrays.sites[s]
     site.p_dc_in_mw = p_dc_in_mw
     p_mw = grid_side(site, p_dc_in_mw)
-    site.p_rect_ac_mw = p_mw + site.p_ext_mw - site.p_sup_ac_mw
+    site.p_rect_ac_mw = p_mw + site.p_ext_mw - site.p_sup_ac_mw - site.p_ups_ac_mw
     q_mvar = reactive(
         arrays.points, site.rect_pf_first, site.rect_pf_n, site.p_rect_ac_mw, site.rect_max_mw
     ) + reactive(arrays.points, site.sup_pf_first, site.sup_pf_n, site.p_sup_ac_mw, site.sup_max_mw)
@@ -159,7 +198,7 @@ def request(arrays, s, p_dc_in_mw):
 @inner
 def receive(site, p_grid_mw):
     """Power on the DC bus when only p_grid_mw arrives: support first, the rectifier takes the rest. [MW]"""
-    available = p_grid_mw + site.p_ext_mw
+    available = p_grid_mw + site.p_ext_mw - site.p_ups_ac_mw
     site.p_sup_ac_mw = min(site.p_sup_ac_mw, max(0.0, available))
     site.p_sup_mw = converter_output(site.p_sup_ac_mw, site.sup_a0, site.sup_a1, site.sup_a2)
     site.p_rect_ac_mw = max(0.0, available - site.p_sup_ac_mw)
@@ -171,7 +210,8 @@ def curtail(site, p_dc_in_mw):
     """External sources give less where the DC bus and its storage take no more than p_dc_in_mw. [MW]"""
     site.p_dc_in_mw = p_dc_in_mw
     site.p_rect_ac_mw = converter_input(p_dc_in_mw, site.rect_a0, site.rect_a1, site.rect_a2)
-    site.p_ext_mw = site.p_sup_ac_mw + site.p_rect_ac_mw - site.p_grid_mw
+    site.p_ext_mw = site.p_sup_ac_mw + site.p_ups_ac_mw + site.p_rect_ac_mw - site.p_grid_mw
+    site.p_gen_mw = min(site.p_gen_mw, site.p_ext_mw)
 
 
 @inner
@@ -204,7 +244,11 @@ def account(site, p_ups_mw, p_standby_mw, p_solved_mw, dt_us):
     site.e_grid += site.p_grid_mw * dt_s
     site.e_solved += p_solved_mw * dt_s
     site.e_unserved += site.p_unserved_mw * dt_s
-    site.e_ups_bus += p_ups_mw * dt_s
+    site.e_ups_bus += (p_ups_mw + site.p_ups_ac_mw) * dt_s
+    site.e_gen += site.p_gen_mw * dt_s
+    site.e_cut += site.p_cut_mw * dt_s
+    site.e_bus_used += site.p_unserved_mw * dt_s
+    site.warm_us += dt_us if site.cool_on == 0 else 0
     site.p_max_mw = max(site.p_max_mw, site.p_grid_mw)
     site.row_total += site.p_total_mw * dt_s
     site.row_grid += site.p_grid_mw * dt_s

@@ -6,16 +6,6 @@ integrals follow that rule, so nothing depends on how the run is cut into blocks
 
 from __future__ import annotations
 
-from cosim.datacenter.kernel import (
-    account,
-    close_instant,
-    curtail,
-    dc_side,
-    demand,
-    grid_side,
-    receive,
-    request,
-)
 from cosim.engine.kernel_log import (
     E_GEN,
     E_LOAD,
@@ -40,16 +30,7 @@ from cosim.engine.kernel_log import (
     write_row,
     write_sample,
 )
-from cosim.events import (
-    LIMIT_EXCEEDED,
-    LOAD_RESTORED,
-    LOAD_SHED,
-    UPS_RETURNED,
-    UPS_TRANSFERRED,
-    WINDOW_ENTERED,
-    WINDOW_LEFT,
-    emit,
-)
+from cosim.engine.kernel_site import ask, hold_sites, settle_site, watch_supply
 from cosim.feeder.arrays import (
     COLLAPSED,
     EMF_FACTOR,
@@ -73,125 +54,11 @@ from cosim.feeder.kernel_surface import (
     watched,
 )
 from cosim.jit import inner, njit
-from cosim.load.kernel import lose_power, regain_power, step_load
-from cosim.ups.kernel import (
-    advance_storage,
-    carry,
-    grid_reference,
-    recharge_power,
-    settle,
-    smooth,
-    watch_saturation,
-)
+from cosim.load.kernel import step_load
 
 EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION, SURFACE_WANTED, CONTROL_DUE = range(6)
-SHORT_MW = 1e-9
-"""Unserved power below this is rounding. [MW]"""
 DEEP_DIP = 0.5
 """Source voltage below which converters cease for the instant in which they find no operating point. [pu]"""
-WINDOW_HYSTERESIS = 0.01
-"""By so much the voltage must be above the window's floor before that counts as entering it again. [pu]"""
-
-@inner
-def _watch_supply(load, dc, ups, s, t_us):
-    """Transfer, return and restart of site s, by the voltage of the last solution."""
-    site = dc.sites[s]
-    unit = ups.units[s]
-    if site.connected == 1 and site.vm_pu < site.v_trip_pu:
-        site.connected = 0
-        if unit.in_service == 1:
-            emit(ups.events, ups.n_event, t_us, UPS_TRANSFERRED, s, site.vm_pu)
-    elif site.connected == 0 and site.v_ok_us >= 0 and t_us - site.v_ok_us >= site.return_delay_us:
-        site.connected = 1
-        if unit.in_service == 1:
-            unit.restoring = 1
-            emit(ups.events, ups.n_event, t_us, UPS_RETURNED, s, unit.e / unit.e_full)
-    if site.up == 0 and site.connected == 1 and site.v_ok_us >= 0 and t_us - site.v_ok_us >= site.restart_us:
-        site.up = 1
-        site.short_us = -1
-        regain_power(load, s, t_us)
-        emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, load.p_const_mw[s])
-
-
-@inner
-def _ask(p_ai_mw, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot):
-    """What site s asks of the feeder at t_us, its UPS smoothing included."""
-    site = dc.sites[s]
-    unit = ups.units[s]
-    standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
-    demand(dc, s, p_ai_mw[s], standby_mw, t_us)
-    smoothing = site.connected == 1 and unit.in_service == 1
-    room_mw = site.rect_max_mw - site.p_dc_mw
-    p_ups_mw = 0.0
-    if smoothing:
-        wish_mw = grid_side(site, site.p_dc_mw + min(recharge_power(unit), max(0.0, room_mw)))
-        unit.p_ref_mw = grid_reference(ups, s, wish_mw, t_us, slot)
-        p_ups_mw = smooth(unit, dc_side(site, unit.p_ref_mw) - site.p_dc_mw, room_mw, site.p_dc_mw)
-    unit.p_mw = p_ups_mw
-    p_dc_in_mw = min(site.p_dc_mw + p_ups_mw, site.rect_max_mw) if site.connected == 1 else 0.0
-    p_mw, q_mvar = request(dc, s, p_dc_in_mw)
-    watch_saturation(ups, s, abs(p_mw - unit.p_ref_mw) if smoothing else 0.0, t_us)
-    _watch_rating(ups, site, s, site.p_dc_mw + p_ups_mw - site.rect_max_mw, t_us)
-    port_p_mw[s] = p_mw
-    port_q_mvar[s] = q_mvar
-
-
-@inner
-def _watch_rating(ups, site, s, over_mw, t_us):
-    """Note when more is asked of the rectifier than its rating."""
-    if over_mw > SHORT_MW and site.overloaded == 0 and site.connected == 1:
-        site.overloaded = 1
-        emit(ups.events, ups.n_event, t_us, LIMIT_EXCEEDED, s, over_mw)
-    elif over_mw < -0.01 * site.rect_max_mw:
-        site.overloaded = 0
-
-
-@inner
-def _receive(sites, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
-    """Settle what the feeder gave site s: storage fills the gap, or the load goes short. Returns whether it trips."""
-    site = sites[s]
-    unit = ups.units[s]
-    site.vm_pu = vm_pu
-    if vm_pu < site.v_return_pu:
-        site.v_ok_us = -1
-    elif site.v_ok_us < 0:
-        site.v_ok_us = t_us
-    inside = site.vm_pu >= site.v_min_pu and not ceased
-    if site.in_window == 1 and not inside:
-        site.in_window = 0
-        emit(ups.events, ups.n_event, t_us, WINDOW_LEFT, s, site.vm_pu)
-    elif site.in_window == 0 and inside and site.vm_pu >= min(site.v_min_pu + WINDOW_HYSTERESIS, 1.0):
-        site.in_window = 1
-        emit(ups.events, ups.n_event, t_us, WINDOW_ENTERED, s, site.vm_pu)
-    if inside:
-        site.p_grid_mw, site.q_mvar = asked
-    else:
-        site.p_grid_mw, site.q_mvar = solved
-        if site.vm_pu < site.v_trip_pu:
-            site.p_ext_mw = 0.0
-        receive(site, site.p_grid_mw)
-    p_ups_mw = unit.p_mw
-    site.p_unserved_mw = 0.0
-    carrying = not inside or site.connected == 0
-    if carrying or site.p_dc_in_mw < site.p_dc_mw + p_ups_mw:
-        p_ups_mw = carry(ups, s, site.p_dc_in_mw - site.p_dc_mw, step_s, t_us)
-        if site.p_dc_in_mw > site.p_dc_mw + p_ups_mw:
-            curtail(site, site.p_dc_mw + p_ups_mw)
-        short_mw = site.p_dc_mw + p_ups_mw - site.p_dc_in_mw
-        site.p_unserved_mw = short_mw if short_mw > SHORT_MW else 0.0
-    settle(ups, s, p_ups_mw, carrying and p_ups_mw < 0.0)
-    close_instant(site, unit.p_cell_mw)
-    if site.p_unserved_mw == 0.0 or site.up == 0:
-        site.short_us = -1
-    elif site.short_us < 0:
-        site.short_us = t_us
-    elif t_us - site.short_us >= site.hold_up_us:
-        emit(ups.events, ups.n_event, t_us, LOAD_SHED, s, site.p_equip_mw)
-        site.up = 0
-        site.short_us = -1
-        site.v_ok_us = -1
-        return True
-    return False
 
 
 @inner
@@ -242,11 +109,11 @@ def _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us):
     n_site = dc.sites.size
     slot = -(-t_us // step_us)  # off a tick, the next one: its place still holds what was one window before it
     for s in range(n_site):
-        _watch_supply(load, dc, ups, s, t_us)
+        watch_supply(load, dc, ups, s, t_us)
     step_load(load, t_us)
     must_solve = False
     for s in range(n_site):
-        _ask(load.p_ai_mw, dc, ups, f.port_p_mw, f.port_q_mvar, s, t_us, slot)
+        ask(load, dc, ups, f.port_p_mw, f.port_q_mvar, s, t_us, slot, step_us)
         must_solve |= dc.sites[s].in_window == 0 and dc.sites[s].vm_pu > 0.0
     clock.time[N_INSTANT] += 1
     status, ceased = _solve_feeder(clock, f, surf, watch_row, log, must_solve)
@@ -256,8 +123,7 @@ def _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us):
     for s in range(n_site):
         asked = (f.port_p_mw[s], f.port_q_mvar[s])
         solved = (f.port_p_solved_mw[s], f.port_q_solved_mvar[s])
-        if _receive(dc.sites, ups, s, f.port_vm_pu[s], asked, solved, ceased, t_us, step_s):
-            lose_power(load, s, t_us)
+        settle_site(load, dc, ups, s, f.port_vm_pu[s], asked, solved, ceased, t_us, step_s)
     return 0
 
 
@@ -281,22 +147,6 @@ def _hold_feeder(run_totals, totals, port_p_solved_mw, dt_s):
     run_totals[E_SHUNT] += totals[P_SHUNT] * dt_s
     for p_mw in port_p_solved_mw:
         run_totals[E_PORTS] += p_mw * dt_s
-
-
-@inner
-def _hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
-    """Energies, storage and cooling of every site while this instant holds for dt_us.
-
-    The UPS remembers what was asked of the feeder: below the voltage window less comes, and a reference that started
-    from that would spiral down.
-    """
-    for s in range(sites.size):
-        unit = ups.units[s]
-        standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
-        account(sites[s], unit.p_mw, standby_mw, port_p_solved_mw[s], dt_us)
-        if unit.present == 1:
-            on_tick = t_us % step_us == 0
-            advance_storage(ups, s, port_p_mw[s], t_us, dt_us, t_us // step_us, on_tick)
 
 
 @njit
@@ -344,7 +194,7 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
         next_us = min((t_us // time[STEP] + 1) * time[STEP], time[T_STOP])
         dt_us = next_us - t_us
         _hold_feeder(clock.totals, f.totals, f.port_p_solved_mw, dt_us * 1e-6)
-        _hold_sites(dc.sites, ups, f.port_p_mw, f.port_p_solved_mw, t_us, dt_us, time[STEP])
+        hold_sites(dc.sites, ups, f.port_p_mw, f.port_p_solved_mw, t_us, dt_us, time[STEP])
         if log.any_sag[0] == 1:
             hold_sags(log, dt_us)
         time[T] = next_us

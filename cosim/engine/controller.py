@@ -10,7 +10,7 @@ from cosim.errors import InputError, Problem
 from cosim.feeder.compile import CompiledFeeder
 from cosim.load.state import LoadArrays
 from cosim.scenario.fields import nearest
-from cosim.ups.kernel import UpsArrays
+from cosim.ups.state import UpsArrays
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from cosim.engine.faults import lasting
 from cosim.errors import InputError, Problem
 from cosim.load import kernel as load_kernel
 from cosim.units import US_PER_S, to_us
+from cosim.ups import kernel_ride as ride_kernel
 
 if TYPE_CHECKING:
     from cosim.engine.queue import Event
@@ -135,8 +137,33 @@ def _ups_service(kind: str) -> _Handler:
             _begin(sim, event, outage, "ups_in_service")
         unit = sim.ups.units[sim.sites.index(event["datacenter"])]
         unit["in_service"] = kind == "ups_in_service"
-        unit["engaged"] = unit["restoring"] = unit["saturated"] = 0
+        unit["engaged"] = unit["walking"] = unit["saturated"] = unit["primed"] = 0
         sim.emit(kind, event["datacenter"], float(unit["e"] / unit["e_full"]))
+
+    return handle
+
+
+def _ups_unlocked(sim: Simulation, event: Event) -> None:
+    ride_kernel.unlock(sim.ups, sim.sites.index(event["datacenter"]), sim.now_us)
+
+
+def _ups_reference(sim: Simulation, event: Event) -> None:
+    p_mw = event["p_mw"]
+    sim.ups.units[sim.sites.index(event["datacenter"])]["p_set_mw"] = math.nan if p_mw is None else p_mw
+
+
+def _demand_response(kind: str) -> _Handler:
+    def handle(sim: Simulation, event: Event) -> None:
+        what = f"demand response of {event['datacenter']}"
+        unit = sim.ups.units[sim.sites.index(event["datacenter"])]
+        if kind == "demand_response_ended":
+            sim.queue.end(what, sim.now_us)
+            unit["cap_goal_mw"] = math.inf
+        else:
+            _begin(sim, event, what, "demand_response_ended")
+            unit["cap_goal_mw"], unit["cap_ramp"] = event["p_mw"], event["ramp_mw_per_s"]
+            unit["cap_us"] = sim.now_us
+        sim.emit(kind, event["datacenter"], event["p_mw"])
 
     return handle
 
@@ -158,4 +185,8 @@ _HANDLERS: dict[str, _Handler] = {
     "fault_extinct": _fault_extinct,
     "ups_out_of_service": _ups_service("ups_out_of_service"),
     "ups_in_service": _ups_service("ups_in_service"),
+    "ups_unlocked": _ups_unlocked,
+    "ups_reference": _ups_reference,
+    "demand_response_started": _demand_response("demand_response_started"),
+    "demand_response_ended": _demand_response("demand_response_ended"),
 }

@@ -23,7 +23,7 @@ INTERRUPTION_PU = 0.1
 N_TOTAL = 9
 
 FEEDER_COLUMNS = 4
-SITE_COLUMNS = 18
+SITE_COLUMNS = 22
 SAMPLE_COLUMNS = 6
 
 
@@ -174,10 +174,14 @@ def _write_site(site, unit, row, span_s):
     row[11] = site.row_grid / span_s if span_s > 0.0 else site.p_grid_mw
     row[12] = site.row_ai / span_s if span_s > 0.0 else site.p_ai_mw
     row[13] = site.vm_pu
-    row[14] = unit.p_mw
-    row[15] = unit.e / unit.e_full if unit.e_full > 0.0 else 0.0
-    row[16] = mode(unit)
-    row[17] = unit.excess_mw
+    row[14] = site.v_dc_pu
+    row[15] = site.p_gen_mw
+    row[16] = site.p_cut_mw
+    row[17] = unit.p_mw
+    row[18] = unit.p_ac_mw
+    row[19] = unit.e / unit.e_full if unit.e_full > 0.0 else 0.0
+    row[20] = mode(unit)
+    row[21] = unit.excess_mw
     site.row_total = 0.0
     site.row_grid = 0.0
     site.row_ai = 0.0

@@ -34,7 +34,7 @@ from cosim.scenario.actions import read_action
 from cosim.scenario.checks import FeederNames
 from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
-from cosim.ups.build import build_ups
+from cosim.ups.build import SupplyLimits, build_ups
 
 RING_BYTES = 16 * 1024 * 1024
 """Size of the full-rate samples between two blocks, about. [byte]"""
@@ -92,6 +92,11 @@ class Simulation:
         self.job_names = [f"{site}/{job}" for site, job in builder.names]
         self.ups = build_ups(
             {name: dc.ups for name, dc in centers.items()},
+            {
+                name: SupplyLimits(dc.facility.v_trip_pu, dc.facility.v_return_pu, dc.facility.return_delay_s)
+                for name, dc in centers.items()
+            },
+            builder.names,
             step_us=self.step_us,
             events=self.load.events,
             n_event=self.load.n_event,

@@ -40,11 +40,11 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     taken = t[kl.E_LOAD] + t[kl.E_LOSS] + t[kl.E_PORTS]
     out["energy/feeder_balance_relative"] = _relative(given - taken, abs(t[kl.E_SOURCE]) + abs(t[kl.E_GEN]))
     whole_gap, stored_all, ext_all = given - taken, 0.0, 0.0
-    for name, site, unit in zip(sim.sites, sim.dc.sites, sim.ups.units, strict=True):
+    for name, site, unit, ride in zip(sim.sites, sim.dc.sites, sim.ups.units, sim.ups.rides, strict=True):
         totals, gap, stored = _site_totals(site, unit)
         out |= {f"datacenter/{name}/{key}": value for key, value in totals.items()}
         if unit["present"]:
-            out |= {f"ups/{name}/{key}": value for key, value in _ups_totals(unit).items()}
+            out |= {f"ups/{name}/{key}": value for key, value in _ups_totals(unit, ride).items()}
         whole_gap += gap
         stored_all += stored
         ext_all += float(site["e_ext"])
@@ -88,6 +88,8 @@ def _site_totals(site: Any, unit: Any) -> tuple[dict[str, float], float, float]:
         "e_total_mwh": site["e_grid"] + site["e_ext"],
         "e_grid_mwh": site["e_grid"],
         "e_external_mwh": site["e_ext"],
+        "e_generator_mwh": site["e_gen"],
+        "e_throttled_mwh": site["e_cut"],
         "e_ai_mwh": site["e_ai"],
         "e_it_mwh": site["e_equip"],
         "e_crac_mwh": site["e_crac"],
@@ -103,11 +105,12 @@ def _site_totals(site: Any, unit: Any) -> tuple[dict[str, float], float, float]:
     out["pue"] = float(consumed / site["e_equip"]) if site["e_equip"] > 0 else 0.0
     out["p_max_mw"] = float(site["p_max_mw"])
     out["down_s"] = float(site["down_us"]) / US_PER_S
+    out["without_cooling_s"] = float(site["warm_us"]) / US_PER_S
     out["balance_relative"] = _relative(float(gap), float(abs(site["e_grid"]) + abs(site["e_ext"])))
     return out, float(gap), stored
 
 
-def _ups_totals(unit: Any) -> dict[str, float]:
+def _ups_totals(unit: Any, ride: Any) -> dict[str, float]:
     full = float(unit["e_full"])
     return {
         "e_charged_mwh": float(unit["e_charged"]) / _MWS_PER_MWH,
@@ -123,6 +126,9 @@ def _ups_totals(unit: Any) -> dict[str, float]:
         "n_engaged": float(unit["n_engaged"]),
         "n_carried": float(unit["n_carried"]),
         "max_excess_mw": float(unit["max_excess_mw"]),
+        "n_transfer": float(ride["n_transfer"]),
+        "n_lockout": float(ride["n_lockout"]),
+        "off_feeder_s": float(ride["off_us"]) / US_PER_S,
     }
 
 

@@ -320,8 +320,15 @@ def _check_target(parts: Parts, i: int, event: Any, site: DatacenterSite) -> lis
     if job is not None and job not in site.load.jobs:
         message = f"{event.datacenter} has no such job; {nearest(job, site.load.jobs)}"
         return [parts.problem(("events", i, "job"), message, job)]
-    if isinstance(event, ev.UpsOutOfService | ev.UpsInService) and site.ups is None:
-        return [parts.problem(("events", i, "datacenter"), f"{event.datacenter} has no UPS", event.datacenter)]
+    path: Path = ("events", i, "datacenter")
+    if isinstance(event, ev.UpsOutOfService | ev.UpsInService | ev.UpsUnlocked | ev.UpsReference) and site.ups is None:
+        return [parts.problem(path, f"{event.datacenter} has no UPS", event.datacenter)]
+    if isinstance(event, ev.UpsUnlocked) and site.ups is not None and site.ups.ride_through.counter is None:
+        message = f"the UPS of {event.datacenter} has no ride_through.counter that could lock it out"
+        return [parts.problem(path, message, event.datacenter)]
+    if isinstance(event, ev.UpsReference) and site.ups is not None and site.ups.smoothing.controller != "external":
+        message = f"the UPS of {event.datacenter} smooths by {site.ups.smoothing.controller}, not by external"
+        return [parts.problem(path, message, event.datacenter)]
     return []
 
 

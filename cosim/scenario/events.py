@@ -156,6 +156,31 @@ class UpsInService(_Event):
     datacenter: ElementId = Field(description="Name of the data center")
 
 
+class UpsUnlocked(_Event):
+    """Somebody lets a site back that its counter has locked out."""
+
+    kind: Literal["ups_unlocked"]
+    datacenter: ElementId = Field(description="Name of the data center")
+
+
+class UpsReference(_Event):
+    """The grid-side power that a UPS with the controller external shall hold, within its limits of ramp and decline."""
+
+    kind: Literal["ups_reference"]
+    datacenter: ElementId = Field(description="Name of the data center")
+    p_mw: float | None = Field(description="Power from the feeder; null: whatever the facility asks [MW]")
+
+
+class DemandResponseStarted(_Event):
+    """The utility calls: the site's power from the feeder stays under a cap, by storage first, then by throttling."""
+
+    kind: Literal["demand_response_started"]
+    datacenter: ElementId = Field(description="Name of the data center")
+    p_mw: float = Field(ge=0, description="Cap of its power from the feeder [MW]")
+    duration_s: float = Field(gt=0, description="Until the call ends [s]")
+    ramp_mw_per_s: float = Field(1e6, gt=0, description="The cap comes down, and goes, at this ramp [MW/s]")
+
+
 Event = Annotated[
     JobStarted
     | JobStopped
@@ -169,6 +194,9 @@ Event = Annotated[
     | FaultApplied
     | FaultCleared
     | UpsOutOfService
-    | UpsInService,
+    | UpsInService
+    | UpsUnlocked
+    | UpsReference
+    | DemandResponseStarted,
     Field(discriminator="kind"),
 ]

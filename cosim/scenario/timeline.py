@@ -17,6 +17,8 @@ PRIORITY = {
     "source_returned": 0,
     "switch_closed": 0,
     "ups_in_service": 0,
+    "ups_unlocked": 0,
+    "demand_response_ended": 0,
     "load_shapes": 0,
     "protection": 0,
     "controller": 2,
@@ -51,6 +53,7 @@ def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> 
     ordered = sorted(events, key=lambda pair: (to_us(pair[1].at_s), priority(pair[1].kind)))
     yield from _check_dips([(i, e) for i, e in ordered if isinstance(e, ev.DipStarted)])
     yield from _check_pairs([(i, e) for i, e in ordered if isinstance(e, ev.SourceLost | ev.SourceReturned)], "source")
+    yield from _check_calls(ordered)
     yield from _check_faults([(i, e) for i, e in ordered if isinstance(e, ev.FaultApplied | ev.FaultCleared)])
     sites = {e.datacenter for _, e in ordered if isinstance(e, ev.UpsOutOfService | ev.UpsInService)}
     for site in sorted(sites):
@@ -58,6 +61,17 @@ def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> 
             (i, e) for i, e in ordered if isinstance(e, ev.UpsOutOfService | ev.UpsInService) and e.datacenter == site
         ]
         yield from _check_pairs(service, f"UPS of {site}")
+
+
+def _check_calls(events: Sequence[tuple[int, ev.Event]]) -> Iterator[Found]:
+    """Calls for demand response of one site must not overlap."""
+    until: dict[str, int] = {}
+    for i, event in events:
+        if isinstance(event, ev.DemandResponseStarted):
+            if to_us(event.at_s) < until.get(event.datacenter, 0):
+                message = f"begins while another call to {event.datacenter} lasts"
+                yield ("events", i, "at_s"), message, event.at_s
+            until[event.datacenter] = to_us(event.at_s) + to_us(event.duration_s)
 
 
 def _check_end(time: TimeConfig, i: int, event: ev.Event) -> Iterator[Found]:

@@ -1,44 +1,149 @@
-"""What a scenario may say of a Bi-way UPS (Fig. 18 of the paper, top: on the DC bus)."""
+"""What a scenario may say of a Bi-way UPS (Fig. 18 of the paper: on the DC bus, or on the AC and the DC bus)."""
 
 from __future__ import annotations
 
 import itertools
-from typing import Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cosim.converter.curve import EfficiencyPoint, check_rising
+from cosim.ups.ride_config import RideThroughConfig, SheddingStep
 
-class UpsConfig(BaseModel):
-    """Bi-way UPS on the DC bus. Consumption positive: p_mw > 0 charges.
 
-    Between soc_reserve and soc_max it smooths; down to soc_min it carries the IT load.
-    """
-
+class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    topology: Literal["dc_bus"] = Field("dc_bus", description="Where it connects (Fig. 18)")
-    max_p_charge_mw: float = Field(gt=0, description="Charging rating at the DC bus [MW]")
-    max_p_discharge_mw: float = Field(gt=0, description="Discharging rating at the DC bus [MW]")
+
+class StorageKind(NamedTuple):
+    """Typical figures of one kind of storage, which a scenario may replace one by one."""
+
+    eta_charge: float
+    eta_discharge: float
+    max_c_rate: float
+    """Largest power over energy, charging or discharging. [1/h]"""
+    self_discharge_per_h: float
+    """Part of the full energy that is lost in an hour. [1/h]"""
+
+
+StorageName = Literal["lithium", "vrla", "flywheel", "supercapacitor"]
+STORAGE: dict[StorageName, StorageKind] = {
+    # UPS-grade lithium cells: 5 min of full load is usual, 95 % round trip
+    "lithium": StorageKind(0.975, 0.975, 20.0, 0.0),
+    # valve-regulated lead-acid: high-rate 5 min discharge, 80 to 85 % round trip
+    "vrla": StorageKind(0.90, 0.92, 12.0, 0.0),
+    # 15 s at full power is usual; bearings, windage and vacuum take about 1 % of the power rating, all the time
+    "flywheel": StorageKind(0.97, 0.97, 240.0, 2.4),
+    # seconds at full power; leaks away over weeks
+    "supercapacitor": StorageKind(0.98, 0.98, 3600.0, 0.002),
+}
+"""Orders of magnitude from vendors' data sheets and the EPRI-DOE handbook of energy storage (2003), for want of
+better ones; a study gives its own."""
+
+
+class SmoothingConfig(_Strict):
+    """The controller that smooths the grid side."""
+
+    controller: Literal["trigger", "ramp_limiter", "filter", "predictive", "external", "none"] = Field(
+        "trigger",
+        description="trigger (the paper's), ramp_limiter (always on), filter (takes a band), predictive (with a "
+        "horizon), external (follows ups_reference actions), none",
+    )
+    low_hz: float = Field(0.02, gt=0, le=100, description="filter: slower than this the grid side follows [Hz]")
+    high_hz: float | None = Field(
+        None, gt=0, le=1000, description="filter: faster than this it passes; null: it takes all that is fast [Hz]"
+    )
+    horizon_s: float = Field(60.0, gt=0, le=3600, description="predictive: looks this far ahead [s]")
+    period_s: float | None = Field(
+        None, gt=0, le=3600, description="predictive: the need of so long ago is its forecast; null: horizon_s [s]"
+    )
+
+    @model_validator(mode="after")
+    def _bands_are_ordered(self) -> Self:
+        if self.high_hz is not None and self.high_hz <= self.low_hz:
+            raise ValueError(f"high_hz={self.high_hz:g} is not above low_hz={self.low_hz:g}")
+        if self.period_s is not None and self.period_s < self.horizon_s:
+            raise ValueError(f"period_s={self.period_s:g} is below horizon_s={self.horizon_s:g}: it knows no more")
+        return self
+
+
+class OverloadConfig(_Strict):
+    """What it may give above its rating, and for how long, while it carries the load."""
+
+    factor: float = Field(1.25, gt=1, le=3, description="Discharging power over max_p_discharge_mw [1]")
+    duration_s: float = Field(60.0, gt=0, le=3600, description="For this long; regained at the same pace [s]")
+
+
+class UpsConfig(_Strict):
+    """Bi-way UPS. Consumption positive: p_mw > 0 charges.
+
+    Between soc_reserve and soc_max it smooths; down to soc_min it carries the load.
+    """
+
+    topology: Literal["dc_bus", "ac_dc"] = Field(
+        "dc_bus", description="Where it connects (Fig. 18): dc_bus carries IT; ac_dc smooths on the AC bus, carries all"
+    )
+    storage: StorageName = Field(
+        "lithium", description="Kind; where given it sets the defaults of eta_*, max_c_rate, self_discharge_per_h"
+    )
+    max_p_charge_mw: float = Field(gt=0, description="Charging rating at the bus it smooths on [MW]")
+    max_p_discharge_mw: float = Field(gt=0, description="Discharging rating at each bus [MW]")
+    max_p_ac_mw: float | None = Field(
+        None, gt=0, description="ac_dc: rating of the inverter on the AC bus; null: the larger of the other two [MW]"
+    )
     max_e_mwh: float = Field(gt=0, description="Energy of the storage, full to empty [MWh]")
-    eta_charge: float = Field(0.975, gt=0, le=1, description="Stored over taken from the bus [1]")
-    eta_discharge: float = Field(0.975, gt=0, le=1, description="Given to the bus over taken from storage [1]")
+    max_c_rate: float | None = Field(
+        None, gt=0, description="Largest power over energy its cells bear; a named storage sets it; null: any [1/h]"
+    )
+    eta_charge: float = Field(0.975, gt=0, le=1, description="Stored over taken from the converter [1]")
+    eta_discharge: float = Field(0.975, gt=0, le=1, description="Given to the converter over taken from storage [1]")
+    dc_converter: list[EfficiencyPoint] | None = Field(
+        None,
+        min_length=1,
+        description="DC/DC converter, efficiency over load; null: it is in eta_charge, eta_discharge",
+    )
+    ac_converter: list[EfficiencyPoint] | None = Field(
+        None, min_length=1, description="ac_dc: inverter on the AC bus, efficiency over load; null: as dc_converter"
+    )
     p_standby_mw: float = Field(0.0, ge=0, description="Own consumption while in service, P_UPS_IT of Eq. 4 [MW]")
+    self_discharge_per_h: float = Field(0.0, ge=0, description="Part of the full energy lost in an hour [1/h]")
+    overload: OverloadConfig | None = Field(None, description="Above its rating for a while; null: never")
+    response_delay_s: float = Field(0.0, ge=0, le=10, description="From a command, or a gap, to its power [s]")
     soc_init: float = Field(0.7, ge=0, le=1, description="State of charge at the start [1]")
     soc_min: float = Field(0.05, ge=0, le=1, description="End of charge [1]")
     soc_reserve: float = Field(0.4, ge=0, le=1, description="Kept for ride-through; smoothing stops there [1]")
     soc_target: float = Field(0.7, ge=0, le=1, description="State of charge it returns to [1]")
     soc_max: float = Field(0.95, ge=0, le=1, description="Full [1]")
-    max_ramp_mw_per_s: float = Field(gt=0, description="Grid-side ramp above which it engages [MW/s]")
-    max_decline_mw_per_s: float = Field(gt=0, description="Grid-side decline above which it engages, > 0 [MW/s]")
-    window_s: float = Field(1.0, gt=0, le=60, description="Window over which ramp and decline are measured [s]")
-    release_fraction: float = Field(
-        0.2, gt=0, lt=1, description="Releases when the load is this part of limit x window from the grid side [1]"
+    max_ramp_mw_per_s: float = Field(gt=0, description="Ramp that the grid side shall not pass [MW/s]")
+    max_decline_mw_per_s: float = Field(gt=0, description="Decline that the grid side shall not pass, > 0 [MW/s]")
+    window_s: float = Field(
+        1.0, gt=0, le=60, description="trigger: window over which ramp and decline are measured [s]"
     )
-    release_hold_s: float = Field(2.0, ge=0, description="... and has been for this long [s]")
+    release_fraction: float = Field(
+        0.2, gt=0, lt=1, description="trigger: releases when the load is this part of limit x window off [1]"
+    )
+    release_hold_s: float = Field(2.0, ge=0, description="trigger: ... and has been for this long [s]")
+    smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig, description="Smoothing controller")
     return_s: float = Field(600.0, gt=0, description="Time constant of the return to soc_target [s]")
+    max_p_recharge_mw: float | None = Field(
+        None, gt=0, description="Most power of that return while charging; null: max_p_charge_mw [MW]"
+    )
     taper_s: float = Field(
         2.0, gt=0, description="Smoothing power tapers so that room left lasts at least this long [s]"
     )
+    ride_through: RideThroughConfig = Field(
+        default_factory=RideThroughConfig, description="Transfer, lockout and return"
+    )
+    shedding: list[SheddingStep] = Field(
+        default_factory=list, max_length=32, description="Jobs shed by priority while the site is on storage"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_defaults_of_its_kind(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("storage") not in STORAGE:
+            return data
+        return STORAGE[data["storage"]]._asdict() | data
 
     @model_validator(mode="after")
     def _levels_are_ordered(self) -> Self:
@@ -50,4 +155,25 @@ class UpsConfig(BaseModel):
             raise ValueError(f"soc_init={self.soc_init:g} is above soc_max={self.soc_max:g}")
         if self.soc_init < self.soc_min:
             raise ValueError(f"soc_init={self.soc_init:g} is below soc_min={self.soc_min:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _ratings_fit_together(self) -> Self:
+        for name in ("max_p_charge_mw", "max_p_discharge_mw"):
+            rate = getattr(self, name) / self.max_e_mwh
+            if self.max_c_rate is not None and rate > self.max_c_rate * (1 + 1e-9):
+                raise ValueError(
+                    f"{name}={getattr(self, name):g} is {rate:.4g} times max_e_mwh={self.max_e_mwh:g} an hour, above "
+                    f"max_c_rate={self.max_c_rate:g}: give it more energy, or another storage"
+                )
+        for name in ("max_p_ac_mw", "ac_converter"):
+            if self.topology == "dc_bus" and getattr(self, name) is not None:
+                raise ValueError(f"{name} needs topology ac_dc: on the DC bus there is no inverter")
+        for name in ("dc_converter", "ac_converter"):
+            points = getattr(self, name)
+            if points is not None:
+                check_rising(name, [p.load for p in points])
+        socs = [step.soc for step in self.shedding]
+        if any(b > a for a, b in itertools.pairwise(socs)):
+            raise ValueError("shedding must fall in soc: what goes first stands first")
         return self

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosim.datacenter import kernel
-from cosim.datacenter.build import loss_coefficients
-from cosim.datacenter.config import EfficiencyPoint
+from cosim.converter.curve import EfficiencyPoint, loss_coefficients
 
 P = "datacenter/campus/"
 STEADY = {

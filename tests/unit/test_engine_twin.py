@@ -12,7 +12,7 @@ import pytest
 from engine_cases import campus, scenario, simulate
 from network_twin import solve_network, with_data_center, with_open_laws
 
-from cosim.datacenter.build import loss_coefficients
+from cosim.converter.curve import loss_coefficients
 from cosim.datacenter.config import FacilityConfig
 from cosim.feeder import load_feeder
 from cosim.ups.config import UpsConfig

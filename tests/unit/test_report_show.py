@@ -127,6 +127,6 @@ def test_show_tells_the_peak_of_what_goes_back():
 
 def test_hold_of_a_saturation_is_the_engines():
     from cosim.metrics.storage import SATURATION_HOLD_S
-    from cosim.ups.kernel import RECOVERY_US
+    from cosim.ups.kernel_smoothing import RECOVERY_US
 
     assert SATURATION_HOLD_S * 1e6 == RECOVERY_US

@@ -1,0 +1,1 @@
+"""Conversion stages: efficiency over load, as every room with a converter uses it."""

@@ -1,0 +1,186 @@
+"""Smoothing controllers: from the power the facility would like to the one the grid side shall see.
+
+All of them give a reference for the grid side and never pass the limits of ramp and decline by themselves. They
+differ in when they act and in how far they look.
+"""
+
+from __future__ import annotations
+
+import math
+
+from cosim.events import UPS_ENGAGED, UPS_RECOVERED, UPS_RELEASED, UPS_SATURATED, emit
+from cosim.jit import inner
+from cosim.ups.state import BAND_FILTER, EXTERNAL, NO_CONTROLLER, PREDICTIVE, TRIGGER
+
+RECOVERY_US = 1_000_000
+"""A limit must have been held for this long before the next breach is a new event. [us]"""
+EXCESS_MW = 1e-6
+"""Breach of the wanted power that counts as saturation. [MW]"""
+
+
+@inner
+def _prime(ups, unit, p_need_mw, p_wish_mw, t_us):
+    """The past of a controller that has none: all of it as now."""
+    unit.primed = 1
+    unit.p_prev_mw = unit.p_wish_mw = p_wish_mw
+    unit.t_prev_us = t_us
+    unit.low_1 = unit.low_2 = unit.high_1 = unit.high_2 = p_wish_mw
+    for i in range(unit.hist_n):
+        ups.history_mw[unit.hist_first + i] = p_wish_mw
+    for i in range(unit.past_n):
+        ups.past_mw[unit.past_first + i] = p_need_mw
+    unit.past_sum = p_need_mw * unit.ahead_n
+    unit.past_k = -1
+
+
+@inner
+def _triggered(ups, s, p_wish_mw, before_mw, t_us):
+    """The paper's trigger: acts once a ramp or decline over the window passes its limit; releases with hysteresis.
+
+    Not engaged it lets the wish pass as long as the change over the window stays within limit x window. Engaged it
+    moves at most at the limits from where the grid side was, and never leaves that window.
+    """
+    unit = ups.units[s]
+    high_mw = before_mw + unit.ramp * unit.window_s
+    low_mw = before_mw - unit.decline * unit.window_s
+    if unit.engaged == 0:
+        if low_mw <= p_wish_mw <= high_mw:
+            return p_wish_mw
+        unit.engaged = 1
+        unit.n_engaged += 1
+        unit.calm_us = -1
+        emit(ups.events, ups.n_event, t_us, UPS_ENGAGED, s, (p_wish_mw - before_mw) / unit.window_s)
+    p_mw = max(low_mw, min(high_mw, _ramped(unit, p_wish_mw, t_us)))
+    if abs(p_wish_mw - p_mw) > unit.release_mw:
+        unit.calm_us = -1
+    elif unit.calm_us < 0:
+        unit.calm_us = t_us
+    elif t_us - unit.calm_us >= unit.release_hold_us and low_mw <= p_wish_mw <= high_mw:
+        unit.engaged = 0
+        emit(ups.events, ups.n_event, t_us, UPS_RELEASED, s, unit.e / unit.e_full)
+        return p_wish_mw
+    return p_mw
+
+
+@inner
+def _ramped(unit, p_mw, t_us):
+    """The nearest power to p_mw that the limits allow from where the grid side was. [MW]"""
+    dt_s = (t_us - unit.t_prev_us) * 1e-6
+    return max(unit.p_prev_mw - unit.decline * dt_s, min(unit.p_prev_mw + unit.ramp * dt_s, p_mw))
+
+
+@inner
+def _lag(one, two, u, omega, dt_s):
+    """Two equal first-order lags in a row, exact while u is held for dt_s. Returns both states."""
+    decay = math.exp(-omega * dt_s)
+    return u + decay * (one - u), u + decay * (two - u + omega * dt_s * (one - u))
+
+
+@inner
+def _filtered(unit, t_us):
+    """What the band between the corners leaves: all slower than the lower one and, where given, faster than the upper."""
+    dt_s = (t_us - unit.t_prev_us) * 1e-6
+    u = unit.p_wish_mw
+    unit.low_1, unit.low_2 = _lag(unit.low_1, unit.low_2, u, unit.omega_low, dt_s)
+    if unit.omega_high <= 0.0:
+        return unit.low_2
+    unit.high_1, unit.high_2 = _lag(unit.high_1, unit.high_2, u, unit.omega_high, dt_s)
+    return unit.low_2 + u - unit.high_2
+
+
+@inner
+def _predicted(ups, unit, p_need_mw, t_us, slot):
+    """Receding horizon: the slope that brings the storage to its target at the horizon's end, if the need repeats.
+
+    With the need of one period ago as forecast and a grid side that moves in a straight line over the horizon H,
+    e(t + H) = e + H (p + slope H / 2 - mean need); slope follows from e(t + H) = e_target.
+    """
+    if slot != unit.past_k:
+        unit.past_k = slot
+        first, n = unit.past_first, unit.past_n
+        oldest = ups.past_mw[first + slot % n]
+        unit.past_sum -= oldest
+        ups.past_mw[first + slot % n] = p_need_mw
+        unit.past_sum += ups.past_mw[first + (slot + unit.ahead_n) % n]
+    mean_mw = unit.past_sum / unit.ahead_n
+    short_mw = (unit.e_target - unit.e) / unit.horizon_s
+    slope = 2.0 / unit.horizon_s * (mean_mw - unit.p_prev_mw + short_mw)
+    return unit.p_prev_mw + slope * (t_us - unit.t_prev_us) * 1e-6
+
+
+@inner
+def grid_reference(ups, s, p_need_mw, p_wish_mw, t_us, slot):
+    """Grid-side power it holds at t_us while the facility needs p_need_mw and with recharging likes p_wish_mw. [MW]"""
+    unit = ups.units[s]
+    if unit.primed == 0:
+        _prime(ups, unit, p_need_mw, p_wish_mw, t_us)
+    before_mw = ups.history_mw[unit.hist_first + slot % unit.hist_n]
+    if unit.walking == 1:
+        p_mw = min(p_wish_mw, unit.p_prev_mw + unit.walk_in * (t_us - unit.t_prev_us) * 1e-6)
+        if p_mw >= p_wish_mw:
+            unit.walking = 0
+            if unit.walk_in > unit.ramp:
+                _prime(ups, unit, p_need_mw, p_wish_mw, t_us)
+    elif unit.controller == TRIGGER:
+        p_mw = _triggered(ups, s, p_wish_mw, before_mw, t_us)
+    elif unit.controller == NO_CONTROLLER:
+        p_mw = p_wish_mw
+    else:
+        p_mw = p_wish_mw
+        if unit.controller == BAND_FILTER:
+            p_mw = _filtered(unit, t_us)
+        elif unit.controller == PREDICTIVE:
+            p_mw = _predicted(ups, unit, p_need_mw, t_us, slot)
+        elif unit.controller == EXTERNAL and not math.isnan(unit.p_set_mw):
+            p_mw = unit.p_set_mw
+        p_mw = _ramped(unit, p_mw, t_us)
+        unit.engaged = 1 if abs(p_mw - p_wish_mw) > EXCESS_MW else 0
+    unit.p_wish_mw = p_wish_mw
+    return p_mw
+
+
+@inner
+def capped(unit, p_mw, t_us):
+    """The grid side under a cap that moves toward its goal at its ramp; no cap far above what is asked. [MW]"""
+    if math.isinf(unit.cap_mw) and math.isinf(unit.cap_goal_mw):
+        return p_mw
+    if math.isinf(unit.cap_mw):
+        unit.cap_mw = max(p_mw, unit.cap_goal_mw)
+        unit.cap_us = t_us
+    step_mw = unit.cap_ramp * (t_us - unit.cap_us) * 1e-6
+    unit.cap_us = t_us
+    if unit.cap_goal_mw < unit.cap_mw:
+        unit.cap_mw = max(unit.cap_goal_mw, unit.cap_mw - step_mw)
+    else:
+        unit.cap_mw = min(unit.cap_goal_mw, unit.cap_mw + step_mw)
+        if math.isinf(unit.cap_goal_mw) and unit.cap_mw >= p_mw:
+            unit.cap_mw = math.inf
+    return min(p_mw, unit.cap_mw)
+
+
+@inner
+def delayed(ups, unit, p_mw, t_us, step_us):
+    """The command of one response delay ago; at a tick it takes in the present one. [MW]"""
+    if unit.delay_n == 0:
+        return p_mw
+    if t_us % step_us == 0:
+        place = unit.delay_first + (t_us // step_us) % unit.delay_n
+        unit.p_late_mw = ups.late_mw[place]
+        ups.late_mw[place] = p_mw
+    return unit.p_late_mw
+
+
+@inner
+def watch_saturation(ups, s, excess_mw, t_us):
+    """What the grid side misses its reference by, whatever limit is the cause, is an event with its size. [MW]"""
+    unit = ups.units[s]
+    unit.excess_mw = excess_mw if excess_mw > EXCESS_MW else 0.0
+    if excess_mw > EXCESS_MW:
+        unit.max_excess_mw = max(unit.max_excess_mw, excess_mw)
+        unit.held_us = t_us
+        if unit.saturated == 0:
+            unit.saturated = 1
+            emit(ups.events, ups.n_event, t_us, UPS_SATURATED, s, excess_mw)
+    elif unit.saturated == 1 and t_us - unit.held_us >= RECOVERY_US:
+        unit.saturated = 0
+        emit(ups.events, ups.n_event, t_us, UPS_RECOVERED, s, unit.e / unit.e_full)
