@@ -40,6 +40,15 @@ KINDS = (
     "cooling_returned",
     "demand_response_started",
     "demand_response_ended",
+    "fault_applied",
+    "fault_cleared",
+    "relay_tripped",
+    "recloser_opened",
+    "recloser_closed",
+    "recloser_locked_out",
+    "recloser_reset",
+    "fuse_blown",
+    "fuse_damaged",
 )
 
 (
@@ -48,7 +57,8 @@ KINDS = (
     UPS_RETURNED, UPS_EMPTY, UPS_OUT_OF_SERVICE, UPS_IN_SERVICE, WINDOW_LEFT, WINDOW_ENTERED, LOAD_SHED,
     LOAD_RESTORED, LIMIT_EXCEEDED, COLLAPSED, UPS_LOCKED_OUT, UPS_UNLOCKED,
     GENERATOR_STARTED, GENERATOR_STOPPED, COOLING_LOST, COOLING_RETURNED, DEMAND_RESPONSE_STARTED,
-    DEMAND_RESPONSE_ENDED,
+    DEMAND_RESPONSE_ENDED, FAULT_APPLIED, FAULT_CLEARED, RELAY_TRIPPED, RECLOSER_OPENED,
+    RECLOSER_CLOSED, RECLOSER_LOCKED_OUT, RECLOSER_RESET, FUSE_BLOWN, FUSE_DAMAGED,
 ) = range(len(KINDS))  # fmt: skip
 
 EVENT = np.dtype([("t_us", "i8"), ("kind", "i8"), ("element", "i8"), ("value", "f8")])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cosim.engine.faults import lasting
 from cosim.errors import InputError, Problem
 from cosim.load import kernel as load_kernel
 from cosim.units import US_PER_S, to_us
@@ -36,6 +38,10 @@ def apply_event(sim: Simulation, event: Event, place: str = "") -> None:
     """
     try:
         _HANDLERS[event["kind"]](sim, event)
+    except InputError as error:
+        if event["kind"] != "fault_applied":
+            raise
+        raise InputError([replace(p, path=f"{place}.{p.path}" if place else p.path) for p in error.problems]) from None
     except ValueError as error:
         at = f"{event['kind']} at t = {sim.now_us / US_PER_S:.12g} s"
         raise InputError(Problem(f"{at}: {error}", path=place)) from None
@@ -90,6 +96,26 @@ def _source_returned(sim: Simulation, _: Event) -> None:
     sim.queue.end("loss of the source", sim.now_us)
     sim.compiled.return_source()
     sim.emit("source_returned", "source")
+
+
+def _fault_applied(sim: Simulation, event: Event) -> None:
+    place = f"bus {event['bus']}" if event.get("bus") is not None else f"line {event['line']}"
+    _begin(sim, event, lasting(place), "fault_cleared")
+    sim.faults.apply(sim, event)
+
+
+def _fault_cleared(sim: Simulation, event: Event) -> None:
+    place = f"bus {event['bus']}" if event.get("bus") is not None else f"line {event['line']}"
+    sim.queue.end(lasting(place), sim.now_us)
+    sim.faults.clear(sim, place, "its duration is over" if "type" in event else "removed")
+
+
+def _fault_look(sim: Simulation, event: Event) -> None:
+    sim.faults.look(sim, event["switched_us"])
+
+
+def _fault_extinct(sim: Simulation, event: Event) -> None:
+    sim.faults.extinct(sim, event["place"], event["since_us"])
 
 
 def _switch(kind: str) -> _Handler:
@@ -153,6 +179,10 @@ _HANDLERS: dict[str, _Handler] = {
     "source_returned": _source_returned,
     "switch_opened": _switch("switch_opened"),
     "switch_closed": _switch("switch_closed"),
+    "fault_applied": _fault_applied,
+    "fault_cleared": _fault_cleared,
+    "fault_look": _fault_look,
+    "fault_extinct": _fault_extinct,
     "ups_out_of_service": _ups_service("ups_out_of_service"),
     "ups_in_service": _ups_service("ups_in_service"),
     "ups_unlocked": _ups_unlocked,

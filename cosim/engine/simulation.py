@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from cosim.datacenter.build import build_sites
 from cosim.engine import advance as adv
 from cosim.engine import kernel_log as kl
+from cosim.engine import protection
 from cosim.engine.checkpoint import restore_arrays, store_arrays
 from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
+from cosim.engine.faults import FaultDesk
 from cosim.engine.handlers import apply_event
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.checks import make_desk, make_shapes
+from cosim.feeder.checks import make_desk, make_protection, make_shapes
 from cosim.feeder.compile import CompiledFeeder
-from cosim.feeder.controls.kernel import CONTROL
+from cosim.feeder.controls.desk import ControlEvent
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP
 from cosim.feeder.places import nodes_at
@@ -34,7 +36,6 @@ from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import SupplyLimits, build_ups
 
-_NO_CONTROLS = np.zeros(0, CONTROL)
 RING_BYTES = 16 * 1024 * 1024
 """Size of the full-rate samples between two blocks, about. [byte]"""
 MAX_TICKS = 1_000_000
@@ -112,14 +113,17 @@ class Simulation:
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
         self.compiled.watch(self._watched_nodes())
         self.desk = make_desk(feeder.network, scenario.feeder)
-        if self.desk is not None:
-            self.compiled.set_sensors(self.desk.rows)
+        self.protection = make_protection(
+            feeder.network, scenario.feeder, 0 if self.desk is None else self.desk.rows.n_sensor
+        )
+        self._ctl = protection.joined_records(self.compiled, self.desk, self.protection)
         self.shapes = make_shapes(feeder.network, scenario.feeder, folder)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
         fields = {column.source for column in self.columns}
         self.log = new_log(self.compiled, len(self.sites), self._ring_size(), fields)
         self.queue = EventQueue()
+        self.faults = FaultDesk()
         self.events: list[tuple[int, str, str, float, str]] = []
         self.device_range = np.tile(self.compiled.device_values(), (2, 1))
         """Lowest and highest tap, or number of steps on, that each device has had."""
@@ -255,7 +259,7 @@ class Simulation:
                 self.ups,
                 self.compiled.arrays,
                 surfaces.arrays,
-                self.desk.ctl if self.desk else _NO_CONTROLS,
+                self._ctl,
                 self.compiled.watch_row,
                 self.log,
             )
@@ -265,12 +269,8 @@ class Simulation:
             if reason == adv.NO_SOLUTION:
                 self._report_collapse()
             devices = self.compiled.device_values() if len(self.compiled.device_names) else None
-            if reason == adv.CONTROL_DUE and self.desk is not None:
-                self.events += [
-                    (self.now_us, e.kind, e.element, float(e.value), e.detail)
-                    for e in self.desk.act(self.compiled, self.now_us)
-                ]
-                self._note_devices()
+            if reason == adv.CONTROL_DUE:
+                self._act()
             n = int(self.log.n_row[0])
             if devices is not None:
                 self.log.device[:n] = devices
@@ -290,13 +290,35 @@ class Simulation:
         return min(self.queue.next_us(self.end_us), on_tick, self.end_us)
 
     def _work_off_events(self) -> None:
+        protection.schedule(self)
+        switched = False
         while (event := self.queue.pop_due(self.now_us)) is not None:
+            switched |= event["kind"] not in ("controller", "load_shapes", "fault_look")
             if event["kind"] == "controller":
+                n_told = len(self.events)
                 self._call_controller(event["index"])
+                switched |= len(self.events) > n_told
+            elif event["kind"] == "protection":
+                protection.wake(self, event["device"], event["stamp"])
             elif event["kind"] == "load_shapes":
                 self._follow_shapes(event["before_us"])
             else:
                 apply_event(self, event)
+            protection.schedule(self)
+        if switched:
+            self.faults.look_later(self)
+
+    def _act(self) -> None:
+        """Let controls and protection do what the loop found due."""
+        if self.desk is not None:
+            self.tell(self.desk.act(self.compiled, self.now_us))
+            self._note_devices()
+        protection.look(self)
+
+    def tell(self, events: Sequence[ControlEvent]) -> None:
+        """Note what controls or protection did."""
+        for e in events:
+            self.emit(e.kind, e.element, e.value, e.detail)
 
     def _note_devices(self) -> None:
         present, (low, high) = self.compiled.device_values(), self.device_range
@@ -333,6 +355,9 @@ class Simulation:
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
         if self.desk is not None:
             stored |= {f"desk/{name}": array for name, array in self.desk.state().items()}
+        if self.protection is not None:
+            stored |= {f"protection/{name}": array for name, array in self.protection.state().items()}
+        stored["faults"] = np.frombuffer(self.faults.state().encode(), np.uint8)
         stored["device_range"] = self.device_range.copy()
         stored["queue"] = np.frombuffer(self.queue.state().encode(), np.uint8)
         for i, controller in enumerate(self.controllers):
@@ -367,6 +392,10 @@ class Simulation:
         restore_arrays(stored, load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
         prefix = "feeder/"
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
+        self.faults.restore(stored["faults"].tobytes().decode())
         self.device_range[:] = stored["device_range"]
         if self.desk is not None:
             self.desk.restore({k[len("desk/") :]: v for k, v in stored.items() if k.startswith("desk/")})
+        if self.protection is not None:
+            kept = {k.removeprefix("protection/"): v for k, v in stored.items() if k.startswith("protection/")}
+            self.protection.restore(kept)

@@ -57,7 +57,7 @@ class FeederArrays(Bundle):
     sizes: Ints
     flags: Ints
     params: Floats
-    """The feeder's own power [MW], source factor [1]."""
+    """The feeder's own power [MW]; source factor, 0 while there is a fault [1]."""
     port_p_mw: Floats
     """[d] requested, consumption positive. [MW]"""
     port_q_mvar: Floats
@@ -144,6 +144,8 @@ class FeederArrays(Bundle):
     """[.., 2] what each row's voltage counts in a sensor, in its own unit per pu."""
     sensor: Floats
     """[.., 2] values of the sensors of controls, real and imaginary."""
+    sensor_least: Floats
+    """Size that surfaces hold a sensor's deviation against where its own is smaller."""
     v: Floats
     """[2 N] voltages. [pu]"""
     u: Floats

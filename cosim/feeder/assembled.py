@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from cosim.feeder.assembly import (
 )
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.arrays import SensorRows
+from cosim.feeder.factors import FACTORS_BYTES, Factors
+from cosim.feeder.faults import PlacedFault, with_line_faults
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_newton import linearize_at
 from cosim.feeder.legs import build_legs, fast_columns, shapes
@@ -34,7 +36,6 @@ from cosim.feeder.network import (
     TRAFO,
     TRAFO3W_HV,
     Complexes,
-    Floats,
     Ints,
     Network,
 )
@@ -43,34 +44,9 @@ from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
 from cosim.feeder.sources import is_behind_impedance, phase_impedance, put_behind_impedance, set_points
 from cosim.feeder.surface_store import SurfaceStore
 from cosim.feeder.surfaces import Surfaces
-from cosim.feeder.topology import Elements, Topology, apply_switches, build_topology
+from cosim.feeder.topology import Elements, States, Topology, apply_switches, build_topology
 
 _LINE_SWITCH = "line:"
-FACTORS_BYTES = 128 * 1024 * 1024
-"""Memory that factorizations of states seen before may take. [byte]"""
-
-
-@dataclass(frozen=True)
-class Factors:
-    """What depends on the states of switches and devices alone: the matrix and its factors at the base point."""
-
-    y: Floats
-    row_sum: Floats
-    el_sum: Floats
-    zone_sum_y: Floats
-    ties: Complexes
-    el_y: Floats
-    block: Floats
-    response: Floats
-    port_z: Floats
-    slopes: Floats
-    sensor_coef: Floats
-    sign: int
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory it takes. [byte]"""
-        return sum(a.nbytes for a in (self.y, self.ties, self.el_y, self.block, self.response, self.slopes))
 
 
 class AssembledFeeder:
@@ -116,6 +92,8 @@ class AssembledFeeder:
         scaled = np.isin(net.inj_kind, (LOAD, MOTOR))
         self._inj_s_start = net.inj_s_mva * np.where(scaled, self.config.load_scaling, 1.0)
         self._inj_s = self._inj_s_start.copy()
+        self._faults: dict[str, PlacedFault] = {}
+        self._is_cut = np.zeros(net.el_node.size, bool)
         self._lost = self._dark = False
         self._set_points, self._dip = emf, 1.0 + 0j
         self._seen: dict[bytes, Topology] = {}
@@ -128,16 +106,38 @@ class AssembledFeeder:
 
     # -- building
 
-    def _topology(self) -> Topology:
-        key = self._switch_key()
+    def _topology(self, with_faults: bool = True) -> Topology:
+        key = self._switch_key(with_faults)
         if key not in self._seen:
-            self._seen[key] = build_topology(
-                self.network, self._closed, self._line_on, device_y(self.network, self._dev_state)
-            )
+            self._seen[key] = build_topology(*self._states(with_faults))
         return self._seen[key]
 
-    def _switch_key(self) -> bytes:
-        return np.packbits(np.concatenate([self._closed, self._line_on])).tobytes()
+    def _switch_key(self, with_faults: bool = True) -> bytes:
+        """Equal for equal states of switches, poles and faults."""
+        key = np.packbits(np.concatenate([self._closed, self._line_on])).tobytes()
+        if self._is_cut.any():
+            key += b"poles" + np.packbits(self._is_cut).tobytes()
+        return key + b"".join(fault.key for fault in self._faults.values() if with_faults)
+
+    def _states(self, with_faults: bool = True) -> States:
+        """What `build_topology` and `apply_switches` take."""
+        net = self.network
+        faults = list(self._faults.values()) if with_faults else []
+        y = with_line_faults(net, device_y(net, self._dev_state), faults)
+        is_cut = self._is_cut if self._is_cut.any() else None
+        return net, self._closed, self._line_on, y, is_cut, [fault.shunt for fault in faults if fault.element < 0]
+
+    def _floating_rows(self) -> list[int]:
+        """Rows of zones that nothing but capacitance holds to ground, faults aside.
+
+        A fault may ground such a zone. What draws between the phases there goes on doing so.
+        """
+        top = self._top
+        if not self._faults:
+            return list(top.zones[0].tolist())
+        sound = self._topology(with_faults=False)
+        of_node = np.isin(sound.node, sound.zones[0]) & (top.node >= 0)
+        return list(np.unique(top.node[of_node]).tolist())
 
     def _build(self, v_node: Complexes) -> FeederArrays:
         """Arrays of the present topology, starting from the given voltage of every node."""
@@ -150,13 +150,15 @@ class AssembledFeeder:
         self._gens = build_legs(net, top, self._shape, is_gen)
         gens = place_generators(net, top)
         n_dc, el = len(self._port_nodes), top.elements
-        port_row, port_base, site_ptr = place_ports(top, self._port_nodes, [g[0] for g in gens])
+        port_row, port_base, site_ptr = place_ports(
+            top, self._port_nodes, [g[0] for g in gens], self._floating_rows()
+        )
         state = empty_state(top.n_free, top.n_row, n_dc, port_base.size, top.n_free + 2 * top.pattern.row.size)
         port_law = np.zeros((port_base.size, 5))
         port_law[site_ptr[-1] :, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)
         zone_sums = top.zone_sums(el.y)
         params = np.zeros(ix.N_PARAMS)
-        params[ix.EMF_FACTOR] = abs(self._dip)
+        params[ix.EMF_FACTOR] = self._least_factor()
         state["flags"][[ix.DIRTY, ix.SOURCE_ON]] = 1
         arrays = FeederArrays(
             sizes=count_sizes(top, self._legs, n_dc, port_base.size),
@@ -257,7 +259,7 @@ class AssembledFeeder:
 
     def _switched(self) -> Elements:
         """Elements as switches and devices leave them, in the order and with the nodes of the network."""
-        return apply_switches(self.network, self._closed, self._line_on, device_y(self.network, self._dev_state))
+        return apply_switches(*self._states())
 
     def _made_factors(self, f: FeederArrays) -> Factors:
         """Factors at the base point, made in the arrays f."""
@@ -306,7 +308,10 @@ class AssembledFeeder:
         """Response surfaces of the present state of switches, devices, loads and source."""
         key = self._state_key()
         if self._entered is None or self._entered[0] != key:
-            self._entered = key, self._store.enter(key, self.arrays, self.watch_row, self._kin_key())
+            if self._faults:  # too short for polynomials to pay
+                self._entered = key, Surfaces(self.arrays, self.watch_row, enabled=False)
+            else:
+                self._entered = key, self._store.enter(key, self.arrays, self.watch_row, self._kin_key())
         return self._entered[1]
 
     def _state_key(self) -> bytes:
@@ -353,8 +358,12 @@ class AssembledFeeder:
         emf = self._set_points[self._top.source_row] * self._dip
         f.emf[:] = as_pairs(emf)
         f.tie[:] = as_pairs(-self._ties @ emf).ravel()
-        f.params[ix.EMF_FACTOR] = abs(self._dip)
+        f.params[ix.EMF_FACTOR] = self._least_factor()
         f.flags[ix.DIRTY] = 1
+
+    def _least_factor(self) -> float:
+        """What the source's voltage is multiplied by; 0 while there is a fault, beside which nothing is sure. [1]"""
+        return 0.0 if self._faults else abs(self._dip)
 
     def _behind_impedance(self, source: SourceConfig) -> tuple[Network, Complexes]:
         """The network with its sources behind the scenario's impedance.

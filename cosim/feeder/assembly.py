@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -29,14 +29,16 @@ def device_y(net: Network, dev_state: Ints) -> Complexes:
     return y
 
 
-def place_ports(top: Topology, port_nodes: Sequence[Ints], gens: Sequence[int]) -> tuple[Ints, Floats, Ints]:
+def place_ports(
+    top: Topology, port_nodes: Sequence[Ints], gens: Sequence[int], floating: Iterable[int]
+) -> tuple[Ints, Floats, Ints]:
     """Rows, nominal voltage and start of the ports of data centers, then generators.
 
     A data center draws from each phase to ground, or between phases where nothing holds the neutral: at two or
-    three phases of a floating zone.
+    three phases of a floating zone, whose rows are `floating`.
     """
     rows, base, count = [], [], []
-    floating = set(top.zones[0].tolist())
+    floating = set(floating)
     for nodes in port_nodes:
         at = top.node[nodes]
         if at.size > 1 and floating.issuperset(at.tolist()):

@@ -8,9 +8,12 @@ from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.from_config import apply_config
+from cosim.feeder.faults import FaultConfig, place_fault
 from cosim.feeder.load_profile import LoadProfile
 from cosim.feeder.load_shapes import Driven, LoadShapes
 from cosim.feeder.network import Network
+from cosim.feeder.protection.desk import ProtectionDesk
+from cosim.feeder.protection.placing import warn_of_low_pickups
 
 
 def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
@@ -20,12 +23,25 @@ def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
         make_desk(network, config)
     except InputError as error:
         problems += error.problems
+    try:
+        warn_of_low_pickups(config.protection, network)
+    except InputError as error:
+        problems += error.problems
     if config.load_shapes != "none":
         try:
             LoadShapes(network, config)
         except InputError as error:
             problems += error.problems
     return problems
+
+
+def fault_problems(network: Network, config: FaultConfig) -> list[Problem]:
+    """Why a fault cannot be where it should; paths are its fields."""
+    try:
+        place_fault(network, config)
+    except InputError as error:
+        return error.problems
+    return []
 
 
 def make_desk(network: Network, config: FeederConfig) -> ControlDesk | None:
@@ -47,6 +63,11 @@ def make_desk(network: Network, config: FeederConfig) -> ControlDesk | None:
     ]:
         desk.start(name, -power[injection].imag)
     return desk
+
+
+def make_protection(network: Network, config: FeederConfig, first_sensor: int) -> ProtectionDesk | None:
+    """The protection that lives in a run; None without any. Raises as `ProtectionDesk` does."""
+    return ProtectionDesk(config.protection, network, first_sensor) if config.protection else None
 
 
 def make_shapes(network: Network, config: FeederConfig, folder: Path) -> Driven | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import json
 import math
 
 import numpy as np
@@ -12,18 +13,17 @@ from cosim.feeder import arrays as ix
 from cosim.feeder.assembled import AssembledFeeder
 from cosim.feeder.assembly import (
     as_pairs,
+    device_y,
 )
+from cosim.feeder.faults import FaultConfig, current_inside, place_fault
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
 from cosim.feeder.network import (
     Complexes,
     Floats,
+    Ints,
 )
 from cosim.feeder.places import named, nodes_at
-
-_LINE_SWITCH = "line:"
-FACTORS_BYTES = 128 * 1024 * 1024
-"""Memory that factorizations of states seen before may take. [byte]"""
 
 
 class CompiledFeeder(AssembledFeeder):
@@ -99,6 +99,70 @@ class CompiledFeeder(AssembledFeeder):
             return
         self._settle()
         states[at] = closed
+        self._rebuild()
+
+    def apply_fault(self, name: str, config: FaultConfig) -> None:
+        """Short-circuit a place until `clear_fault`.
+
+        Parameters
+        ----------
+        name : str
+            By which it is cleared.
+
+        Raises
+        ------
+        InputError
+            As `place_fault` does.
+        """
+        placed = place_fault(self.network, config)
+        self._settle()
+        self._faults[name] = placed
+        self._rebuild()
+
+    def clear_fault(self, name: str) -> None:
+        """Take a fault away."""
+        if name in self._faults:
+            self._settle()
+            del self._faults[name]
+            self._rebuild()
+
+    @property
+    def fault_names(self) -> tuple[str, ...]:
+        """Faults that there are."""
+        return tuple(self._faults)
+
+    def fault_current_a(self, name: str) -> Complexes:
+        """Current into a fault at each of its phases at the last solution, zero where de-energized. [A]"""
+        fault, net = self._faults[name], self.network
+        kv = float(net.node_vn_kv[fault.nodes[0]])
+        per_pu_a = 1e3 / (kv * math.sqrt(3.0) if net.is_balanced else kv)
+        v = self._node_voltages() * self.arrays.flags[ix.SOURCE_ON]
+        if fault.element < 0:
+            current: Complexes = fault.y @ v[fault.nodes]
+        else:
+            e = fault.element
+            span = slice(net.el_ptr[e], net.el_ptr[e + 1])
+            start = int((np.diff(net.el_ptr[: e + 1]) ** 2).sum())
+            whole = device_y(net, self._dev_state)[start : start + (span.stop - span.start) ** 2]
+            at = self._switched().node[span]
+            ends = np.where(at >= 0, v[np.maximum(at, 0)], 0)
+            current = current_inside(whole.reshape(at.size, at.size), fault, ends, at < 0)
+        amperes: Complexes = per_pu_a * current
+        return amperes
+
+    def set_poles(self, conductors: Ints, closed: bool) -> None:
+        """Open or close conductors of elements: poles of a breaker, a blown fuse.
+
+        Parameters
+        ----------
+        conductors : array
+            Indices into `Network.el_node`.
+        closed : bool
+        """
+        if bool(np.all(self._is_cut[conductors] != closed)):
+            return
+        self._settle()
+        self._is_cut[conductors] = not closed
         self._rebuild()
 
     def set_device(self, name: str, state: int) -> None:
@@ -202,11 +266,16 @@ class CompiledFeeder(AssembledFeeder):
             "closed": self._closed.copy(),
             "line_on": self._line_on.copy(),
             "dev_state": self._dev_state.copy(),
+            "is_cut": self._is_cut.copy(),
+            "faults": np.frombuffer(self._faults_text().encode(), np.uint8),
             "inj_s": self._inj_s.copy(),
             "source": np.array([self._lost, self._dark, self._dip]),
             **{f"surfaces.{k}": v for k, v in self._store.state().items()},
             **kept,
         }
+
+    def _faults_text(self) -> str:
+        return json.dumps({name: fault.config.model_dump() for name, fault in self._faults.items()})
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go back to what `state` kept; the next solve gives the same bits.
@@ -219,6 +288,9 @@ class CompiledFeeder(AssembledFeeder):
         try:
             self._closed[:], self._line_on[:] = state["closed"], state["line_on"]
             self._dev_state[:], self._inj_s[:] = state["dev_state"], state["inj_s"]
+            self._is_cut[:] = state["is_cut"]
+            faults = json.loads(state["faults"].tobytes().decode())
+            self._faults = {k: place_fault(self.network, FaultConfig(**v)) for k, v in faults.items()}
             lost, dark, self._dip = state["source"].tolist()
             self._lost, self._dark = bool(lost), bool(dark)
             self.arrays = self._build(self.network.node_v)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cosim.feeder.controls.config import ControlsConfig
+from cosim.feeder.protection.config import DeviceConfig
 
 
 def _mode_alone(value: object) -> object:
@@ -42,6 +43,9 @@ class FeederConfig(BaseModel):
         ControlsConfig(),
         description="Regulators, capacitor banks, inverters and generators: whether they act, and further ones",
     )
+    protection: list[DeviceConfig] = Field(
+        [], description="Relays, reclosers and fuses, each at an end of a line or transformer"
+    )
     load_shapes: Literal["none", "daily", "yearly", "duty"] = Field(
         "none", description="Shapes of the network that its loads and generators follow, where it has any"
     )
@@ -62,6 +66,13 @@ class FeederConfig(BaseModel):
         lt=1,
         description="Constant-power loads become constant impedance below, continuous there; 0 never [pu]",
     )
+
+    @model_validator(mode="after")
+    def _devices_have_own_names(self) -> Self:
+        names = [device.name for device in self.protection]
+        if twins := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"protection has two devices of the name {twins[0]}")
+        return self
 
     @model_validator(mode="after")
     def _one_drives_the_loads(self) -> Self:

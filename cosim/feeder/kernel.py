@@ -17,6 +17,7 @@ from cosim.feeder.arrays import (
     COLLAPSED,
     DEAD,
     DIRTY,
+    EMF_FACTOR,
     LAST_P,
     LAST_Q,
     LS_FRACTION,
@@ -52,6 +53,8 @@ MAX_JUMP_PU = 0.02
 says that it lies on the same branch. [pu]"""
 SHORTEST_STEP = 1e-6
 """Continuation gives up on steps shorter than this fraction of the way. [1]"""
+SHORTEST_IN_FAULT = 1 / 16
+"""The same while there is a fault, where converters cease instead and nobody asks how far they could go. [1]"""
 
 
 @inner
@@ -109,6 +112,7 @@ def walk(f, lam_from, start, aim, tol):
         Fraction of the way that is solvable.
     """
     done, step = 0.0, 0.5
+    shortest = SHORTEST_IN_FAULT if f.params[EMF_FACTOR] == 0.0 else SHORTEST_STEP
     while done < 1.0:
         to = min(1.0, done + step)
         set_request(f, aim * to, start)
@@ -122,7 +126,7 @@ def walk(f, lam_from, start, aim, tol):
             copy_to(f.current_save, f.current)
         else:
             step *= 0.5
-            if step < SHORTEST_STEP:
+            if step < shortest:
                 break
     return done
 

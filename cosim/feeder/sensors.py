@@ -32,6 +32,7 @@ def sensor_pattern(rows: SensorRows | None, elements: Elements, row_of_node: Int
         "sensor_row": row,
         "sensor_coef": np.zeros((row.size, 2)),
         "sensor": np.zeros((ptr.size - 1, 2)),
+        "sensor_least": np.zeros(0) if rows is None else rows.least_sizes,
     }
 
 

@@ -282,7 +282,7 @@ def _units(values: Floats, lab: FeederArrays) -> Floats:
     at = ix.N_TOTALS + int(lab.site_ptr[-1])
     for k in range(lab.sensor.shape[0]):
         size = float(np.abs(values[:, at + 2 * k : at + 2 * k + 2]).max())
-        unit[at + 2 * k : at + 2 * k + 2] = max(size, 1e-9)
+        unit[at + 2 * k : at + 2 * k + 2] = max(size, float(lab.sensor_least[k]), 1e-9)
     return unit
 
 

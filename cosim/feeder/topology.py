@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,6 +65,19 @@ class Elements:
             loading=self.loading[conductor],
             y_ptr=np.concatenate([[0], np.cumsum(size**2)]),
         )
+
+
+@dataclass(frozen=True)
+class Shunt:
+    """An admittance between nodes and ground that comes and goes: a fault at a bus."""
+
+    node: Ints
+    y: Complexes
+    """[k, k] pu"""
+
+
+States = tuple[Network, Bools, Bools, Complexes, Bools | None, list[Shunt]]
+"""What `build_topology` and `apply_switches` take."""
 
 
 def ranges(start: Ints, count: Ints) -> Ints:
@@ -178,7 +192,14 @@ class Topology:
         return start, (unique % self.n_row).astype(np.int64), sums.astype(np.complex128)
 
 
-def build_topology(net: Network, closed: Bools, line_on: Bools, el_y: Complexes) -> Topology:
+def build_topology(
+    net: Network,
+    closed: Bools,
+    line_on: Bools,
+    el_y: Complexes,
+    is_cut: Bools | None = None,
+    shunts: Sequence[Shunt] = (),
+) -> Topology:
     """Apply the switch states.
 
     Parameters
@@ -189,9 +210,11 @@ def build_topology(net: Network, closed: Bools, line_on: Bools, el_y: Complexes)
         Lines in service.
     el_y : array
         Primitive admittances in the order of `Network.el_y`, devices in whatever state. [pu]
+    is_cut, shunts : optional
+        As `apply_switches` takes them.
     """
     root = _fuse(net, closed)
-    elements = apply_switches(net, closed, line_on, el_y).sorted_by_kind()
+    elements = apply_switches(net, closed, line_on, el_y, is_cut, shunts).sorted_by_kind()
     at = np.where(elements.node >= 0, root[elements.node], -1)
     at[(elements.node >= 0) & ~net.node_in_service[elements.node]] = -1
     legs = np.where(net.leg_node >= 0, root[net.leg_node], -1)
@@ -238,11 +261,27 @@ def _fuse(net: Network, closed: Bools) -> Ints:
     return components(a, b, net.node_in_service.size)
 
 
-def apply_switches(net: Network, closed: Bools, line_on: Bools, el_y: Complexes) -> Elements:
+def apply_switches(
+    net: Network,
+    closed: Bools,
+    line_on: Bools,
+    el_y: Complexes,
+    is_cut: Bools | None = None,
+    shunts: Sequence[Shunt] = (),
+) -> Elements:
     """Elements with their conductors cut where a terminal is open, bus-bus switches with an impedance behind them.
 
     An element that is open at a terminal is what its admittance shows at the others (Kron reduction). A
     line at a bus out of service is open there; any other element is out.
+
+    Parameters
+    ----------
+    net, closed, line_on, el_y
+        As in `build_topology`.
+    is_cut : array [K], optional
+        Conductors that a pole of a breaker or a fuse has opened.
+    shunts : sequence of Shunt
+        Stand behind all other elements; those with a node out of service are none.
     """
     on = net.el_in_service.copy()
     on[net.el_kind == LINE] = line_on
@@ -256,6 +295,8 @@ def apply_switches(net: Network, closed: Bools, line_on: Bools, el_y: Complexes)
     out = (net.el_node >= 0) & ~net.node_in_service[net.el_node]
     line = net.el_kind[owner] == LINE
     is_open |= out & line
+    if is_cut is not None:
+        is_open |= is_cut
     on[owner[out & ~line]] = False
 
     y_ptr = np.concatenate([[0], np.cumsum(size**2)])
@@ -273,7 +314,7 @@ def apply_switches(net: Network, closed: Bools, line_on: Bools, el_y: Complexes)
     ends[~live] = -1
     g = np.where(live, net.switch_y[tie], 0)
     n_tie = g.size
-    return Elements(
+    whole = Elements(
         kind=np.concatenate([net.el_kind, np.full(n_tie, IMPEDANCE, np.int64)]),
         ptr=np.concatenate([net.el_ptr, net.el_ptr[-1] + 2 * np.arange(1, n_tie + 1)]),
         node=np.concatenate([node, ends.ravel()]),
@@ -281,6 +322,23 @@ def apply_switches(net: Network, closed: Bools, line_on: Bools, el_y: Complexes)
         y=np.concatenate([y, np.column_stack([g, -g, -g, g]).ravel()]),
         loading=np.concatenate([net.el_loading, np.zeros(2 * n_tie)]),
         y_ptr=np.concatenate([y_ptr, y_ptr[-1] + 4 * np.arange(1, n_tie + 1)]),
+    )
+    for shunt in shunts:
+        if net.node_in_service[shunt.node].all():
+            whole = _with_shunt(whole, shunt)
+    return whole
+
+
+def _with_shunt(e: Elements, shunt: Shunt) -> Elements:
+    k = shunt.node.size
+    return Elements(
+        kind=np.append(e.kind, IMPEDANCE),
+        ptr=np.append(e.ptr, e.ptr[-1] + k),
+        node=np.concatenate([e.node, shunt.node]),
+        terminal=np.concatenate([e.terminal, np.zeros(k, np.int64)]),
+        y=np.concatenate([e.y, shunt.y.ravel()]),
+        loading=np.concatenate([e.loading, np.zeros(k)]),
+        y_ptr=np.append(e.y_ptr, e.y_ptr[-1] + k * k),
     )
 
 

@@ -52,7 +52,14 @@ def read_action(action: object, scenario: Scenario, feeder: FeederNames, place: 
     if event is not None:
         parts = Parts(root, scenario.folder, datacenters=scenario.datacenters, events=[(0, event)])
         problems += check_targets(parts)
-        problems += check_against_feeder(parts, feeder.buses, feeder.loads, feeder.switches, feeder.lines)
+        problems += check_against_feeder(
+            parts,
+            feeder.buses,
+            feeder.loads,
+            feeder.switches,
+            feeder.lines,
+            fault_problems=feeder.fault_problems,
+        )
     if event is None or problems:
         raise InputError([replace(p, path=place + p.path.removeprefix("events.0")) for p in problems])
     values: dict[str, Any] = event.model_dump(exclude={"at_s"})

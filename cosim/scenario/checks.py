@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cosim.errors import Problem
 from cosim.feeder.config import FeederConfig
+from cosim.feeder.faults import FaultConfig
 from cosim.feeder.names import is_path
 from cosim.load.config import weights_problem
 from cosim.scenario import events as ev
@@ -95,6 +96,7 @@ def check_against_feeder(
     line_names: Iterable[str],
     node_names: Iterable[str] = (),
     dead_buses: Collection[str] = (),
+    fault_problems: Callable[[FaultConfig], list[Problem]] = lambda _: [],
 ) -> list[Problem]:
     """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
@@ -107,6 +109,8 @@ def check_against_feeder(
         Nodes of an unbalanced feeder (`bus.phase`): some phases of a bus may be named then (`bus.1.3`).
     dead_buses : collection of str
         Buses without voltage in the feeder as its file has it.
+    fault_problems : callable
+        Why a fault cannot be where it should; paths are its fields.
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
@@ -128,6 +132,12 @@ def check_against_feeder(
     found = [(path, _why_no_place(place, phases), place) for path, place in places]
     return [
         *_check_supply(parts, dead_buses),
+        *(
+            parts.problem(("events", i, p.path), p.message, p.value)
+            for i, event in parts.events
+            if isinstance(event, ev.FaultApplied)
+            for p in fault_problems(event)
+        ),
         *(parts.problem(path, why, place) for path, why, place in found if why),
         *(
             parts.problem(path, f"the feeder has no such {noun}; {nearest(name, known)}", name)
@@ -354,17 +364,24 @@ class FeederNames:
     """What it cannot have of the controls and shapes that a scenario wants."""
     dead_buses: frozenset[str] = frozenset()
     """Buses without voltage in the feeder as its file has it."""
+    fault_problems: Callable[[FaultConfig], list[Problem]] = lambda _: []
+    """Why a fault cannot be where a scenario wants it."""
 
     @classmethod
     def of(cls, feeder: Feeder) -> FeederNames:
         """Ids of a feeder that was loaded."""
-        from cosim.feeder.checks import feeder_problems
+        from cosim.feeder.checks import fault_problems, feeder_problems
 
         net = feeder.network
         live = set(net.node_bus[net.node_v[: net.n_node] != 0].tolist())
         dead = frozenset(bus for k, bus in enumerate(feeder.bus_names) if k not in live)
         ids = (feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, feeder.node_names)
-        return cls(*ids, problems=partial(feeder_problems, net), dead_buses=dead)
+        return cls(
+            *ids,
+            problems=partial(feeder_problems, net),
+            dead_buses=dead,
+            fault_problems=partial(fault_problems, net),
+        )
 
 
 def feeder_names(model: str, dss_root: str | None = None) -> FeederNames:

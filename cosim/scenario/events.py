@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from cosim.feeder.faults import FaultConfig
+
 
 def _as_id(value: object) -> object:
     """An id is text; a whole number is taken for its digits, since YAML reads `bus: 5` as one."""
@@ -105,6 +107,40 @@ class SwitchClosed(_SwitchEvent):
     kind: Literal["switch_closed"]
 
 
+class FaultApplied(FaultConfig, _Event):
+    """A short circuit at a bus or along a line; it goes out after its duration, or once its place lies dead."""
+
+    kind: Literal["fault_applied"]
+    duration_s: float | None = Field(
+        None, gt=0, description="Until it is gone; null: protection or a fault_cleared event ends it [s]"
+    )
+    extinction_s: float | None = Field(
+        0.2,
+        gt=0,
+        description="Without duration: it goes out when its place has been dead for so long; null: never, a permanent "
+        "fault [s]",
+    )
+
+
+class FaultCleared(_Event):
+    """A fault without duration is repaired or removed; give its bus or line."""
+
+    kind: Literal["fault_cleared"]
+    bus: ElementId | None = Field(None, description="Bus of the fault; or line")
+    line: ElementId | None = Field(None, description="Line of the fault; or bus")
+
+    @model_validator(mode="after")
+    def _is_at_one_place(self) -> Self:
+        if (self.bus is None) == (self.line is None):
+            raise ValueError("give exactly one of bus and line")
+        return self
+
+    @property
+    def place(self) -> str:
+        """As `FaultConfig.place`."""
+        return f"bus {self.bus}" if self.bus is not None else f"line {self.line}"
+
+
 class UpsOutOfService(_Event):
     """A UPS drops out."""
 
@@ -155,6 +191,8 @@ Event = Annotated[
     | SourceReturned
     | SwitchOpened
     | SwitchClosed
+    | FaultApplied
+    | FaultCleared
     | UpsOutOfService
     | UpsInService
     | UpsUnlocked

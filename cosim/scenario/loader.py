@@ -261,7 +261,14 @@ def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
     except InputError as error:
         return [_placed(problem, parts.root) for problem in error.problems]
     found = check_against_feeder(
-        parts, names.buses, names.loads, names.switches, names.lines, names.nodes, names.dead_buses
+        parts,
+        names.buses,
+        names.loads,
+        names.switches,
+        names.lines,
+        names.nodes,
+        names.dead_buses,
+        names.fault_problems,
     )
     return found + [_placed(problem, parts.root) for problem in names.problems(parts.feeder)]
 

@@ -42,9 +42,9 @@ it (`python -m cosim.scenario.reference > docs/scenario.md`), and a test holds i
 Across parts these must agree, or the file is refused: `time.duration_s` and `log.step_s` are whole multiples of
 `time.step_s`, and the latter is no longer than the run; every event lies within the run, its end included; events name
 data centers, jobs and UPS that exist; losses and returns of the source (and of a UPS) take turns, dips do not overlap,
-where at one time what ends comes before what starts; buses, loads, switches and lines exist in the feeder; a data
-center's bus has voltage, unless a switch_closed event or a controller may give it; files exist; weights of jobs that
-run together sum to at most one.
+nor do faults at one place, where at one time what ends comes before what starts; buses, loads, switches and lines exist
+in the feeder, and so do the phases of faults and the places of protection; a data center's bus has voltage, unless a
+switch_closed event or a controller may give it; files exist; weights of jobs that run together sum to at most one.
 """
 
 

@@ -11,12 +11,16 @@ from cosim.units import US_PER_S, to_us
 
 PRIORITY = {
     "dip_ended": 0,
+    "fault_cleared": 0,
+    "fault_extinct": 0,
+    "fault_look": 0,
     "source_returned": 0,
     "switch_closed": 0,
     "ups_in_service": 0,
     "ups_unlocked": 0,
     "demand_response_ended": 0,
     "load_shapes": 0,
+    "protection": 0,
     "controller": 2,
 }
 """At one time, what ends (an interval of a load shape, too) comes first, then what starts (1), then controllers look.
@@ -50,6 +54,7 @@ def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> 
     yield from _check_dips([(i, e) for i, e in ordered if isinstance(e, ev.DipStarted)])
     yield from _check_pairs([(i, e) for i, e in ordered if isinstance(e, ev.SourceLost | ev.SourceReturned)], "source")
     yield from _check_calls(ordered)
+    yield from _check_faults([(i, e) for i, e in ordered if isinstance(e, ev.FaultApplied | ev.FaultCleared)])
     sites = {e.datacenter for _, e in ordered if isinstance(e, ev.UpsOutOfService | ev.UpsInService)}
     for site in sorted(sites):
         service = [
@@ -90,6 +95,30 @@ def _check_dips(dips: Sequence[tuple[int, ev.DipStarted]]) -> Iterator[Found]:
             yield ("events", i, "at_s"), message, dip.at_s
         if ends_us > until_us:
             until_us, before = ends_us, i
+
+
+def _check_faults(events: Sequence[tuple[int, ev.FaultApplied | ev.FaultCleared]]) -> Iterator[Found]:
+    """One fault at a place at a time; what ends by itself is not cleared, and what is not there neither.
+
+    Of a fault that goes out when protection cuts it off, nobody knows before the run when that will be.
+    """
+    lasting: dict[str, tuple[int, int | None, bool]] = {}
+    for i, event in events:
+        at_us, path = to_us(event.at_s), ("events", i, "at_s")
+        before, until_us, is_permanent = lasting.pop(event.place, (-1, None, False))
+        ended = before < 0 or (until_us is not None and at_us >= until_us)
+        if isinstance(event, ev.FaultCleared):
+            if ended:
+                yield path, f"there is no fault at {event.place} to clear at this time", event.at_s
+            elif until_us is not None:
+                told = f"the fault of events.{before} ends by itself at {until_us / US_PER_S:.12g} s"
+                yield path, f"{told}; leave out that duration_s", event.at_s
+            continue
+        if not ended and (until_us is not None or is_permanent):
+            until = f", until {until_us / US_PER_S:.12g} s" if until_us is not None else ""
+            yield path, f"begins while the fault of events.{before} at {event.place} lasts{until}", event.at_s
+        ends_us = None if event.duration_s is None else at_us + to_us(event.duration_s)
+        lasting[event.place] = i, ends_us, event.extinction_s is None
 
 
 def _check_pairs(events: Sequence[tuple[int, ev.Event]], noun: str) -> Iterator[Found]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,11 +66,30 @@ class SensorRows:
     cond: NDArray[np.int64]
     """Conductor of the network, an index into `el_node`; its current flows into the element."""
     cond_factor: NDArray[np.complex128]
+    least: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros(0))
+    """Size that a deviation is held against where a sensor's own is smaller; none where empty. [unit of the sensor]"""
 
     @property
     def n_sensor(self) -> int:
         """Number of sensors."""
         return self.node_ptr.size - 1
+
+    @property
+    def least_sizes(self) -> NDArray[np.float64]:
+        """`least` of every sensor, zero where it has none."""
+        return self.least if self.least.size else np.zeros(self.n_sensor)
+
+    def joined(self, other: SensorRows) -> SensorRows:
+        """These, and others behind them."""
+        return SensorRows(
+            np.concatenate([self.node_ptr, self.node_ptr[-1] + other.node_ptr[1:]]),
+            np.concatenate([self.node, other.node]),
+            np.concatenate([self.node_factor, other.node_factor]),
+            np.concatenate([self.cond_ptr, self.cond_ptr[-1] + other.cond_ptr[1:]]),
+            np.concatenate([self.cond, other.cond]),
+            np.concatenate([self.cond_factor, other.cond_factor]),
+            np.concatenate([self.least_sizes, other.least_sizes]),
+        )
 
     def values(self, v: NDArray[np.complex128], i: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Values for voltages of all nodes and currents of all conductors [pu]; slow, for a static solution."""
@@ -79,6 +100,11 @@ class SensorRows:
 
 
 def sensor_rows(controls: ControlSet, network: Network) -> SensorRows:
+    """Find what the sensors of controls name in a network; raises as `rows_of` does."""
+    return rows_of(controls.sensors, network)
+
+
+def rows_of(sensors: Iterable[Sensor], network: Network) -> SensorRows:
     """Find what sensors name in a network.
 
     Raises
@@ -94,7 +120,7 @@ def sensor_rows(controls: ControlSet, network: Network) -> SensorRows:
     problems: list[Problem] = []
     node_terms: list[list[tuple[int, complex]]] = []
     cond_terms: list[list[tuple[int, complex]]] = []
-    for sensor in controls.sensors:
+    for sensor in sensors:
         node_terms.append(_node_terms(sensor, network, nodes, problems))
         cond_terms.append(_cond_terms(sensor, network, elements, problems))
     if problems:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cosim.jit import inner, njit
 
-REGULATOR, CAPACITOR, SAMPLED = range(3)
+REGULATOR, CAPACITOR, SAMPLED, OVERCURRENT = range(4)
 FIXED, AVG, MAX, MIN = range(4)
 BY_VOLTAGE, BY_CURRENT, BY_KVAR, BY_POWER_FACTOR, BY_TIME = range(5)
 FORWARD_ONLY, REGULATE, NEUTRAL, COGENERATION, COGENERATION_NEUTRAL = range(5)
@@ -40,6 +40,8 @@ CONTROL = np.dtype(
         ("on_us", "i8"), ("off_us", "i8"), ("clock_us", "i8"),
         # sampled control
         ("period_us", "i8"), ("v_now", "f8"), ("q_mvar", "f8"),
+        # overcurrent device: relay, n_phase its phases and current, n_current its ground current above; low2 and high2
+        # their least pick-ups squared [A^2]; pending: in action; v_now: sum by which a change is told; acted_us: when
         # state
         ("position", "i8"), ("pending", "i8"), ("due_us", "i8"), ("reversed", "i8"), ("rev_due_us", "i8"),
         ("opened_us", "i8"), ("edge_us", "i8"), ("forced", "i8"), ("n_operations", "i8"), ("acted_us", "i8"),
@@ -82,6 +84,8 @@ def watch(ctl, sensors, t_us):
             is_due |= _watch_regulator(c, sensors, t_us)
         elif c.kind == CAPACITOR:
             is_due |= _watch_capacitor(c, sensors, t_us)
+        elif c.kind == OVERCURRENT:
+            is_due |= _watch_overcurrent(c, sensors, t_us)
         elif t_us >= c.due_us:
             c.v_now = _size(sensors, c.voltage, c.n_voltage, AVG)
             c.due = 1
@@ -371,3 +375,27 @@ def _by_the_clock(c, t_us):
     if c.position > 0 and is_off:
         return -1
     return 1 if c.position < c.n_steps and is_on else 0
+
+
+# Overcurrent devices -------------------------------------------------------------------------------------------------
+
+
+@inner
+def _watch_overcurrent(c, sensors, t_us):
+    """Whether a current is above its pick-up, or the device in action, and the currents are others than last told."""
+    is_awake = c.pending == 1
+    told = 0.0
+    for i in range(c.n_phase):
+        size2 = _size2(sensors, c.relay + i)
+        is_awake |= size2 > c.low2
+        told += (i + 1) * size2
+    for i in range(c.n_current):
+        size2 = _size2(sensors, c.current + i)
+        is_awake |= size2 > c.high2
+        told += 0.5 * size2
+    if not is_awake or told == c.v_now:
+        return False
+    c.v_now = told
+    c.acted_us = t_us
+    c.due = 1
+    return True

@@ -1,0 +1,129 @@
+"""Where protective devices stand: conductors of an element, sensors of their currents, what is wrong with the place."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from cosim.errors import InputError, Problem
+from cosim.feeder.controls.specs import Sensor
+from cosim.feeder.network import LINE, SWITCH_ELEMENT, TRAFO, Ints, Network
+from cosim.feeder.places import named
+from cosim.feeder.protection.config import FuseConfig, RecloserConfig, RelayConfig
+from cosim.feeder.protection.devices import pickups
+
+AnyConfig = RelayConfig | RecloserConfig | FuseConfig
+_PLACE: Final = "feeder.protection"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A device in a network."""
+
+    config: AnyConfig
+    conductors: Ints
+    """Of each of its phases, into `Network.el_node`."""
+    phases: tuple[str, ...]
+    sensors: tuple[Sensor, ...]
+    """Current of each phase, and of all together where it has a ground element. [A]"""
+
+    @property
+    def pickups_a(self) -> list[float]:
+        """Pick-up that each sensor's current is held to. [A]"""
+        phase, ground = pickups(self.config)
+        own = [phase if np.isfinite(phase) else ground] * len(self.phases)
+        return own + [ground] * (len(self.sensors) - len(own))
+
+
+def place_all(configs: Sequence[AnyConfig], network: Network) -> list[Placed]:
+    """Find all devices.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong.
+    """
+    placed, problems = [], []
+    for k, config in enumerate(configs):
+        try:
+            placed.append(_place(config, network))
+        except InputError as error:
+            problems += [Problem(p.message, f"{_PLACE}.{k}.{p.path}", p.value) for p in error.problems]
+    if problems:
+        raise InputError(problems)
+    return placed
+
+
+def _place(config: AnyConfig, net: Network) -> Placed:
+    field, kind = ("line", LINE) if config.line is not None else ("trafo", TRAFO)
+    name, rows = config.line or config.trafo or "", np.flatnonzero(net.el_kind == kind)
+    try:
+        e = int(rows[named(tuple(net.el_name[rows].tolist()), name, "line" if kind == LINE else "transformer")])
+    except InputError as error:
+        raise InputError([Problem(p.message, field, p.value) for p in error.problems]) from None
+    terminal = 0 if config.side == "from" else 1
+    span = np.arange(net.el_ptr[e], net.el_ptr[e + 1])
+    here = span[(net.el_terminal[span] == terminal) & (net.el_node[span] >= 0)]
+    here = here[net.node_phase[net.el_node[here]] < 4] if not net.is_balanced else here
+    _check_place(config, net, e, terminal, here, field)
+    phases = tuple("abc" if net.is_balanced else str(int(p)) for p in _phase_of(net, here))
+    ground = pickups(config)[1] < np.inf
+    if ground and net.is_balanced:
+        told = "a balanced feeder has no ground current: leave the ground element out"
+        raise InputError(Problem(told, "ground" if isinstance(config, RelayConfig) else "ground_fast"))
+    word = "line" if kind == LINE else "trafo"
+    terms = [(word, name, int(c - net.el_ptr[e]), 1.0, 0.0) for c in here]
+    sensors = [Sensor(currents=(term,)) for term in terms]
+    return Placed(config, here, phases, (*sensors, *([Sensor(currents=tuple(terms))] if ground else [])))
+
+
+def _phase_of(net: Network, conductors: Ints) -> Ints:
+    nodes = net.el_node[conductors]
+    named_nodes = nodes < net.n_node
+    phases: Ints = np.where(named_nodes, net.node_phase[np.minimum(nodes, net.n_node - 1)], 0)
+    return phases
+
+
+def _check_place(config: AnyConfig, net: Network, e: int, terminal: int, here: Ints, field: str) -> None:
+    """A device must have supply from somewhere and be closed, or it can neither see nor interrupt anything."""
+    name = config.line or config.trafo
+    if not net.el_in_service[e]:
+        raise InputError(Problem("is out of service: the device would have no source side", field, name))
+    is_open = ~net.switch_closed & (net.switch_kind == SWITCH_ELEMENT)
+    if np.any(is_open & (net.switch_from == e) & (net.switch_to == terminal)):
+        told = f"a switch of the {field} stands open at this end: the device would have no source side"
+        raise InputError(Problem(told, "side", config.side))
+    if here.size == 0 or not np.any(np.abs(net.node_v[net.el_node[here]]) > 0):
+        told = "has no voltage at this end: the device would have no source side"
+        raise InputError(Problem(told, field, name))
+
+
+def warn_of_low_pickups(configs: Sequence[AnyConfig], network: Network) -> None:
+    """Warn of devices whose pick-up lies below the current of the feeder as its file has it, without data centers."""
+    for placed in place_all(configs, network):
+        i_a = base_currents_a(network, placed)
+        phase_a, _ = pickups(placed.config)
+        if i_a.size and i_a.max() > phase_a:
+            told = (
+                f"protection {placed.config.name} picks up at {phase_a:g} A, below the {i_a.max():.4g} A that the "
+                "feeder draws there without a data center"
+            )
+            warnings.warn(told, UserWarning, stacklevel=2)
+
+
+def base_currents_a(net: Network, placed: Placed) -> Any:
+    """Current of each phase of a device in the feeder as its file has it. [A]"""
+    e = int(np.searchsorted(net.el_ptr, placed.conductors[0], side="right") - 1)
+    span = slice(net.el_ptr[e], net.el_ptr[e + 1])
+    n = span.stop - span.start
+    start = int((np.diff(net.el_ptr[: e + 1]) ** 2).sum())
+    node = net.el_node[span]
+    v = np.where(node >= 0, net.node_v[np.maximum(node, 0)], 0)
+    current = net.el_y[start : start + n * n].reshape(n, n) @ v
+    kv = net.node_vn_kv[np.maximum(node, 0)]
+    per_pu_a = 1e3 / (kv * np.sqrt(3.0) if net.is_balanced else kv)
+    return np.abs(current * per_pu_a)[placed.conductors - span.start]

@@ -1,0 +1,71 @@
+"""Three-phase short-circuit currents against pandapower's calc_sc, within the assumptions of both.
+
+Without loads and charging, IEC 60909's equivalent source at the fault and a power flow with the fault in it are one
+linear problem. calc_sc has a source of c Un behind c Un^2 / S, c = 1.1 at medium voltage: so has cosim at S / c, its
+currents then times c.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pandapower = pytest.importorskip("pandapower")
+import pandapower.shortcircuit as sc  # noqa: E402
+
+from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower  # noqa: E402
+from cosim.feeder.compile import solve_totals  # noqa: E402
+from cosim.feeder.faults import FaultConfig  # noqa: E402
+
+pytestmark = [pytest.mark.validation]
+
+S_SC_MVA, X_OVER_R = 500.0, 10.0
+C_MAX_MV = 1.1
+"""IEC 60909-0, Table 1: voltage factor of the greatest current, 1 kV and above. [1]"""
+
+
+def bare_net():
+    """Lines of a 20 kV feeder with a branch, behind a 110 kV source of its own impedance; no loads, no charging."""
+    net = pandapower.create_empty_network()
+    buses = [pandapower.create_bus(net, 20.0, name=f"b{k}") for k in range(6)]
+    rx = 1 / X_OVER_R
+    pandapower.create_ext_grid(net, buses[0], vm_pu=1.0, s_sc_max_mva=S_SC_MVA, rx_max=rx)
+    for k, (a, b, km) in enumerate([(0, 1, 2.0), (1, 2, 5.0), (2, 3, 1.5), (1, 4, 8.0), (4, 5, 3.0)]):
+        pandapower.create_line_from_parameters(
+            net, buses[a], buses[b], km, 0.25, 0.35, c_nf_per_km=0.0, max_i_ka=0.3, name=f"l{k}"
+        )
+    return net
+
+
+def test_three_phase_currents_are_those_of_calc_sc():
+    net = bare_net()
+    sc.calc_sc(net, fault="3ph", case="max", ip=False, ith=False)
+    expected_ka = net.res_bus_sc["ikss_ka"].to_numpy()
+    pandapower.runpp(net)
+    # calc_sc: U = c Un behind Z = c Un^2 / S of the source; the same emf and impedance here, at 1 pu.
+    feeder = from_pandapower(net)
+    source = SourceConfig(s_sc_mva=S_SC_MVA / C_MAX_MV, x_over_r=X_OVER_R)
+    compiled = CompiledFeeder(feeder.network, [], FeederConfig(model="bare"), source)
+    for bus in range(len(expected_ka)):
+        compiled.apply_fault("f", FaultConfig(bus=feeder.bus_names[bus], type="three_phase", r_ohm=1e-5))
+        solve_totals(compiled)
+        found_ka = C_MAX_MV * abs(compiled.fault_current_a("f")[0]) / 1e3
+        compiled.clear_fault("f")
+        assert found_ka == pytest.approx(expected_ka[bus], rel=1e-5), bus
+
+
+@pytest.mark.parametrize("position", [0.25, 0.5, 0.9])
+def test_fault_along_a_line_carries_the_current_of_the_series_impedance(position):
+    net = bare_net()
+    pandapower.runpp(net)
+    feeder = from_pandapower(net)
+    compiled = CompiledFeeder(
+        feeder.network, [], FeederConfig(model="bare"), SourceConfig(s_sc_mva=S_SC_MVA, x_over_r=X_OVER_R)
+    )
+    fault = FaultConfig(line="l3", position=position, type="three_phase", r_ohm=1.5, x_ohm=0.5)
+    compiled.apply_fault("f", fault)
+    solve_totals(compiled)
+    z_source = 20.0**2 / S_SC_MVA * (1 + 1j * X_OVER_R) / abs(1 + 1j * X_OVER_R)
+    z = z_source + (2.0 + 8.0 * position) * (0.25 + 0.35j) + 1.5 + 0.5j
+    expected_a = 20e3 / np.sqrt(3) / abs(z)
+    assert abs(compiled.fault_current_a("f")[0]) == pytest.approx(expected_a, rel=1e-9)
