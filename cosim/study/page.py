@@ -15,6 +15,8 @@ from cosim.study.results import StudyResult
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cosim.feeder.feeder import Feeder
+
 MAX_ROW = 2_000
 """Rows of the summary that the page lists; the files hold all."""
 MAX_COLUMN = 16
@@ -34,7 +36,7 @@ _USUAL = (
 _COLOR, _BAD = "#1f77b4", "#d62728"
 
 
-def write_page(result: StudyResult, config: Any, out: Path) -> None:
+def write_page(result: StudyResult, config: Any, out: Path, feeder: Feeder | None = None) -> None:
     """Write the page of a study.
 
     Raises
