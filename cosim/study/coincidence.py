@@ -16,7 +16,7 @@ def step_times(p_mw: Series, n_window: int, min_step_mw: float) -> tuple[np.ndar
     """Where a power steps: the largest change over a window, one for each time it passes the threshold.
 
     Changes over the window that pass the threshold one after the other with the same sign, with no gap longer than
-    the window, are one step; it stands where it is largest.
+    the window, are one step; it stands where the power moves most from one row to the next.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def step_times(p_mw: Series, n_window: int, min_step_mw: float) -> tuple[np.ndar
     Returns
     -------
     rows : ndarray of int
-        Row at the end of each step's window.
+        First row behind each step's largest jump.
     step_mw : ndarray
         Its size, signed. [MW]
     """
@@ -40,9 +40,10 @@ def step_times(p_mw: Series, n_window: int, min_step_mw: float) -> tuple[np.ndar
         hits = np.flatnonzero(sign * change >= min_step_mw)
         for group in np.split(hits, np.flatnonzero(np.diff(hits) > n_window) + 1):
             if group.size:
-                at = group[np.argmax(sign * change[group])]
-                rows.append(at + n_window)
-                steps.append(change[at])
+                start = group[0]
+                jumps = sign * np.diff(p_mw[start : group[-1] + n_window + 1])
+                rows.append(start + int(np.argmax(jumps)) + 1)
+                steps.append(sign * (sign * change[group]).max())
     order = np.argsort(rows, kind="stable")
     return np.array(rows, dtype=np.int64)[order], np.array(steps)[order]
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cosim.feeder.network import Network
 
 Place = tuple[float, float]
+TOP = 0.97
+"""Quantile of the values at which the colours end."""
 
 
 def bus_graph(network: Network) -> nx.Graph:
@@ -110,6 +112,8 @@ def map_figure(feeder: Feeder, values: dict[str, float], words: str) -> dict[str
     names = list(feeder.bus_names)
     rest = [k for k in range(len(names)) if k in at and names[k] not in values]
     told = [k for k in range(len(names)) if k in at and names[k] in values]
+    # One bus beside the source that takes anything would leave all others the same colour.
+    top = float(np.quantile([values[names[k]] for k in told], TOP)) if told else 0.0
     dots = {"type": "scatter", "mode": "markers", "hoverinfo": "text"}
     traces = [
         {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": {"color": "#b9c3cc", "width": 1},
@@ -118,7 +122,8 @@ def map_figure(feeder: Feeder, values: dict[str, float], words: str) -> dict[str
                 "marker": {"size": 4, "color": "#b9c3cc"}, "showlegend": False},
         dots | {"x": [at[k][0] for k in told], "y": [at[k][1] for k in told], "showlegend": False,
                 "text": [f"{names[k]}: {values[names[k]]:.4g}" for k in told],
-                "marker": {"size": 11, "color": [values[names[k]] for k in told], "colorscale": "Viridis",
+                "marker": {"size": 11, "color": [values[names[k]] for k in told], "colorscale": "Viridis", "cmax": top,
+                           "cmin": min((values[names[k]] for k in told), default=0.0),
                            "showscale": True, "colorbar": {"title": {"text": words, "side": "right"}},
                            "line": {"width": 0.5, "color": "#333"}}},
     ]  # fmt: skip

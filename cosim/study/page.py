@@ -115,7 +115,7 @@ def _table(table: pd.DataFrame, config: Any) -> str:
         rows.append("<tr>" + "".join(cell(None if v is None or v != v else _shown(v)) for v in values) + "</tr>")
     cut = len(table) > MAX_ROW or table.shape[1] > MAX_COLUMN
     note = f"The first {MAX_ROW} rows and {MAX_COLUMN} columns; summary.csv holds all." if cut else ""
-    body = f'<div class="tall"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+    body = f'<div class="scroll tall"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
     return f'<h2>Summary</h2>{body}<p class="note">{note}</p>'
 
 

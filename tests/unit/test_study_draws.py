@@ -126,7 +126,7 @@ def test_coincidence_of_a_hand_worked_case():
     # 10, 11 and the two that end at 15, 16 meet within 2 s.
     a, b = pulses([10, 50], 100, 5, 0.6), pulses([11, 80], 100, 5, 0.5)
     rows, steps = step_times(a, 2, 0.4)
-    assert rows.tolist() == [11, 16, 51, 56] or rows.tolist() == [10, 15, 50, 55]
+    assert rows.tolist() == [10, 15, 50, 55]
     assert steps == pytest.approx([-0.6, 0.6, -0.6, 0.6])
     found = coincidence({"a": a, "b": b}, 1.0, 2.0, 0.4)
     assert (found["n_step"], found["n_met"], found["n_group"], found["max_together"]) == (8, 4, 2, 2)
