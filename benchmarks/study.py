@@ -139,22 +139,21 @@ def speed(n: int, n_worker: int, say) -> None:
         n_sample = max(10, min(n // 8, 40))
         before = in_processes("single", study, folder, n_sample, n_worker)
         wall_s, memory_mb = whole_study(study, folder / "out", n_worker)
-        small = written(folder, 2 * n_worker)
-        start_s, _ = whole_study(small, folder / "small", n_worker)
-        execute_s = in_processes("executed", written(folder, n), folder, n_sample, n_worker)
         (folder / "again").mkdir()
         after = in_processes("single", study, folder / "again", n_sample, n_worker)
-    single_s = 0.5 * (before + after)
-    start_s = max(start_s - 2 * single_s, 0.0)
-    say("single run, all workers busy", single_s, "s", f"{before:.3f} before, {after:.3f} after the study")
-    say("study", wall_s, "s", f"{n} runs on {n_worker} workers, start and page included")
-    say("ratio, start and page included", single_s * n / n_worker / wall_s, "", "wanted: 0.9")
-    say("start and page", start_s, "s", f"a study of {2 * n_worker} runs less their compute time")
-    say("ratio after start", single_s * n / n_worker / (wall_s - start_s), "", "")
-    say("overhead per run, of a worker", 1000 * (execute_s - single_s), "ms", "wanted: 20")
-    overhead_s = (wall_s - start_s) * n_worker / n - single_s
-    say("overhead per run, all included", 1000 * overhead_s, "ms", "worker time a run less a single run")
-    say("memory of a worker", memory_mb, "MB", "largest resident size; wanted: under 500")
+        single_s = 0.5 * (before + after)
+        say("single run, all workers busy", single_s, "s", f"{before:.3f} before, {after:.3f} after the study")
+        say("study", wall_s, "s", f"{n} runs on {n_worker} workers, start and page included")
+        say("ratio, start and page included", single_s * n / n_worker / wall_s, "", "wanted: 0.9")
+        say("memory of a worker", memory_mb, "MB", "largest resident size; wanted: under 500")
+        execute_s = in_processes("executed", study, folder, n_sample, n_worker)
+        say("overhead per run, of a worker", 1000 * (execute_s - after), "ms", "wanted: under 20")
+        start_s = whole_study(written(folder, 2 * n_worker), folder / "small", n_worker)[0] - 2 * single_s
+        say("start and page", start_s, "s", f"a study of {2 * n_worker} runs less their compute time")
+        ratio = single_s * n / n_worker / (wall_s - start_s)
+        say("ratio after start", ratio, "", "")
+        overhead_s = (wall_s - start_s) * n_worker / n - single_s
+        say("overhead per run, all included", 1000 * overhead_s, "ms", "worker time a run less a single run")
 
 
 def fake_work(orders):
@@ -237,7 +236,8 @@ def main() -> None:
 
     def say(what: str, value: float, unit: str, note: str) -> None:
         if asked.json:
-            print(json.dumps({"what": what, "value": value, "unit": unit, "note": note, "load": os.getloadavg()[0]}))
+            line = {"what": what, "value": value, "unit": unit, "note": note, "load": os.getloadavg()[0]}
+            print(json.dumps(line), flush=True)
         else:
             print(f"{what:34} {value:12.4g} {unit:7} {note}", flush=True)
 

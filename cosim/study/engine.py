@@ -104,7 +104,8 @@ def _ended(client: Any, packs: Iterable[tuple[Order, ...]], work: Work) -> Itera
 
     waiting = iter(packs)
     under_way: dict[str, tuple[Order, ...]] = {}
-    pool, workers = as_completed(), _Workers(client)
+    # Results come with their futures and in batches: asking for each takes two round trips to the client's loop.
+    pool, workers = as_completed(with_results=True, raise_errors=False), _Workers(client)
 
     def fill() -> None:
         room = WINDOW * max(workers.count(), 1) - len(under_way)
@@ -115,12 +116,14 @@ def _ended(client: Any, packs: Iterable[tuple[Order, ...]], work: Work) -> Itera
             pool.add(future)
 
     fill()
-    for future in pool:
-        pack = under_way.pop(future.key)
-        rows, error = _outcome(pack, future)
-        future.release()
+    for batch in pool.batches():
+        ended = []
+        for future, result in batch:
+            pack = under_way.pop(future.key)
+            ended.append((pack, *_outcome(pack, future.status, result)))
+            future.release()
         fill()
-        yield pack, rows, error
+        yield from ended
 
 
 class _Workers:
@@ -137,7 +140,7 @@ class _Workers:
         return self._n
 
 
-def _outcome(pack: Sequence[Order], future: Any) -> tuple[list[Row] | None, str]:
+def _outcome(pack: Sequence[Order], status: str, result: Any) -> tuple[list[Row] | None, str]:
     """Rows of a pack; None where workers died under it.
 
     Raises
@@ -145,12 +148,11 @@ def _outcome(pack: Sequence[Order], future: Any) -> tuple[list[Row] | None, str]
     EnvironmentFailure
         The scheduler is gone.
     """
-    if future.cancelled() or future.status == "lost":
+    if status == "finished":
+        return result, ""
+    if status != "error":
         raise EnvironmentFailure("the Dask scheduler was lost; runs that ended are kept, the same command goes on")
-    error = future.exception()
-    if error is None:
-        rows: list[Row] = future.result()
-        return rows, ""
+    error = result[1]
     words = f"{type(error).__name__}: {error}"
     if type(error).__name__ == "KilledWorker":
         return None, words
