@@ -251,9 +251,8 @@ def study(
         return
     if run_one is not None:
         raise typer.Exit(command.run_one_and_say(study, run_one, out))
-    command.run_and_say(
-        study, out, command.place(study, workers, scheduler, slurm), yes=yes, retry_failed=retry_failed, quiet=quiet
-    )
+    where = command.place(study, out, workers, scheduler, slurm)
+    command.run_and_say(study, out, where, yes=yes, retry_failed=retry_failed, quiet=quiet)
 
 
 @app.command()

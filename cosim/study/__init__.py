@@ -8,8 +8,8 @@ all of that in order; `bisection`, `steady` and `limits` are searches; `folder`,
 
 from __future__ import annotations
 
-from cosim.study.engine import Place
 from cosim.study.loader import load_study
+from cosim.study.places import Place
 from cosim.study.results import StudyResult, open_study
 from cosim.study.study import Planned, run_one, run_study
 

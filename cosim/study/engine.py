@@ -1,166 +1,162 @@
-"""Tasks on workers: Dask's, on this machine, on a running cluster, or in jobs of SLURM."""
+"""Tasks on workers: as many under way as keep all busy, each told of as it ends, those of dead workers tried again."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
+import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
-from cosim.errors import EnvironmentFailure, InputError
-from cosim.study.execute import Order, execute
+from cosim.errors import EnvironmentFailure
+from cosim.study.execute import Order, execute_all, machine_row
+from cosim.study.places import Place, connected
 
-if TYPE_CHECKING:
-    from cosim.study.schema import SlurmConfig
-
-WINDOW = 8
+WINDOW = 4
 """Tasks under way for each worker: enough that none waits, few enough that the scheduler holds a short list."""
-N_TRY = 3
-"""Workers that may die under a task before it counts as failed."""
-CONNECT_S = 20.0
-"""How long a scheduler may take to answer. [s]"""
+COUNT_EVERY_S = 2.0
+"""Between two counts of the workers. [s]"""
 
-Done = Callable[[Order, dict[str, Any]], None]
+Row = dict[str, Any]
+Done = Callable[[Order, Row], None]
 """Called with each task and its row as it ends."""
+Work = Callable[[Sequence[Order]], list[Row]]
+"""Rows of some tasks, worked out on a worker."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the tasks of a study run; the first one given of these counts."""
+class Pool:
+    """Workers of a place, started when the first task comes and kept for those that follow.
 
-    scheduler: str | None = None
-    """Address of a running Dask scheduler."""
-    slurm: SlurmConfig | None = None
-    n_worker: int = 1
-    """Processes on this machine; 0: this process itself."""
+    Parameters
+    ----------
+    place : Place
+    n_pack : int
+        Tasks that go to a worker together.
+    work : callable
+        What a worker does with them.
+    """
+
+    def __init__(self, place: Place, n_pack: int = 1, work: Work = execute_all) -> None:
+        self._place, self._n_pack, self._work = place, n_pack, work
+        self._stack = contextlib.ExitStack()
+        self._client: Any = None
+        self.is_open = False
+        """Whether tasks have run."""
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def run(self, orders: Iterable[Order], done: Done) -> None:
+        """Run tasks and tell of each that ends; a task whose workers keep dying tells a row that failed.
+
+        Parameters
+        ----------
+        orders : iterable of Order
+            Taken from it as workers become free.
+        done : callable
+
+        Raises
+        ------
+        EnvironmentFailure
+            No cluster, or it was lost; tasks that ended are kept.
+        """
+        packs = _packed(orders, self._n_pack)
+        self.is_open = True
+        if self._place.is_here:
+            for pack in packs:
+                _tell(pack, self._work(pack), done)
+            return
+        if self._client is None:
+            self._client = self._stack.enter_context(connected(self._place))
+        suspects: list[tuple[Order, ...]] = []
+        for pack, rows, _ in _ended(self._client, packs, self._work):
+            if rows is None:
+                suspects.append(pack)  # its workers died: perhaps by a neighbour's fault
+            else:
+                _tell(pack, rows, done)
+        for order in itertools.chain.from_iterable(suspects):
+            # One at a time, so that no task dies of another's.
+            for pack, rows, error in _ended(self._client, [(order,)], self._work):
+                _tell(pack, rows if rows is not None else [machine_row(order, error)], done)
 
 
-def run_all(orders: Iterable[Order], place: Place, done: Done) -> None:
-    """Run tasks and tell of each that ends; a task whose workers died tells a row that failed.
+def _packed(orders: Iterable[Order], n_pack: int) -> Iterator[tuple[Order, ...]]:
+    waiting = iter(orders)
+    while pack := tuple(itertools.islice(waiting, n_pack)):
+        yield pack
+
+
+def _tell(pack: Sequence[Order], rows: Sequence[Row], done: Done) -> None:
+    for order, row in zip(pack, rows, strict=True):
+        done(order, row)
+
+
+Ended = tuple[tuple[Order, ...], list[Row] | None, str]
+"""A pack, its rows or None where its workers died, and what Dask says of their death."""
+
+
+def _ended(client: Any, packs: Iterable[tuple[Order, ...]], work: Work) -> Iterator[Ended]:
+    """Packs as they end."""
+    from distributed import as_completed
+
+    waiting = iter(packs)
+    under_way: dict[str, tuple[Order, ...]] = {}
+    # Results come with their futures and in batches: asking for each takes two round trips to the client's loop.
+    pool, workers = as_completed(with_results=True, raise_errors=False), _Workers(client)
+
+    def fill() -> None:
+        room = WINDOW * max(workers.count(), 1) - len(under_way)
+        for pack in itertools.islice(waiting, max(room, 0)):
+            # Not pure, and a key of its own: a run goes to a worker once, whatever Dask remembers of others.
+            future = client.submit(work, pack, pure=False)
+            under_way[future.key] = pack
+            pool.add(future)
+
+    fill()
+    for batch in pool.batches():
+        ended = []
+        for future, result in batch:
+            pack = under_way.pop(future.key)
+            ended.append((pack, *_outcome(pack, future.status, result)))
+            future.release()
+        fill()
+        yield from ended
+
+
+class _Workers:
+    """How many workers there are, asked for seldom: each time is a question to the scheduler."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._next, self._n = client, 0.0, 0
+
+    def count(self) -> int:
+        now = time.monotonic()
+        if now >= self._next:
+            self._n = len(self._client.ncores())
+            self._next = now + COUNT_EVERY_S
+        return self._n
+
+
+def _outcome(pack: Sequence[Order], status: str, result: Any) -> tuple[list[Row] | None, str]:
+    """Rows of a pack; None where workers died under it.
 
     Raises
     ------
     EnvironmentFailure
-        No cluster, or the machine failed; tasks that ended are kept.
+        The scheduler is gone.
     """
-    if place.scheduler is None and place.slurm is None and place.n_worker == 0:
-        for order in orders:
-            done(order, execute(order))
-        return
-    with _client(place) as client:
-        _drive(client, orders, done)
-
-
-def _drive(client: Any, orders: Iterable[Order], done: Done) -> None:
-    from distributed import as_completed
-
-    waiting, under_way = iter(orders), {}
-    pool = as_completed()
-
-    def submit_next() -> bool:
-        order = next(waiting, None)
-        if order is None:
-            return False
-        future = client.submit(execute, order, key=f"{order.run}-{order.task.index}", pure=False)
-        under_way[future.key] = order
-        pool.add(future)
-        return True
-
-    while len(under_way) < WINDOW * max(_n_worker(client), 1) and submit_next():
-        pass
-    for future in pool:
-        order = under_way.pop(future.key)
-        done(order, _row_of(order, future))
-        future.release()
-        submit_next()
-        while len(under_way) < WINDOW * _n_worker(client) and submit_next():
-            pass
-
-
-def _n_worker(client: Any) -> int:
-    return len(client.scheduler_info(n_workers=-1)["workers"])
-
-
-def _row_of(order: Order, future: Any) -> dict[str, Any]:
-    """What a task found; whatever the machine did to it is raised where it would meet the next one as well."""
-    error = future.exception()
-    if error is None:
-        row: dict[str, Any] = future.result()
-        return row
-    if isinstance(error, EnvironmentFailure):
-        raise error
-    if isinstance(error, OSError):
-        raise EnvironmentFailure(f"a worker could not go on: {error}")
-    return {"run": order.run, "status": "failed", "error": f"{type(error).__name__}: {error}", "metrics": {}}
-
-
-@contextlib.contextmanager
-def _client(place: Place) -> Iterator[Any]:
-    try:
-        import dask
-        from distributed import Client
-    except ImportError as missing:
-        raise EnvironmentFailure("studies need Dask; install it with: pip install 'cosim-feeder[study]'") from missing
-    import logging
-
-    logging.getLogger("distributed").setLevel(logging.ERROR)
-    dask.config.set(
-        {"distributed.scheduler.allowed-failures": N_TRY - 1, "distributed.comm.timeouts.connect": CONNECT_S}
-    )
-    with _cluster(place) as address:
-        try:
-            client = Client(address, timeout=CONNECT_S)
-        except (OSError, ValueError) as error:
-            raise EnvironmentFailure(f"{address}: no Dask scheduler answers there ({error})") from error
-        with client:
-            if place.scheduler is not None and _n_worker(client) == 0:
-                raise EnvironmentFailure(f"{address}: this scheduler has no workers; start some with: dask worker ...")
-            yield client
-
-
-@contextlib.contextmanager
-def _cluster(place: Place) -> Iterator[Any]:
-    if place.scheduler is not None:
-        yield place.scheduler
-        return
-    if place.slurm is not None:
-        with _slurm(place.slurm) as cluster:
-            yield cluster
-        return
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=place.n_worker, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="auto"
-    ) as cluster:
-        yield cluster
-
-
-@contextlib.contextmanager
-def _slurm(config: SlurmConfig) -> Iterator[Any]:
-    if shutil.which("sbatch") is None:
-        raise EnvironmentFailure("--slurm: there is no sbatch here; start this on a node that submits jobs")
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError as missing:
-        raise EnvironmentFailure("--slurm needs dask-jobqueue; pip install 'cosim-feeder[study]'") from missing
-    with SLURMCluster(**slurm_arguments(config)) as cluster:
-        cluster.scale(jobs=config.n_jobs)
-        yield cluster
-
-
-def slurm_arguments(config: SlurmConfig) -> dict[str, Any]:
-    """What dask-jobqueue takes for the jobs of a study: one thread a process, one process a core."""
-    return {
-        "queue": config.partition,
-        "account": config.account,
-        "walltime": config.walltime,
-        "memory": f"{config.memory_gb:g}GB",
-        "cores": config.cores,
-        "processes": config.cores,
-        "interface": config.interface,
-    }
+    if status == "finished":
+        return result, ""
+    if status != "error":
+        raise EnvironmentFailure("the Dask scheduler was lost; runs that ended are kept, the same command goes on")
+    error = result[1]
+    words = f"{type(error).__name__}: {error}"
+    if type(error).__name__ == "KilledWorker":
+        return None, words
+    return [machine_row(order, words) for order in pack], words
 
 
 def warm_up(feeders: Iterable[tuple[str, str | None]]) -> float:
@@ -173,9 +169,3 @@ def warm_up(feeders: Iterable[tuple[str, str | None]]) -> float:
     for name, root in dict.fromkeys(feeders):
         load_feeder(name, root)
     return time.perf_counter() - started
-
-
-def refuse_both(scheduler: str | None, slurm: bool) -> None:
-    """Two places at once are a mistake."""
-    if scheduler is not None and slurm:
-        raise InputError("--scheduler and --slurm: give one of them")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
 import tempfile
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,20 @@ from typing import Any
 from cosim.errors import CosimError, EnvironmentFailure, Interrupted, PhysicsError
 from cosim.scenario import Document, load_scenario, read_document, resolve
 from cosim.study.bisection import Verdict, search
+from cosim.study.coincidence import coincidence_row
 from cosim.study.expand import Task
+from cosim.study.identity import file_hash
 from cosim.study.limits import hold_to_limits, metrics_row
+from cosim.study.packs import write_pack
 from cosim.study.schema import SteadySize
 from cosim.study.steady import hosting_capacity, report
+from cosim.wiring import distribution_version
 
 ROW = "row.json"
 LOG = "result.h5"
 SCENARIO = "scenario.yaml"
+MACHINE = "the machine failed: "
+"""How the error of a task begins that is no fault of its own."""
 
 
 @dataclass(frozen=True)
@@ -37,27 +45,86 @@ class Order:
     runs: str
     """Folder in which the run's own appears."""
     keep_log: bool
+    is_packed: bool = False
+    """Whether its row goes into a file with others instead of a folder of its own."""
+    made_of: str = ""
+    """Hash of the scenario's file when the study was planned."""
+    version: str = ""
+    """cosim's version there."""
+
+
+def machine_row(order: Order, error: str) -> dict[str, Any]:
+    """Row of a task that the machine stopped: listed as failed, and tried again when the study goes on."""
+    return {"run": order.run, "status": "failed", "error": f"{MACHINE}{error}", "metrics": {}}
+
+
+def execute_all(orders: Sequence[Order]) -> list[dict[str, Any]]:
+    """Carry out some tasks, one after the other; their rows.
+
+    What the machine does to one (disk full, no permission, no memory) makes a row that failed and is kept nowhere
+    but in the summary, so that the task is tried again when the study goes on.
+    """
+    rows = [_attempted(order) for order in orders]
+    packed = [row for order, row in zip(orders, rows, strict=True) if order.is_packed and not is_machine_row(row)]
+    if not packed:
+        return rows
+    try:
+        write_pack(Path(orders[0].runs), packed)
+    except OSError as error:
+        return [machine_row(order, str(error)) for order in orders]
+    return rows
+
+
+def is_machine_row(row: Mapping[str, Any]) -> bool:
+    """Whether the machine, not the task, is why a row failed."""
+    return str(row["error"]).startswith(MACHINE)
+
+
+def _attempted(order: Order) -> dict[str, Any]:
+    try:
+        return execute(order)
+    except (EnvironmentFailure, OSError, MemoryError) as error:
+        return machine_row(order, str(error) or type(error).__name__)
 
 
 def execute(order: Order) -> dict[str, Any]:
-    """Carry out a task and put its folder in place; returns its row.
+    """Carry out a task and put its folder in place, unless its row is to be packed; returns its row.
 
-    A run that fails has a row with its error. What the machine does to it (disk full, no permission) is raised, so
-    that it is tried again when the study goes on.
+    A run that fails has a row with its error.
 
     Raises
     ------
-    EnvironmentFailure, OSError
+    EnvironmentFailure, OSError, MemoryError
         The machine failed.
     """
     from cosim.jit import without_blas
 
     without_blas()
+    if order.version and order.version != (here := _version()):
+        raise EnvironmentFailure(f"this worker has cosim {here}, the study {order.version}")
     with tempfile.TemporaryDirectory(prefix="cosim-study-") as scratch:
         row = _row(order, Path(scratch))
-        (Path(scratch) / ROW).write_text(json.dumps(row, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        _put_in_place(Path(scratch), Path(order.runs), order.run)
+        if not order.is_packed:
+            (Path(scratch) / ROW).write_text(json.dumps(row, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            _put_in_place(Path(scratch), Path(order.runs), order.run)
     return row
+
+
+_version = functools.cache(distribution_version)
+
+
+@functools.lru_cache(maxsize=4)
+def _document(file: str, made_of: str) -> Document:
+    """The scenario's file, read once a worker.
+
+    Raises
+    ------
+    EnvironmentFailure
+        It is not what it was when the study was planned.
+    """
+    if made_of and file_hash(Path(file)) != made_of:
+        raise EnvironmentFailure(f"{file}: was changed while the study ran; start the study again")
+    return read_document(file)
 
 
 def _row(order: Order, scratch: Path) -> dict[str, Any]:
@@ -75,11 +142,14 @@ def _row(order: Order, scratch: Path) -> dict[str, Any]:
 
 def _worked_out(order: Order, scratch: Path) -> tuple[str, dict[str, Any]]:
     task = order.task
-    document = read_document(order.scenario)
+    document = _document(order.scenario, order.made_of)
     scenario = load_scenario(document, task.overrides, task.seed)
-    (scratch / SCENARIO).write_text(resolve(scenario), encoding="utf-8")
+    if not order.is_packed:
+        (scratch / SCENARIO).write_text(resolve(scenario), encoding="utf-8")
     if not task.search:
         status, metrics = _run(document, task.overrides, task.seed, scratch / LOG)
+        if (asked := task.measure.get("coincidence")) is not None:
+            metrics |= coincidence_row(scratch / LOG, **asked)
         if not order.keep_log:
             (scratch / LOG).unlink(missing_ok=True)
         return status, metrics
@@ -126,23 +196,23 @@ def _searched(document: Document, task: Task, scratch: Path) -> dict[str, Any]:
 def _put_in_place(scratch: Path, runs: Path, name: str) -> None:
     """Copy beside the final place, then rename; where another worker was first, its folder stands."""
     part = runs / f".{name}.{uuid.uuid4().hex[:8]}.part"
-    shutil.copytree(scratch, part)
-    for file in part.iterdir():
-        with file.open("rb") as held:
-            os.fsync(held.fileno())
     try:
-        part.rename(runs / name)
-    except OSError:
+        shutil.copytree(scratch, part)
+        for file in part.iterdir():
+            with file.open("rb") as held:
+                os.fsync(held.fileno())
         try:
+            part.rename(runs / name)
+        except OSError:
+            if not (runs / name).exists():
+                raise
             _replace(part, runs / name)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _replace(part: Path, final: Path) -> None:
     """A folder that lacks what this one has (a log asked for since, a failure tried again) makes way."""
-    if not (final / ROW).is_file() and not final.exists():
-        raise EnvironmentFailure(f"{final}: cannot be made")
     had = {file.name for file in final.iterdir()}
     offers = {file.name for file in part.iterdir()}
     if offers <= had and not is_failed(final):
@@ -168,13 +238,22 @@ def read_row(folder: Path) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and {"run", "status", "error", "metrics"} <= row.keys() else None
 
 
-def done_row(order: Order, retry_failed: bool = False) -> dict[str, Any] | None:
+def done_row(
+    order: Order, retry_failed: bool = False, packed: Mapping[str, dict[str, Any]] | None = None
+) -> dict[str, Any] | None:
     """The row of a task that is done as asked; None where it has to run.
 
     A run that failed is done, since it would fail again, unless failures are to be tried again.
+
+    Parameters
+    ----------
+    order : Order
+    retry_failed : bool
+    packed : mapping, optional
+        Rows that packs hold, by run.
     """
     folder = Path(order.runs) / order.run
-    row = read_row(folder)
+    row = (packed or {}).get(order.run) or read_row(folder)
     if row is None or (retry_failed and row["status"] == "failed"):
         return None
     if order.keep_log and not order.task.search and not _has_log(folder, row):

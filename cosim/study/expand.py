@@ -16,12 +16,14 @@ from cosim.scenario import Document, Scenario, load_scenario, read_document
 from cosim.scenario.fields import nearest
 from cosim.scenario.schema import as_dict
 from cosim.study.loader import LoadedStudy
-from cosim.study.sampling import draw
+from cosim.study.sampling import draw, saltelli, taken_through
 from cosim.study.schema import (
+    Coincidence,
     Contingency,
     HostingCapacity,
     MonteCarlo,
     Range,
+    Sensitivity,
     Siting,
     Sweep,
     UpsSizing,
@@ -43,6 +45,8 @@ class Task:
     seed: int | None = None
     search: dict[str, Any] = field(default_factory=dict)
     """Of a search: its way and what it needs; empty for one run."""
+    measure: dict[str, Any] = field(default_factory=dict)
+    """What is measured on its log beside the metrics; empty for nothing."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +79,18 @@ def n_task(base: Base) -> int:
     if isinstance(config, Sweep):
         n_point = math.prod(_n_value(axis) for axis in config.grid.values()) if config.grid else len(config.points)
         return n_point * config.n_seed
-    if isinstance(config, MonteCarlo):
+    if isinstance(config, MonteCarlo | Coincidence):
         return int(config.n)
+    if isinstance(config, Sensitivity):
+        return int(config.n) * (len(config.distributions) + 2)
     return sum(1 for _ in tasks(base))
 
 
 def tasks(base: Base) -> Iterator[Task]:
     """Every task of a study, in the order of its summary."""
+    measure = _measure(base)
     for index, (inputs, overrides, seed, search) in enumerate(_EXPAND[type(base.study.config)](base)):
-        yield Task(index, inputs, {**base.study.config.set, **overrides}, seed, search)
+        yield Task(index, inputs, {**base.study.config.set, **overrides}, seed, search, measure)
 
 
 Draft = tuple[dict[str, Any], dict[str, Any], int | None, dict[str, Any]]
@@ -112,10 +119,40 @@ def _sweep(base: Base) -> Iterator[Draft]:
 
 
 def _monte_carlo(base: Base) -> Iterator[Draft]:
-    config: MonteCarlo = base.study.config
+    config: MonteCarlo | Coincidence = base.study.config
     for k, point in enumerate(draw(config)):
         seed = config.seed + k if config.vary_seed else None
         yield point | ({"seed": seed} if seed is not None else {}), point, seed, {}
+
+
+def _sensitivity(base: Base) -> Iterator[Draft]:
+    config: Sensitivity = base.study.config
+    drawn = taken_through(config.distributions, saltelli(config.n, len(config.distributions), config.seed))
+    parts = ["A", "B", *(f"A with {path} of B" for path in config.distributions)]
+    for k, point in enumerate(drawn):
+        yield {"matrix": parts[k // config.n], "base_point": k % config.n, **point}, point, None, {}
+
+
+def _measure(base: Base) -> dict[str, Any]:
+    """What a coincidence study measures on each log.
+
+    Raises
+    ------
+    InputError
+        The scenario lacks a data center, has a single one, or logs too seldom.
+    """
+    config = base.study.config
+    if not isinstance(config, Coincidence):
+        return {}
+    names = config.datacenters or list(base.scenario.datacenters)
+    for name in names:
+        _datacenter(base, name)
+    if len(names) < 2:
+        raise InputError(_problem(base, ("scenario",), "has one data center; steps of several meet", config.scenario))
+    log_s = base.scenario.log.step_s
+    if config.window_s < log_s or abs(config.window_s / log_s - round(config.window_s / log_s)) > 1e-6:
+        raise InputError(_problem(base, ("window_s",), f"must be a multiple of log.step_s={log_s:g}", config.window_s))
+    return {"coincidence": {"names": names, "window_s": config.window_s, "min_step_mw": config.min_step_mw}}
 
 
 def _siting(base: Base) -> Iterator[Draft]:
@@ -186,6 +223,8 @@ def _outages(base: Base, config: Contingency) -> Iterator[tuple[str, dict[str, A
 _EXPAND: dict[type, Callable[[Base], Iterator[tuple[dict[str, Any], dict[str, Any], int | None, dict[str, Any]]]]] = {
     Sweep: _sweep,
     MonteCarlo: _monte_carlo,
+    Coincidence: _monte_carlo,
+    Sensitivity: _sensitivity,
     Siting: _siting,
     HostingCapacity: _hosting,
     UpsSizing: _ups_sizing,
@@ -261,8 +300,8 @@ def _points(base: Base) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]
                 yield ("grid",), {path: value}
         for k, point in enumerate(config.points[:N_CHECKED]):
             yield ("points", k), point
-    elif isinstance(config, MonteCarlo):
-        drawn = draw(config)
+    elif isinstance(config, MonteCarlo | Coincidence | Sensitivity):
+        drawn = [task.inputs for task in tasks(base)]
         for path, law in config.distributions.items():
             values = [point[path] for point in drawn]
             extremes = law.values if law.kind == "choice" else [min(values), max(values)]

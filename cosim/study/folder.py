@@ -73,5 +73,12 @@ def _sweep(runs: Path) -> None:
 def write_whole(path: Path, data: str | bytes) -> None:
     """Write a file so that readers see the old one or the new one."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(data.encode() if isinstance(data, str) else data)
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

@@ -23,6 +23,7 @@ class Identities:
 
     def __init__(self) -> None:
         self._feeders: dict[tuple[str, str | None], str] = {}
+        self.version = distribution_version()
 
     def of(self, scenario: Scenario, search: dict[str, Any]) -> str:
         """Hash of everything a result depends on; limits and columns of plain runs are no part of it.
@@ -39,7 +40,7 @@ class Identities:
         else:
             told = resolve(scenario)
         files = {"/".join(map(str, path)): file_hash(file) for path, file in scenario.trace_files()}
-        parts = [told, distribution_version(), self._feeder(scenario), json.dumps([search, files], sort_keys=True)]
+        parts = [told, self.version, self._feeder(scenario), json.dumps([search, files], sort_keys=True)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:N_DIGIT]
 
     def _feeder(self, scenario: Scenario) -> str:

@@ -14,8 +14,8 @@ EVERY_S = 30.0
 class Progress:
     """Runs done and failed, their rate, time left, the worst so far."""
 
-    def __init__(self, n_total: int, n_done: int, quiet: bool) -> None:
-        self._total, self._before, self._quiet = n_total, n_done, quiet
+    def __init__(self, n_total: int, quiet: bool) -> None:
+        self._total, self._before, self._quiet = n_total, 0, quiet
         self._new = self._failed = 0
         self._worst = ""
         self._started = self._said = time.monotonic()
@@ -31,6 +31,10 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def skip(self) -> None:
+        """One more row needs no run: it is done already, or the same as another."""
+        self._before += 1
 
     def tell(self, row: dict[str, Any]) -> None:
         """One more run has ended."""

@@ -7,33 +7,74 @@ from typing import Any
 
 import numpy as np
 
-from cosim.study.schema import Choice, LogUniform, MonteCarlo, Normal, Triangular, Uniform
+from cosim.study.distributions import Choice, LogUniform, Normal, Triangular, Uniform
+
+Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def draw(study: MonteCarlo) -> list[dict[str, Any]]:
+def draw(study: Any) -> list[dict[str, Any]]:
     """One mapping from path to value for each run; the same for the same study on every machine.
 
     A Sobol sequence is cut to the first n of its points where n is no power of two: its balance then holds
-    roughly only, as scipy warns.
+    roughly only, as scipy warns. Where the study may stop early each batch is a draw of its own, so that those that
+    ran are a whole design.
+
+    Parameters
+    ----------
+    study : MonteCarlo or Coincidence
     """
     paths = list(study.distributions)
     if not paths:
         return [{} for _ in range(study.n)]
-    cube = _cube(study.sampling, study.n, len(paths), study.seed)
-    columns = [quantile(study.distributions[path], cube[:, k]) for k, path in enumerate(paths)]
-    return [dict(zip(paths, row, strict=True)) for row in zip(*columns, strict=True)]
+    stop = getattr(study, "stop", None)
+    if stop is None:
+        cube = _cube(study.sampling, study.n, len(paths), np.random.default_rng(study.seed))
+    else:
+        sizes = [min(stop.batch, study.n - start) for start in range(0, study.n, stop.batch)]
+        seeds = np.random.SeedSequence(study.seed).spawn(len(sizes))
+        parts = zip(sizes, seeds, strict=True)
+        cube = np.vstack([_cube(study.sampling, k, len(paths), np.random.default_rng(seed)) for k, seed in parts])
+    return taken_through(study.distributions, cube)
 
 
-def _cube(sampling: str, n: int, n_dim: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def taken_through(distributions: Mapping[str, Any], cube: Matrix) -> list[dict[str, Any]]:
+    """Points of the unit cube as values of the distributions, one column each, in their order."""
+    columns = [quantile(law, cube[:, k]) for k, law in enumerate(distributions.values())]
+    return [dict(zip(distributions, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _cube(sampling: str, n: int, n_dim: int, generator: np.random.Generator) -> Matrix:
     from scipy.stats import qmc
 
-    generator = np.random.default_rng(seed)
     if sampling == "random":
         return generator.random((n, n_dim))
     if sampling == "latin_hypercube":
         return np.asarray(qmc.LatinHypercube(n_dim, rng=generator).random(n))
     whole = qmc.Sobol(n_dim, rng=generator).random_base2(max(n - 1, 0).bit_length())
     return np.asarray(whole[:n])
+
+
+def saltelli(n: int, n_dim: int, seed: int) -> Matrix:
+    """Points for Sobol indices: n of A, n of B, then n of A with each column in turn from B (Saltelli 2010).
+
+    Parameters
+    ----------
+    n : int
+        Base points, a power of two.
+    n_dim : int
+        Inputs.
+    seed : int
+
+    Returns
+    -------
+    ndarray, (n x (n_dim + 2), n_dim)
+    """
+    from scipy.stats import qmc
+
+    both = qmc.Sobol(2 * n_dim, rng=np.random.default_rng(seed)).random_base2(n.bit_length() - 1)
+    first, second = both[:, :n_dim], both[:, n_dim:]
+    mixed = [np.where(np.arange(n_dim) == k, second, first) for k in range(n_dim)]
+    return np.vstack([first, second, *mixed])
 
 
 def quantile(distribution: Any, u: np.ndarray[Any, np.dtype[np.float64]]) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 from cosim.scenario.events import ElementId
+from cosim.study.distributions import Distribution
 
 Scalar = float | int | str | bool | None
 MAX_SEED = 10**15
@@ -88,7 +89,16 @@ class _Study(_Strict):
         None, min_length=1, description="Columns of the summary: metrics, or their groups; null: all"
     )
     keep_logs: bool = Field(False, description="Keep the log of every run, not its metrics alone")
+    pack: int = Field(
+        1, ge=1, le=100_000, description="Runs that go to a worker together and share one file, for very many [1]"
+    )
     slurm: SlurmConfig | None = Field(None, description="Jobs for --slurm")
+
+    @model_validator(mode="after")
+    def _has_room_for_logs(self) -> Self:
+        if self.pack > 1 and self.keep_logs:
+            raise ValueError("keep_logs needs pack: 1, since packed runs have no folder")
+        return self
 
 
 class Sweep(_Study):
@@ -108,95 +118,30 @@ class Sweep(_Study):
         return self
 
 
-class _Number(_Strict):
-    whole: bool = Field(False, description="Draws are rounded to whole numbers")
+class Stop(_Strict):
+    """When a study of draws is sure enough: looked at after each batch, so that workers do not change the answer."""
 
-
-class Uniform(_Number):
-    """Any value between two, equally likely."""
-
-    kind: Literal["uniform"]
-    min: float = Field(description="Lowest value")
-    max: float = Field(description="Highest value")
+    statistic: Literal["mean", "quantile", "share_within_limits"] = Field(description="What is wanted")
+    metric: str | None = Field(None, min_length=1, description="Of which metric; with mean and quantile")
+    quantile: float | None = Field(None, gt=0, lt=1, description="Which quantile, e.g. 0.05; with quantile [1]")
+    half_width: float = Field(gt=0, description="Half the interval's width that is wanted, in the metric's unit")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence of the interval [1]")
+    batch: int = Field(64, ge=2, le=1_000_000, description="Runs between two looks, each batch drawn on its own [1]")
+    n_min: int = Field(64, ge=2, description="Runs before the first look that counts [1]")
 
     @model_validator(mode="after")
-    def _is_ordered(self) -> Self:
-        if self.min >= self.max:
-            raise ValueError(f"min={self.min:g} must be below max={self.max:g}")
+    def _names_what_it_needs(self) -> Self:
+        if (self.metric is None) != (self.statistic == "share_within_limits"):
+            raise ValueError("mean and quantile need metric, share_within_limits has none")
+        if (self.quantile is not None) != (self.statistic == "quantile"):
+            raise ValueError("quantile goes with statistic: quantile, and it needs one")
         return self
 
 
-class LogUniform(_Number):
-    """Any magnitude between two, equally likely."""
-
-    kind: Literal["log_uniform"]
-    min: float = Field(gt=0, description="Lowest value")
-    max: float = Field(gt=0, description="Highest value")
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> Self:
-        if self.min >= self.max:
-            raise ValueError(f"min={self.min:g} must be below max={self.max:g}")
-        return self
-
-
-class Normal(_Number):
-    """A normal distribution, cut off where bounds are given."""
-
-    kind: Literal["normal"]
-    mean: float = Field(description="Mean of the distribution before it is cut")
-    std: float = Field(gt=0, description="Standard deviation before it is cut")
-    min: float | None = Field(None, description="Lowest value; null: none")
-    max: float | None = Field(None, description="Highest value; null: none")
-
-    @model_validator(mode="after")
-    def _leaves_something(self) -> Self:
-        low = float("-inf") if self.min is None else self.min
-        high = float("inf") if self.max is None else self.max
-        if low >= high:
-            raise ValueError(f"min={low:g} must be below max={high:g}")
-        if low > self.mean + 8 * self.std or high < self.mean - 8 * self.std:
-            raise ValueError("mean is over eight std outside min and max: hardly anything is left of it")
-        return self
-
-
-class Triangular(_Number):
-    """A lowest, a most likely and a highest value."""
-
-    kind: Literal["triangular"]
-    min: float = Field(description="Lowest value")
-    mode: float = Field(description="Most likely value")
-    max: float = Field(description="Highest value")
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> Self:
-        if not self.min <= self.mode <= self.max or self.min == self.max:
-            raise ValueError(f"mode={self.mode:g} must be from min={self.min:g} to max={self.max:g}, and these differ")
-        return self
-
-
-class Choice(_Strict):
-    """One of some values."""
-
-    kind: Literal["choice"]
-    values: list[Any] = Field(min_length=1, description="What is drawn from")
-    weights: list[Annotated[float, Field(ge=0)]] | None = Field(None, description="How often each; null: equally")
-
-    @model_validator(mode="after")
-    def _weighs_each(self) -> Self:
-        if self.weights is not None and (len(self.weights) != len(self.values) or not sum(self.weights) > 0):
-            raise ValueError("weights needs one weight a value, with a sum above 0")
-        return self
-
-
-Distribution = Annotated[Uniform | LogUniform | Normal | Triangular | Choice, Field(discriminator="kind")]
-
-
-class MonteCarlo(_Study):
+class _Drawn(_Study):
     """Values drawn from distributions."""
 
-    kind: Literal["monte_carlo"]
-    n: int = Field(ge=1, le=10_000_000, description="Runs [1]")
+    n: int = Field(ge=1, le=10_000_000, description="Runs, at most where stop is given [1]")
     distributions: dict[str, Distribution] = Field(default_factory=dict, description="What varies, by dotted path")
     sampling: Literal["latin_hypercube", "sobol", "random"] = Field("latin_hypercube", description="How it is drawn")
     seed: int = Field(1, ge=0, lt=MAX_SEED, description="Seed of the draw [1]")
@@ -207,6 +152,54 @@ class MonteCarlo(_Study):
         if not self.distributions and not self.vary_seed:
             raise ValueError("distributions is empty and vary_seed false: every run would be the same")
         return self
+
+
+class MonteCarlo(_Drawn):
+    """Values drawn from distributions, until the wanted confidence is reached."""
+
+    kind: Literal["monte_carlo"]
+    stop: Stop | None = Field(None, description="When it is sure enough; null: all n run")
+
+    @model_validator(mode="after")
+    def _can_stop(self) -> Self:
+        if self.stop is None:
+            return self
+        if self.sampling == "sobol":
+            raise ValueError("stop needs sampling latin_hypercube or random: one Sobol sequence has no interval")
+        if self.stop.statistic == "share_within_limits" and not self.limits:
+            raise ValueError("stop on share_within_limits needs limits")
+        return self
+
+
+class Coincidence(_Drawn):
+    """Several campuses on one area: how often and how hard their steps meet."""
+
+    kind: Literal["coincidence"]
+    datacenters: list[ElementId] | None = Field(None, min_length=2, description="Which; null: all of the scenario")
+    window_s: float = Field(gt=0, description="Steps of two campuses within this time meet; a step is over it [s]")
+    min_step_mw: float = Field(gt=0, description="Smallest change within window_s that is a step [MW]")
+
+
+class Sensitivity(_Study):
+    """Which input moves an output: Sobol indices, first order and total."""
+
+    kind: Literal["sensitivity"]
+    n: int = Field(ge=2, le=1_048_576, description="Base points, a power of two; n x (inputs + 2) runs [1]")
+    distributions: dict[str, Distribution] = Field(min_length=2, description="Inputs, by dotted path")
+    outputs: list[str] = Field(min_length=1, description="Metrics whose variance is shared out")
+    seed: int = Field(1, ge=0, lt=MAX_SEED, description="Seed of the draw [1]")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence of the indices' intervals (bootstrap) [1]")
+
+    @model_validator(mode="after")
+    def _is_balanced(self) -> Self:
+        if self.n & (self.n - 1):
+            raise ValueError(f"n={self.n} is no power of two; the nearest are {_powers_around(self.n)}")
+        return self
+
+
+def _powers_around(n: int) -> str:
+    low = 1 << (n.bit_length() - 1)
+    return f"{low} and {2 * low}"
 
 
 Buses = Annotated[Any, PlainValidator(lambda value: _as_buses(value))]
@@ -328,4 +321,7 @@ class Contingency(_Study):
     ups: bool = Field(True, description="Whether each UPS goes out")
 
 
-Study = Annotated[Sweep | MonteCarlo | Siting | HostingCapacity | UpsSizing | Contingency, Field(discriminator="kind")]
+Study = Annotated[
+    Sweep | MonteCarlo | Sensitivity | Coincidence | Siting | HostingCapacity | UpsSizing | Contingency,
+    Field(discriminator="kind"),
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,20 +12,21 @@ from typing import Any
 from cosim.errors import InputError
 from cosim.scenario import load_scenario
 from cosim.scenario.schema import dss_root
-from cosim.study.engine import Place, run_all, warm_up
-from cosim.study.execute import Order, done_row, execute
+from cosim.study.engine import Pool, warm_up
+from cosim.study.execute import Order, done_row, execute, execute_all
 from cosim.study.expand import Base, check_points, n_task, tasks
 from cosim.study.folder import open_folder
-from cosim.study.identity import Identities
+from cosim.study.identity import Identities, file_hash
 from cosim.study.loader import load_study
+from cosim.study.packs import read_packs
+from cosim.study.places import Place, check_place
 from cosim.study.progress import Progress
 from cosim.study.results import StudyResult, open_study
-from cosim.study.table import frame, write_summary
+from cosim.study.state import State
+from cosim.study.stopping import is_enough
 
 N_UNASKED = 5_000
 """Rows a study may have without `--yes`."""
-SUMMARY_EVERY_S = 2.0
-"""Time between two summaries while runs end; longer where writing one takes over a twentieth of it. [s]"""
 
 
 class Planned:
@@ -46,6 +48,7 @@ class Planned:
             raise InputError(f"{source}: has no runs: no bus or outage is left")
         self.folder = out if out is not None else Path(self.config.name)
         self._ids = Identities()
+        self._absolute = str(self.runs.absolute())
 
     @property
     def runs(self) -> Path:
@@ -54,6 +57,7 @@ class Planned:
 
     def orders(self, start: int = 0, stop: int | None = None) -> Iterator[Order]:
         """Orders of tasks by their number; one whose values contradict each other has an order that fails."""
+        made_of, n_pack = file_hash(self.study.scenario), self.config.pack
         for task in itertools.islice(tasks(self.base), start, stop):
             try:
                 scenario = load_scenario(self.base.document, task.overrides, task.seed)
@@ -62,8 +66,18 @@ class Planned:
                 task_search = {"refused": repr(sorted(task.overrides.items())), "seed": task.seed}
                 run = self._ids.of(scenario, task_search)
             else:
-                run = self._ids.of(scenario, task.search)
-            yield Order(run, task, str(self.study.scenario), str(self.runs.absolute()), self.config.keep_logs)
+                run = self._ids.of(scenario, task.search | task.measure)
+            yield Order(
+                run, task, str(self.study.scenario), self._absolute, self.config.keep_logs, n_pack > 1, made_of,
+                self._ids.version,
+            )  # fmt: skip
+
+    def batches(self) -> Iterator[tuple[int, int]]:
+        """First and last but one task of each batch after which it is decided whether the study goes on."""
+        stop = getattr(self.config, "stop", None)
+        size = self.n_task if stop is None else stop.batch
+        for start in range(0, self.n_task, size):
+            yield start, min(start + size, self.n_task)
 
     def feeders(self) -> list[tuple[str, str | None]]:
         """Feeders that runs of this study read, those that a path of the study sets among them."""
@@ -119,54 +133,48 @@ def run_study(
     """
     plan = Planned(source, None if out is None else Path(out))
     place = place or Place()
+    check_place(place)
     if plan.n_task > N_UNASKED and not yes:
         raise InputError(_estimate(plan, place))
     open_folder(plan.folder, plan.study)
-    orders = list(plan.orders())
-    rows = {order.run: row for order in orders if (row := done_row(order, retry_failed)) is not None}
-    missing = list({order.run: order for order in orders if order.run not in rows}.values())
-    if missing:
-        warm_up(plan.feeders())
-    writer = _Writer(plan, orders, rows)
-    writer.write()
-    try:
-        with Progress(len(missing) + len(rows), len(rows), quiet) as bar:
+    state = State(plan.runs, plan.config, retry_failed)
+    with Pool(place, plan.config.pack) as pool, Progress(plan.n_task, quiet) as bar:
+        try:
+            for start, stop in plan.batches():
+                _run_batch(plan, state, pool, bar, (start, stop))
+                if is_enough(plan.config, state.listed, state.rows):
+                    break
+        finally:
+            state.write_last()
+    return finish(plan)
 
-            def done(order: Order, row: dict[str, Any]) -> None:
-                rows[order.run] = row
-                bar.tell(row)
-                writer.write_now_and_then()
 
-            run_all(missing, place, done)
-    finally:
-        writer.write()
+def finish(plan: Planned) -> StudyResult:
+    """Write what is worked out of all rows, and the page."""
+    from cosim.study.analysis import write_analysis
     from cosim.study.page import write_page
 
     result = open_study(plan.folder)
-    write_page(result, plan.study.config, plan.folder / "study.html")
+    write_analysis(result, plan.config)
+    write_page(result, plan.config, plan.folder / "study.html", plan.base.feeder)
     return result
 
 
-class _Writer:
-    """Writes the summary, seldom enough that this takes no time from the runs."""
+def _run_batch(plan: Planned, state: State, pool: Pool, bar: Progress, batch: tuple[int, int]) -> None:
+    """Run what is missing of some tasks; orders are made while those before them run."""
+    missing = state.missing(plan.orders(*batch), bar)
+    first = next(missing, None)
+    if first is None:
+        return
+    if not pool.is_open:
+        warm_up(plan.feeders())
 
-    def __init__(self, plan: Planned, orders: list[Order], rows: dict[str, dict[str, Any]]) -> None:
-        self._plan, self._orders, self._rows = plan, orders, rows
-        self._next = 0.0
+    def done(order: Order, row: dict[str, Any]) -> None:
+        state.take(row)
+        bar.tell(row)
+        state.write_now_and_then()
 
-    def write(self) -> None:
-        """Write it."""
-        if not self._rows:
-            return
-        started = time.monotonic()
-        write_summary(self._plan.folder, frame(self._orders, self._rows, self._plan.config))
-        took = time.monotonic() - started
-        self._next = started + max(SUMMARY_EVERY_S, 20 * took)
-
-    def write_now_and_then(self) -> None:
-        """Write it where the last one is old enough."""
-        if time.monotonic() >= self._next:
-            self.write()
+    pool.run(itertools.chain([first], missing), done)
 
 
 def _estimate(plan: Planned, place: Place) -> str:
@@ -174,13 +182,17 @@ def _estimate(plan: Planned, place: Place) -> str:
     open_folder(plan.folder, plan.study)
     warm_up(plan.feeders())
     order = next(plan.orders())
+    execute(order)  # the first one loads what later ones find loaded
     started = time.perf_counter()
-    execute(order)
+    row = execute(order)
     took_s = time.perf_counter() - started
-    size = sum(file.stat().st_size for file in (plan.runs / order.run).iterdir())
+    if order.is_packed:
+        size = len(json.dumps(row))
+    else:
+        size = sum(file.stat().st_size for file in (plan.runs / order.run).iterdir())
     n_worker = max(place.n_worker, 1)
     return (
-        f"{plan.study.config.name} has {plan.n_task:,} runs, more than {N_UNASKED:,}: by its first run about "
+        f"{plan.study.config.name} has {plan.n_task:,} runs, more than {N_UNASKED:,}: by one run about "
         f"{took_s * plan.n_task / n_worker / 3600:.1f} h on {n_worker} workers and {size * plan.n_task / 1e9:.1f} GB; "
         "--yes runs them"
     )
@@ -199,5 +211,5 @@ def run_one(source: str | Path, index: int, out: Path | None = None) -> dict[str
         raise InputError(f"--run-one {index}: this study has runs 0 to {plan.n_task - 1}")
     open_folder(plan.folder, plan.study)
     order = next(plan.orders(index, index + 1))
-    row = done_row(order)
-    return row if row is not None else execute(order)
+    row = done_row(order, packed=read_packs(plan.runs))
+    return row if row is not None else execute_all([order])[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,43 @@ if TYPE_CHECKING:
 CSV, PARQUET = "summary.csv", "summary.parquet"
 
 
-def frame(orders: Iterable[Order], rows: Mapping[str, Mapping[str, Any]], config: Any) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A task as the summary names it."""
+
+    run: str
+    inputs: dict[str, Any]
+    is_search: bool
+
+    @classmethod
+    def of(cls, order: Order) -> Listed:
+        """What the summary needs of an order."""
+        return cls(order.run, order.task.inputs, bool(order.task.search))
+
+
+def kept_row(row: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    """A row with the metrics that the study's columns, limits and stop need: a million rows have to fit in memory."""
+    if config.metrics is None:
+        return dict(row)
+    needed = {*config.limits, *_analysed(config)}
+    metrics = {k: v for k, v in row["metrics"].items() if k in needed or _wanted(k, config.metrics)}
+    return {**row, "metrics": metrics}
+
+
+def _analysed(config: Any) -> list[str]:
+    """Metrics that a study's analysis works on: they are columns whatever `metrics` says."""
+    stop = getattr(config, "stop", None)
+    named = [stop.metric] if stop is not None and stop.metric is not None else []
+    return [*named, *(getattr(config, "outputs", None) or ())]
+
+
+def frame(listed: Iterable[Listed], rows: Mapping[str, Mapping[str, Any]], config: Any) -> pd.DataFrame:
     """Rows known so far in the order of the study: run, inputs, status, error, limits, metrics.
 
     Parameters
     ----------
-    orders : iterable of Order
+    listed : iterable of Listed
+        Tasks in the order of the study.
     rows : mapping
         Row by identity of the run.
     config
@@ -33,17 +65,18 @@ def frame(orders: Iterable[Order], rows: Mapping[str, Mapping[str, Any]], config
     import pandas as pd
 
     limits = {name: limit.model_dump() for name, limit in config.limits.items()}
-    records = [_record(order, rows[order.run], limits, config) for order in orders if order.run in rows]
+    records = [_record(one, rows[one.run], limits, config) for one in listed if one.run in rows]
     table = pd.DataFrame.from_records(records)
     first = [name for name in ("run", "status", "error") if name in table]
     return table[first + [name for name in table if name not in first]]
 
 
-def _record(order: Order, row: Mapping[str, Any], limits: Mapping[str, Any], config: Any) -> dict[str, Any]:
-    record = {"run": row["run"], "status": row["status"], "error": row["error"], **_flat(order.task.inputs)}
-    if limits and not order.task.search:
-        record |= _within(row, limits)
-    metrics = {k: v for k, v in row["metrics"].items() if _wanted(k, config.metrics)}
+def _record(one: Listed, row: Mapping[str, Any], limits: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    record = {"run": row["run"], "status": row["status"], "error": row["error"], **_flat(one.inputs)}
+    if limits and not one.is_search:
+        record |= within(row, limits)
+    analysed = _analysed(config)
+    metrics = {k: v for k, v in row["metrics"].items() if _wanted(k, config.metrics) or k in analysed}
     if config.kind == "ups_sizing" and (size := metrics.get("size")) is not None:
         metrics["cost"] = config.cost_per_mw * record["p_mw"] + config.cost_per_mwh * size
     return record | {k: v for k, v in metrics.items() if k not in record}
@@ -54,8 +87,8 @@ def _flat(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {k: str(v) if isinstance(v, list | dict) else v for k, v in inputs.items()}
 
 
-def _within(row: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
-    """A run that ended early is not within limits, whatever it was up to there."""
+def within(row: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a run is within limits; one that ended early is not within limits, whatever it was up to there."""
     if row["status"] == "failed":
         return {"within_limits": None, "limited_by": ""}
     if row["status"] != "complete":

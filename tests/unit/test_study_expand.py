@@ -7,12 +7,13 @@ import pytest
 
 from cosim.errors import InputError
 from cosim.scenario import load_scenario
+from cosim.scenario.loader import shipped_studies
 from cosim.study.bisection import Verdict, search
 from cosim.study.expand import Base, check_points, n_task, tasks
 from cosim.study.identity import Identities
 from cosim.study.loader import load_study
 from cosim.study.sampling import quantile
-from cosim.study.schema import Choice, Normal, Triangular
+from cosim.study.distributions import Choice, Normal, Triangular
 
 HEAD = "schema: 1\nname: s\nscenario: quickstart_no_ups\n"
 
@@ -38,7 +39,7 @@ def test_grid_has_every_combination_once_and_counts_them_before(tmp_path):
         ("kind: sweeps\n", 4, "no such kind; nearest: sweep"),
         ("kind: sweep\ngrid:\n  seed: []\n", 6, "not empty"),
         ("kind: monte_carlo\nn: 0\n", 5, "at least 1"),
-        ("kind: sensitivity\n", 4, "no such kind"),
+        ("kind: sensitivities\n", 4, "no such kind; nearest: sensitivity"),
     ],
 )
 def test_wrong_study_is_refused_with_its_line(tmp_path, body, line, words):
@@ -95,7 +96,7 @@ def test_quantiles_are_those_of_scipy():
     assert drawn == ["a"] * 7 + ["b"] * 3
 
 
-@pytest.mark.parametrize("name", ["ieee123_hosting", "ups_power_sweep"])
+@pytest.mark.parametrize("name", sorted(shipped_studies()))
 def test_shipped_study_passes_its_checks(name):
     base = Base.of(load_study(name))
     check_points(base)

@@ -1,0 +1,122 @@
+"""Where tasks run: this process, processes on this machine, a running Dask cluster, jobs of SLURM."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cosim.errors import EnvironmentFailure, InputError
+
+if TYPE_CHECKING:
+    from cosim.study.schema import SlurmConfig
+
+N_TRY = 3
+"""Workers that may die under a task before it is set aside."""
+CONNECT_S = 20.0
+"""How long a scheduler may take to answer. [s]"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the tasks of a study run; the first one given of these counts."""
+
+    scheduler: str | None = None
+    """Address of a running Dask scheduler."""
+    slurm: SlurmConfig | None = None
+    n_worker: int = 1
+    """Processes on this machine; 0: this process itself."""
+    logs: str | None = None
+    """Folder for what jobs of SLURM print."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether tasks run in this process itself."""
+        return self.scheduler is None and self.slurm is None and self.n_worker == 0
+
+
+def check_place(place: Place) -> None:
+    """Hold a place to what it needs, before anything is compiled or runs.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Dask or sbatch is missing, SLURM refuses such jobs, or no scheduler with workers answers.
+    """
+    if place.is_here:
+        return
+    _dask()
+    if place.scheduler is not None:
+        with connected(place):
+            pass
+    elif place.slurm is not None:
+        from cosim.study.slurm import check_slurm
+
+        check_slurm(place.slurm)
+
+
+def _dask() -> None:
+    try:
+        import dask
+        import distributed
+    except ImportError as missing:
+        raise EnvironmentFailure("studies need Dask; install it with: pip install 'cosim-feeder[study]'") from missing
+    logging.getLogger(distributed.__name__).setLevel(logging.CRITICAL)
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": N_TRY - 1,
+            "distributed.comm.timeouts.connect": CONNECT_S,
+            "distributed.admin.low-level-log-length": 0,
+            "distributed.admin.log-length": 100,
+        }
+    )
+
+
+@contextlib.contextmanager
+def connected(place: Place) -> Iterator[Any]:
+    """A client of the place's cluster, which is started where the place has none running.
+
+    Raises
+    ------
+    EnvironmentFailure
+        There is none, or it has no workers.
+    """
+    _dask()
+    from distributed import Client
+
+    with _cluster(place) as address:
+        try:
+            client = Client(address, timeout=CONNECT_S)
+        except (OSError, ValueError) as error:
+            raise EnvironmentFailure(f"{address}: no Dask scheduler answers there ({error})") from error
+        with client:
+            if place.scheduler is not None and not client.ncores():
+                raise EnvironmentFailure(f"{address}: this scheduler has no workers; start some with: dask worker ...")
+            yield client
+
+
+@contextlib.contextmanager
+def _cluster(place: Place) -> Iterator[Any]:
+    if place.scheduler is not None:
+        yield place.scheduler
+        return
+    if place.slurm is not None:
+        from cosim.study.slurm import slurm_jobs
+
+        with slurm_jobs(place.slurm, place.logs) as cluster:
+            yield cluster
+        return
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=place.n_worker, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="auto"
+    ) as cluster:
+        yield cluster
+
+
+def refuse_both(scheduler: str | None, slurm: bool) -> None:
+    """Two places at once are a mistake."""
+    if scheduler is not None and slurm:
+        raise InputError("--scheduler and --slurm: give one of them")
