@@ -51,7 +51,7 @@ def picture(series: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
 
 def main() -> None:
     lines = [
-        "| | before, MW | lost, MW | not back after 1 s | 1 min | 1 h | locked out | transfers | cooling off, s |",
+        "| | before, MW | lost, MW | not back after 1 s | 1 min | 1 h | locked out | transfers | cooling off, mean s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     series = {}
