@@ -161,7 +161,7 @@ def fake_work(orders):
     return [{"run": o.run, "status": "complete", "error": "", "metrics": {"voltage.vm_min_pu": 0.95}} for o in orders]
 
 
-def scale(say, n_fake: int = 100) -> None:
+def scale(say, n_fake: int = 50) -> None:
     """What the scheduler, orders, packs and the summary take for each run, with many workers that do nothing."""
     from distributed import LocalCluster
 
@@ -175,7 +175,7 @@ def scale(say, n_fake: int = 100) -> None:
         folder = Path(name)
         plan = Planned(written(folder, 20_000), folder / "out")
         started = time.perf_counter()
-        orders = list(plan.orders(0, 3_000))
+        orders = list(plan.orders(0, 1_000))
         say("orders", len(orders) / (time.perf_counter() - started), "1/s", "identity and check of each run")
         # In one process: what it takes is the scheduler's, the client's and the workers' own work, on one core.
         where = {"processes": False, "dashboard_address": None, "memory_limit": 0}

@@ -9,11 +9,11 @@ from cosim.errors import InputError
 from cosim.scenario import load_scenario
 from cosim.scenario.loader import shipped_studies
 from cosim.study.bisection import Verdict, search
+from cosim.study.distributions import Choice, Normal, Triangular
 from cosim.study.expand import Base, check_points, n_task, tasks
 from cosim.study.identity import Identities
 from cosim.study.loader import load_study
 from cosim.study.sampling import quantile
-from cosim.study.distributions import Choice, Normal, Triangular
 
 HEAD = "schema: 1\nname: s\nscenario: quickstart_no_ups\n"
 
