@@ -214,7 +214,7 @@ def report(
     logs: LogsArgument,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="Page (.html), print (.pdf, by Chromium) or picture (.svg); default LOG.html."),
+        typer.Option("-o", "--out", help="Page (.html), print (.pdf, by Chromium), picture (.svg); default LOG.html."),
     ] = None,
     limits: LimitsOption = None,
 ) -> None:

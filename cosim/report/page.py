@@ -19,6 +19,7 @@ from cosim.metrics.limits import Limit
 from cosim.metrics.log import Log
 from cosim.report import tables
 from cosim.report.captures import capture_section
+from cosim.report.oneline import oneline_section
 from cosim.report.payload import COLORS, MAX_EVENT, Run, labels, payload
 from cosim.report.standards import standards_data, standards_section
 from cosim.report.verdicts import verdict_section
@@ -135,6 +136,7 @@ def _body(runs: list[Run], data: dict[str, Any]) -> str:
     shown = [run.label for run in runs]
     summaries = [run.summary for run in runs]
     parts = [
+        oneline_section(runs[0]),
         "<h2>Over time</h2>",
         '<div class="bar"><button id="whole">Whole run</button><button id="left">&#8592;</button>'
         '<button id="in">Closer</button><button id="out">Wider</button><button id="right">&#8594;</button>'
