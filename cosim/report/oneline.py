@@ -128,7 +128,8 @@ def _svg(
         if name in sites:
             marks.append(f'<rect x="{x - 7:.1f}" y="{y - 7:.1f}" width="14" height="14" fill="none" stroke-width="2"/>')
         if bus == worst:
-            marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" style="stroke:#d6453b;stroke-width:2.5"/>')
+            ring = 'r="8" fill="none" style="stroke:#d6453b;stroke-width:2.5"'
+            marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" {ring}/>')
         if label:
             side = ("end", x - 11) if x > WIDTH - 320 else ("start", x + 11)
             anchor = f'x="{side[1]:.1f}" y="{y - 8:.1f}" text-anchor="{side[0]}"'
