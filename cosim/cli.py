@@ -15,8 +15,12 @@ import typer
 from cosim.errors import CosimError, EnvironmentFailure, InputError, Interrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from cosim.metrics.limits import Limit
+    from cosim.record.result import Result
     from cosim.wiring import Progress
 
 app = typer.Typer(
@@ -206,7 +210,10 @@ def show(
 @app.command()
 def report(
     logs: LogsArgument,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Page to write; default LOG.html.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Page (.html), print (.pdf, by Chromium), picture (.svg); default LOG.html."),
+    ] = None,
     limits: LimitsOption = None,
 ) -> None:
     """Write one self-contained page, and its numbers as JSON beside it; several logs are overlaid."""
@@ -222,12 +229,27 @@ def report(
             from cosim.report.figure import write_svg
 
             write_svg(results, page)
+        elif page.suffix == ".pdf":
+            _report_as_pdf(results, page, wanted)
         else:
             write_report(results, page, wanted, json_out=page.with_suffix(".metrics.json"))
     finally:
         for result in results:
             result.close()
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+
+
+def _report_as_pdf(results: list[Result], out: Path, limits: Sequence[Limit]) -> None:
+    """Write the page beside its print, where nobody sees it, and print it."""
+    import tempfile
+
+    from cosim.report.page import write_report
+    from cosim.report.pdf import write_pdf
+
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "page.html"
+        write_report(results, page, limits, json_out=out.with_suffix(".metrics.json"))
+        write_pdf(page, out)
 
 
 @app.command()

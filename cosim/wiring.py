@@ -36,7 +36,8 @@ FIRST_CHECKPOINT_S = 1.0
 """Wall time before the first one. [s]"""
 
 _CAPTURE = "capture/"
-"""Prefix of what captures keep in a checkpoint."""
+_POINTS = "points/"
+"""Prefixes of what captures and points keep in a checkpoint."""
 
 Progress = Callable[[str, float, float], None]
 """Called with what is being done, simulated time so far and in all [s]."""
@@ -134,10 +135,10 @@ def run(
     from cosim.record.result import open_result
 
     simulation = Simulation(config, feeder, config.folder, [*_named_controllers(config), *controllers])
-    captures = _Captures.of(config, simulation)
-    recorder = _recorder(path, text, config, simulation, captures, resume)
+    captures, points = _Captures.of(config, simulation), _Points(config, simulation)
+    recorder = _recorder(path, text, config, simulation, captures, points, resume)
     with _rare_collection(), _whole_log(recorder):
-        _drive(simulation, recorder, captures, tell, max_block_s)
+        _drive(simulation, recorder, captures, points, tell, max_block_s)
     return open_result(path)
 
 
@@ -252,8 +253,43 @@ class _Captures:
         self._desk.restore(mine)
 
 
+class _Points:
+    """Between the engine's instants and the metrics: what the scenario's `log.points` make of them."""
+
+    def __init__(self, config: Scenario, simulation: Simulation) -> None:
+        from cosim.metrics.points import PointMeters
+
+        names = getattr(simulation, "point_names", [])
+        self._meters = PointMeters(names, config.log.points.lamp, simulation.step_us) if names else None
+
+    def take(self, block: Block) -> None:
+        """Take in the instants of a block."""
+        if self._meters is not None and block.wave is not None:
+            self._meters.update(*block.wave)
+
+    def finish(self, now_us: int) -> dict[str, Any]:
+        """Metrics at the end of the run."""
+        return {} if self._meters is None else dict(self._meters.finish(now_us))
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {} if self._meters is None else {f"{_POINTS}{k}": v for k, v in self._meters.state().items()}
+
+    def restore(self, stored: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        if self._meters is not None:
+            n = len(_POINTS)
+            self._meters.restore({k[n:]: np.asarray(v) for k, v in stored.items() if k.startswith(_POINTS)})
+
+
 def _recorder(
-    path: Path, text: str, config: Scenario, simulation: Simulation, captures: _Captures | None, resume: bool
+    path: Path,
+    text: str,
+    config: Scenario,
+    simulation: Simulation,
+    captures: _Captures | None,
+    points: _Points,
+    resume: bool,
 ) -> Recorder:
     """A log to write; with `resume`, the one at `path` and the simulation brought to its checkpoint."""
     from cosim.record.channels import Channel
@@ -274,6 +310,7 @@ def _recorder(
             simulation.restore({name: np.asarray(value) for name, value in state.items()})
             if captures is not None:
                 captures.restore(state)
+            points.restore(state)
         except BaseException:
             recorder.finish("interrupted")  # its checkpoint stands
             raise
@@ -329,14 +366,15 @@ def _interrupts() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _state(simulation: Simulation, captures: _Captures | None) -> dict[str, Any]:
-    return simulation.state() | (captures.state() if captures is not None else {})
+def _state(simulation: Simulation, captures: _Captures | None, points: _Points) -> dict[str, Any]:
+    return simulation.state() | (captures.state() if captures is not None else {}) | points.state()
 
 
 def _drive(
     simulation: Simulation,
     recorder: Recorder,
     captures: _Captures | None,
+    points: _Points,
     tell: Progress,
     max_block_s: float | None,
 ) -> None:
@@ -357,18 +395,20 @@ def _drive(
                     status, collapse = "collapsed", event[4]
             if captures is not None:
                 captures.take(block, recorder)
+            points.take(block)
             tell("running", block.now_us / US_PER_S, end_s)
             if status == "collapsed" or block.now_us >= simulation.end_us:
                 continue
             if stops:
                 status = "interrupted"
-                recorder.checkpoint(_state(simulation, captures))
+                recorder.checkpoint(_state(simulation, captures, points))
                 break
             if time.perf_counter() > next_checkpoint:
-                recorder.checkpoint(_state(simulation, captures))
+                recorder.checkpoint(_state(simulation, captures, points))
                 next_checkpoint = time.perf_counter() + CHECKPOINT_EVERY_S
         counts = captures.finish(recorder) if captures is not None and status != "interrupted" else {}
-        recorder.finish(status, run_totals(simulation) | counts, {"wall_s": time.perf_counter() - started})
+        totals = run_totals(simulation) | counts | points.finish(simulation.now_us)
+        recorder.finish(status, totals, {"wall_s": time.perf_counter() - started})
     at = simulation.now_us / US_PER_S
     if status == "collapsed":
         raise PhysicsError(

@@ -31,6 +31,7 @@ from cosim.engine.kernel_log import (
     write_sample,
 )
 from cosim.engine.kernel_site import ask, hold_sites, settle_site, watch_supply
+from cosim.engine.kernel_watch import is_full, keep_instant
 from cosim.feeder.arrays import (
     COLLAPSED,
     EMF_FACTOR,
@@ -182,6 +183,8 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
             return NO_SOLUTION
         if log.ring_us.size > 0:
             write_sample(dc, ups, log, t_us)
+        if log.wave_us.size > 0:
+            keep_instant(log, t_us)
         if t_us >= time[NEXT_ROW]:
             v = f.v
             if surf.info[ON_SURFACE] == 1:
@@ -206,5 +209,5 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
             return SURFACE_WANTED
         if log.n_ring[0] == log.ring_us.size and log.ring_us.size > 0:
             return BLOCK_FULL
-        if log.n_row[0] == log.t_us.size or load.n_event[0] > load.events.size // 2:
+        if log.n_row[0] == log.t_us.size or is_full(log) or load.n_event[0] > load.events.size // 2:
             return BLOCK_FULL

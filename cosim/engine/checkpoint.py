@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 _BLOCKS = frozenset(
     {"scalars", "bus_vm", "bus_va", "bus_min", "bus_max", "line_p", "line_loading", "trafo_loading", "device"}
-    | {"t_us", "n_row"}
+    | {"t_us", "n_row", "wave_us", "wave", "wave_node", "n_wave"}
 )
 """Fields of `LogArrays` that are empty between two blocks."""
 _CONSTANT = frozenset(

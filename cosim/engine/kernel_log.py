@@ -60,6 +60,10 @@ class LogArrays(Bundle):
     ring_us: np.ndarray  # i8 (sample,): times of full-rate samples; empty where nothing is captured
     ring: np.ndarray  # f4 (sample, bus + site * SAMPLE_COLUMNS): watched voltages, then powers of sites
     n_ring: np.ndarray  # i8 (1,)
+    wave_us: np.ndarray  # i8 (instant,): times of the points' voltages; empty where there is no point
+    wave: np.ndarray  # f8 (instant, point) [pu]
+    wave_node: np.ndarray  # i8 (point,): their places among the watched nodes
+    n_wave: np.ndarray  # i8 (1,)
     any_sag: np.ndarray  # i8 (1,)
     in_sag: np.ndarray  # i8 (1,): whether stretches may be open
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.engine import kernel_log as kl
+from cosim.engine.points import WAVE_INSTANTS
 from cosim.feeder.compile import CompiledFeeder
 
 BLOCK_ROWS: Final = 1024
@@ -22,14 +23,17 @@ def new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.fl
     return kl.ClockArrays(time=time, limits=limits, totals=np.zeros(kl.N_TOTAL))
 
 
-def new_log(compiled: CompiledFeeder, n_site: int, n_ring: int, fields: Collection[str]) -> kl.LogArrays:
-    """Empty log of one block, with room for `n_ring` full-rate samples.
+def new_log(
+    compiled: CompiledFeeder, n_site: int, n_ring: int, fields: Collection[str], points: NDArray[np.int64]
+) -> kl.LogArrays:
+    """Empty log of one block, with room for `n_ring` full-rate samples; `points` are kept at every instant.
 
     `fields` are those that the log keeps: angles, flows and loadings that nobody asked for have no columns, so that a
     row does not work them out.
     """
     n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS
+    n_wave = WAVE_INSTANTS if points.size else 0
 
     def block(width: int, field: str = "") -> NDArray[np.float32]:
         return np.zeros((rows, width if not field or field in fields else 0), np.float32)
@@ -57,6 +61,10 @@ def new_log(compiled: CompiledFeeder, n_site: int, n_ring: int, fields: Collecti
         ring_us=np.zeros(n_ring, np.int64),
         ring=np.zeros((n_ring, n_bus + n_site * kl.SAMPLE_COLUMNS if n_ring else 0), np.float32),
         n_ring=np.zeros(1, np.int64),
+        wave_us=np.zeros(n_wave, np.int64),
+        wave=np.zeros((n_wave, points.size)),
+        wave_node=points,
+        n_wave=np.zeros(1, np.int64),
         any_sag=np.zeros(1, np.int64),
         in_sag=np.zeros(1, np.int64),
     )

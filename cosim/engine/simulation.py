@@ -19,6 +19,7 @@ from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.faults import FaultDesk
 from cosim.engine.handlers import apply_event
+from cosim.engine.points import point_places, take_wave
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.errors import InputError, Problem
@@ -55,6 +56,8 @@ class Block:
     """Where the scenario captures: every instant since the last block, and before them those of `pre_s`. [us]"""
     samples: NDArray[np.float32] | None = None
     """[n, width] what `Simulation.capture_columns` names, one column behind the other."""
+    wave: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
+    """Every instant since the last block [us], and the voltages of `Simulation.point_names` from it on [pu]: views."""
 
 
 class Simulation:
@@ -121,7 +124,8 @@ class Simulation:
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
         fields = {column.source for column in self.columns}
-        self.log = new_log(self.compiled, len(self.sites), self._ring_size(), fields)
+        points = point_places(scenario, self.compiled)
+        self.log = new_log(self.compiled, len(self.sites), self._ring_size(), fields, points)
         self.queue = EventQueue()
         self.faults = FaultDesk()
         self.events: list[tuple[int, str, str, float, str]] = []
@@ -220,6 +224,11 @@ class Simulation:
         return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])
 
     @property
+    def point_names(self) -> list[str]:
+        """Nodes whose voltage is kept at every instant."""
+        return [self.compiled.node_names[self.compiled.watched[k]] for k in self.log.wave_node]
+
+    @property
     def now_us(self) -> int:
         """Simulated time. [us]"""
         return int(self.clock.time[kl.T])
@@ -277,7 +286,8 @@ class Simulation:
             rows = {column.path: column.rows(self.log, n) for column in columns}
             events, self.events = self.events, []
             self.log.n_row[0] = 0
-            yield Block(self.log.t_us[:n], rows, events, self.now_us, *(self._samples() or ()))
+            times, samples = self._samples() or (None, None)
+            yield Block(self.log.t_us[:n], rows, events, self.now_us, times, samples, take_wave(self.log))
             if reason in (adv.DONE, adv.NO_SOLUTION):
                 return
 

@@ -150,9 +150,7 @@ class AssembledFeeder:
         self._gens = build_legs(net, top, self._shape, is_gen)
         gens = place_generators(net, top)
         n_dc, el = len(self._port_nodes), top.elements
-        port_row, port_base, site_ptr = place_ports(
-            top, self._port_nodes, [g[0] for g in gens], self._floating_rows()
-        )
+        port_row, port_base, site_ptr = place_ports(top, self._port_nodes, [g[0] for g in gens], self._floating_rows())
         state = empty_state(top.n_free, top.n_row, n_dc, port_base.size, top.n_free + 2 * top.pattern.row.size)
         port_law = np.zeros((port_base.size, 5))
         port_law[site_ptr[-1] :, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)

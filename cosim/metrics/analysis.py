@@ -14,6 +14,7 @@ from cosim.metrics.disturbance import disturbed_spans
 from cosim.metrics.events import VoltageEventMeter
 from cosim.metrics.limits import Limit, load_limits
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, members, time_span_s, total
+from cosim.metrics.points import points_of
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, utilization
@@ -159,6 +160,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         terminal={name: one for name, one in terminals.items() if one is not None},
         spectrum={name: spectra_of(log, name, step_s, span.disturbed) for name in centers},
         demand={name: one for name in centers if (one := demand_of(log, name, step_s)) is not None},
+        points=points_of(log),
         power_factor={name: pf for name in centers if (pf := power_factor_of(log, name, step_s)) is not None},
     )
     ageing = AgeingMeter(len(_names(log, "trafo")), step_s)

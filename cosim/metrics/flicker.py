@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,69 +11,29 @@ import numpy.typing as npt
 from scipy import signal
 
 from cosim.errors import InputError, Problem
+from cosim.metrics.lamps import (
+    CARRIED,
+    F_BAND_HZ,
+    F_MOST_SEEN_HZ,
+    MEMORY_TAU_S,
+    REFERENCE_MIN_PU,
+    REFERENCE_TAU_S,
+    Lamp,
+    checked,
+    severity_of_sorted,
+)
 from cosim.metrics.log import Floats
 
 PST_WINDOW_S = 600.0
 """Observation time of a short-term severity. [s]"""
 N_PST_PER_PLT = 12
 """Short-term severities in a long-term one: two hours."""
-F_MOST_SEEN_HZ = 8.8
-"""Where the eye sees flicker best: a step must carry it. [Hz]"""
-F_BAND_HZ = 40.0
-"""Highest fluctuation of the standard's test points. [Hz]"""
-CARRIED = 0.44
-"""Frequency up to which the interpolation is flat, in steps: 0.5 is Nyquist's limit."""
 RATE_MIN_HZ = 2000.0
 """Lowest rate of the meter's filters, so that the bilinear transform bends the band by under 0.3 %. [Hz]"""
 
-_REFERENCE_TAU_S = 27.3
-"""Time constant of the voltage that the input is related to (10 to 90 % in one minute). [s]"""
-_REFERENCE_MIN_PU = 0.1
-"""The input is related to no less than this: below it lies an interruption. [pu]"""
-_MEMORY_TAU_S = 0.3
-"""Time constant of block 4. [s]"""
 _LEAD_S = 20.0
 """The meter runs on the first voltage for this long, so that its filters hold the carrier's ripple. [s]"""
 _BLOCK_ROWS = 1 << 15
-
-
-@dataclass(frozen=True)
-class _Lamp:
-    """Filters of blocks 3 and 4 for one lamp and line frequency."""
-
-    f_line_hz: float
-    f_low_pass_hz: float
-    """Cut-off of the Butterworth filter of order 6. [Hz]"""
-    k: float
-    lambda_hz: float
-    w1_hz: float
-    w2_hz: float
-    w3_hz: float
-    w4_hz: float
-    d_percent: float
-    """Change of voltage at 8.8 Hz, sinusoidal, at which the largest Pinst is 1 (table 1). [%]"""
-
-
-_EYE_230 = (1.74802, 4.05981, 9.15494, 2.27979, 1.22535, 21.9)
-_EYE_120 = (1.6357, 4.167375, 9.077169, 2.939902, 1.394468, 17.31512)
-# 0.2503 and not 0.25: within the rounding of table 1, and the meter then also meets edition 1 at 1 Hz.
-_LAMPS = {
-    "120V60Hz": _Lamp(60.0, 42.0, *_EYE_120, d_percent=0.321),
-    "230V50Hz": _Lamp(50.0, 35.0, *_EYE_230, d_percent=0.2503),
-    "120V50Hz": _Lamp(50.0, 35.0, *_EYE_120, d_percent=0.321),
-    "230V60Hz": _Lamp(60.0, 42.0, *_EYE_230, d_percent=0.2503),
-}
-LAMPS = tuple(_LAMPS)
-"""Lamps and line frequencies that the meter knows."""
-
-_SMOOTHED = (
-    (0.0314, (0.1,)),
-    (0.0525, (0.7, 1.0, 1.5)),
-    (0.0657, (2.2, 3.0, 4.0)),
-    (0.28, (6.0, 8.0, 10.0, 13.0, 17.0)),
-    (0.08, (30.0, 50.0, 80.0)),
-)
-"""Weights of the levels of Pinst exceeded for so many percent of the time, smoothed (5.7.2)."""
 
 
 class Flicker(NamedTuple):
@@ -156,12 +115,7 @@ def short_term_severities(pinst: Floats, step_s: float) -> Floats:
 
 def short_term_severity(pinst: Floats) -> float:
     """Pst of one window: IEC 61000-4-15, 5.7.2, from the exact order statistics in place of classes."""
-    levels = np.quantile(pinst, [1.0 - x / 100.0 for _, group in _SMOOTHED for x in group])
-    total, first = 0.0, 0
-    for weight, group in _SMOOTHED:
-        total += weight * float(levels[first : first + len(group)].mean())
-        first += len(group)
-    return math.sqrt(total)
+    return severity_of_sorted(np.sort(pinst))
 
 
 def long_term_severity(pst: Sequence[float] | Floats) -> float:
@@ -190,14 +144,14 @@ class Flickermeter:
     """
 
     def __init__(self, step_s: float, lamp: str = "120V60Hz") -> None:
-        self._lamp = _checked(step_s, lamp)
+        self._lamp = checked(step_s, lamp)
         self.step_s = step_s
         self._n_up = max(1, math.ceil(RATE_MIN_HZ * step_s - 1e-9))
         self._rate_hz = self._n_up / step_s
         self._taps = _interpolator(self._n_up)
         self._half = (len(self._taps) // 2) // self._n_up
         self._waiting: Floats = np.zeros(0)
-        decay = math.exp(-step_s / _REFERENCE_TAU_S)
+        decay = math.exp(-step_s / REFERENCE_TAU_S)
         self._reference = (np.array([1.0 - decay]), np.array([1.0, -decay]))
         self._eye = _eye(self._lamp, self._rate_hz)
         self._memory = _memory(self._rate_hz)
@@ -212,7 +166,7 @@ class Flickermeter:
         if not self._states:
             self._settle(float(vm_pu[0]))
         reference, self._states["reference"] = signal.lfilter(*self._reference, vm_pu, zi=self._states["reference"])
-        related = vm_pu / np.maximum(reference, _REFERENCE_MIN_PU)
+        related = vm_pu / np.maximum(reference, REFERENCE_MIN_PU)
         if len(self._waiting) == 0:
             self._waiting = np.full(self._half, related[0])
         return self._advance(np.concatenate((self._waiting, related)))
@@ -225,7 +179,7 @@ class Flickermeter:
 
     def _settle(self, first_pu: float) -> None:
         """States as if the first voltage had stood for ever."""
-        related = first_pu / max(first_pu, _REFERENCE_MIN_PU)
+        related = first_pu / max(first_pu, REFERENCE_MIN_PU)
         self._states = {
             "reference": signal.lfilter_zi(*self._reference) * first_pu,
             "eye": signal.sosfilt_zi(self._eye) * 0.5 * related**2,
@@ -257,27 +211,6 @@ class Flickermeter:
         return told
 
 
-def _checked(step_s: float, lamp: str) -> _Lamp:
-    problems = []
-    if lamp not in _LAMPS:
-        problems.append(Problem(f"unknown lamp; known: {', '.join(LAMPS)}", "lamp", lamp))
-    if not (math.isfinite(step_s) and step_s > 0.0):
-        problems.append(Problem("must be a positive time in seconds", "step_s", step_s))
-    elif CARRIED / step_s < F_MOST_SEEN_HZ * (1.0 - 1e-9):
-        problems.append(
-            Problem(
-                f"too coarse for flicker: it carries fluctuations up to {CARRIED / step_s:.3g} Hz; needed is at most "
-                f"{CARRIED / F_MOST_SEEN_HZ:.3g} s for those that the eye sees best ({F_MOST_SEEN_HZ} Hz), and at "
-                f"most {CARRIED / F_BAND_HZ:.3g} s for all up to {F_BAND_HZ:g} Hz",
-                "step_s",
-                step_s,
-            )
-        )
-    if problems:
-        raise InputError(problems)
-    return _LAMPS[lamp]
-
-
 def _interpolator(n_up: int) -> Floats:
     """Taps that put `n_up` values into each step, flat to `CARRIED`, its images 80 dB down."""
     if n_up == 1:
@@ -289,7 +222,7 @@ def _interpolator(n_up: int) -> Floats:
     return taps
 
 
-def _eye(lamp: _Lamp, rate_hz: float) -> Floats:
+def _eye(lamp: Lamp, rate_hz: float) -> Floats:
     """Block 3: high pass 0.05 Hz, Butterworth low pass, weighting by lamp and eye; second-order sections."""
     high = signal.butter(1, 0.05, "highpass", fs=rate_hz, output="zpk")
     low = signal.butter(6, lamp.f_low_pass_hz, fs=rate_hz, output="zpk")
@@ -304,12 +237,12 @@ def _eye(lamp: _Lamp, rate_hz: float) -> Floats:
 
 def _memory(rate_hz: float) -> Floats:
     """Block 4: first-order low pass of 300 ms, as a second-order section."""
-    b, a = signal.bilinear([1.0], [_MEMORY_TAU_S, 1.0], fs=rate_hz)
+    b, a = signal.bilinear([1.0], [MEMORY_TAU_S, 1.0], fs=rate_hz)
     sections: Floats = signal.tf2sos(b, a)
     return sections
 
 
-def _scale(lamp: _Lamp, eye: Floats, memory: Floats, rate_hz: float) -> float:
+def _scale(lamp: Lamp, eye: Floats, memory: Floats, rate_hz: float) -> float:
     """Gain at which the largest Pinst is 1 for the standard's sinusoidal change at 8.8 Hz.
 
     A squared carrier holds the fluctuation d/200 sin once at its own frequency; squared again it is half mean

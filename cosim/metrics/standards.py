@@ -10,12 +10,13 @@ import numpy as np
 
 from cosim.metrics.demand import DEMAND_S, DemandMeter, PowerFactor, PowerFactorMeter
 from cosim.metrics.events import VoltageEvents
-from cosim.metrics.flicker import LAMPS
+from cosim.metrics.lamps import LAMPS
 from cosim.metrics.limits import FlickerLimit, Limit, MeanVoltageLimit, UnbalanceLimit
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has
+from cosim.metrics.points import Points
 from cosim.metrics.rating import datacenter_bus
 from cosim.metrics.spectrum import STEP_MAX_S, Spectrum, SpectrumMeter
-from cosim.metrics.terminal import Terminal, terminal
+from cosim.metrics.terminal import Terminal, largest_plt, terminal
 from cosim.metrics.unbalance import Unbalance, UnbalanceMeter, three_phase_buses
 from cosim.metrics.voltage_mean import MeanVoltage, MeanVoltageMeter
 
@@ -51,6 +52,8 @@ class Standards:
     """By data center: 15 minutes; of a shorter run none."""
     power_factor: dict[str, PowerFactor] = field(default_factory=dict)
     """By data center, over 15 minutes."""
+    points: Points = field(default_factory=Points)
+    """Nodes followed at every step of the run."""
 
 
 def mean_meters(limits: Iterable[Limit], n_node: int, step_s: float) -> dict[float, MeanVoltageMeter]:
@@ -175,10 +178,35 @@ def summary(found: Standards, names: list[str]) -> dict[str, Any]:
         }
     if found.unbalance:
         numbers["unbalance"] = {f"{one.window_s:g}s": _unbalance(one) for one in found.unbalance.values()}
+    if found.points.point:
+        numbers["points"] = _points(found.points)
     for key in ("terminal", "spectrum", "demand", "power_factor"):
         parts = {name: _plain(part) for name, part in getattr(found, key).items()}
         if parts:
             numbers[key] = parts
+    return numbers
+
+
+def _points(points: Points) -> dict[str, Any]:
+    """Worst severities, events and extremes of each node, and flicker relative to the node that has most."""
+    numbers: dict[str, Any] = {"lamp": points.lamp, "flicker_seen_hz": points.seen_hz, "step_s": points.step_s}
+    worst = ("", 0.0)
+    for name, one in points.point.items():
+        mine: dict[str, Any] = {"n_sag": one.n_sag, "n_swell": one.n_swell}
+        mine |= {key: getattr(one, key) for key in ("rms_min_pu", "rms_max_pu") if getattr(one, key) is not None}
+        if one.event:
+            mine["event_longest_s"] = max(lasted_s for _, lasted_s, _ in one.event)
+        if np.isfinite(one.pst).any():
+            mine["pst_max"] = float(np.nanmax(one.pst))
+            worst = max(worst, (name, mine["pst_max"]), key=lambda pair: pair[1])
+        plt = largest_plt(one.pst)
+        if plt is not None:
+            mine["plt_max"] = plt[0]
+        numbers[name] = mine
+    if worst[0]:
+        for name, ratio in points.transfer(worst[0]).items():
+            numbers[name]["pst_over_worst"] = ratio
+        numbers["worst"] = worst[0]
     return numbers
 
 

@@ -155,6 +155,17 @@ def recoveries(
     return found
 
 
+def largest_plt(pst: Floats) -> tuple[float, int] | None:
+    """Largest cubic mean of twelve severities in a row, and the first's number; None without two clear hours."""
+    if len(pst) < N_PST_PER_PLT:
+        return None
+    windows = np.lib.stride_tricks.sliding_window_view(pst**3, N_PST_PER_PLT).mean(axis=1)
+    if np.isnan(windows).all():
+        return None
+    worst = int(np.nanargmax(windows))
+    return float(np.cbrt(windows[worst])), worst
+
+
 @dataclass(frozen=True)
 class Terminal:
     """What the voltage at the terminals of one data center did."""
@@ -171,14 +182,7 @@ class Terminal:
 
     def plt(self, lamp: str) -> tuple[float, int] | None:
         """Largest cubic mean of twelve severities in a row, and the first's number; None without two clear hours."""
-        pst = self.pst.get(lamp, np.zeros(0))
-        if len(pst) < N_PST_PER_PLT:
-            return None
-        windows = np.lib.stride_tricks.sliding_window_view(pst**3, N_PST_PER_PLT).mean(axis=1)
-        if np.isnan(windows).all():
-            return None
-        worst = int(np.nanargmax(windows))
-        return float(np.cbrt(windows[worst])), worst
+        return largest_plt(self.pst.get(lamp, np.zeros(0)))
 
     def summary(self) -> dict[str, object]:
         """Plain numbers."""

@@ -25,6 +25,7 @@ from cosim.metrics.standards import (
 from cosim.metrics.terminal import (
     FLICKER_STEP_MAX_S,
     STEADY_STEP_MAX_S,
+    largest_plt,
     largest_step,
     most_in_window,
     recoveries,
@@ -181,6 +182,9 @@ def _step_change(limit: lim.StepChangeLimit, case: Case) -> Verdict:
 def _flicker(limit: lim.FlickerLimit, case: Case) -> Verdict:
     unit = "Pst" if limit.term == "short" else "Plt"
     needed_s = 600.0 if limit.term == "short" else 7200.0
+    points = case.standards.points
+    if points.seen_hz > 0.0 and points.lamp == limit.lamp:
+        return _flicker_at_points(limit, unit, needed_s, case)
     if case.step_s > FLICKER_STEP_MAX_S * (1.0 + 1e-9):
         return _verdict(limit, unit, limit.max, [], _too_coarse(case, FLICKER_STEP_MAX_S) + " (0.011 s to see 40 Hz)")
     seen = []
@@ -199,6 +203,25 @@ def _flicker(limit: lim.FlickerLimit, case: Case) -> Verdict:
     if case.standards.terminal:
         free = case.duration_s >= needed_s
         why = f"no {_seconds(needed_s)} free of dips and swells" if free else _too_short(case, needed_s)
+    return _verdict(limit, unit, limit.max, seen, why)
+
+
+def _flicker_at_points(limit: lim.FlickerLimit, unit: str, needed_s: float, case: Case) -> Verdict:
+    """Flicker of the nodes followed at the run's own step, whatever the log's."""
+    points = case.standards.points
+    seen = []
+    for name, one in points.point.items():
+        note = f"at the run's step of {_seconds(points.step_s)}, sees fluctuations up to {points.seen_hz:.3g} Hz"
+        left_out = int(np.isnan(one.pst).sum())
+        if left_out:
+            note += f"; {left_out} of {len(one.pst)} 10 minutes left out: a dip or swell in them"
+        plt = largest_plt(one.pst) if limit.term == "long" else None
+        if plt is not None:
+            seen.append(Seen(plt[0], 600.0 * plt[1], name, note))
+        if limit.term == "short" and np.isfinite(one.pst).any():
+            seen.append(Seen(float(np.nanmax(one.pst)), 600.0 * int(np.nanargmax(one.pst)), name, note))
+    free = case.duration_s >= needed_s
+    why = f"no {_seconds(needed_s)} free of dips and swells" if free else _too_short(case, needed_s)
     return _verdict(limit, unit, limit.max, seen, why)
 
 
@@ -288,9 +311,13 @@ def _magnitude_duration(limit: lim.MagnitudeDurationLimit, case: Case) -> Verdic
     events = case.standards.events
     if events is None:
         return _verdict(limit, "events", 0.0, [], "the log holds no voltage by node")
-    surely = [event for event in events.event if passes_curve(limit, event, 2.0 * case.step_s)]
-    maybe = [event for event in events.event if passes_curve(limit, event, 0.0)]
-    note = f"{len(maybe)} of {events.n_event} events"
+    followed = _followed(case)
+    coarse = [event for event in events.event if case.names[event.node] not in case.standards.points.point]
+    surely = [event for event in coarse if passes_curve(limit, event, 2.0 * case.step_s)]
+    maybe = [event for event in coarse if passes_curve(limit, event, 0.0)]
+    outside = [event for event in followed if passes_curve(limit, event, case.standards.points.half_cycle_s)]
+    surely, maybe = surely + outside, maybe + outside
+    note = f"{len(maybe)} of {len(coarse) + len(followed)} events"
     if surely:
         worst = max(surely, key=lambda e: (abs(1.0 - e.vm_pu), e.duration_s))
         note = f"worst {worst.category}: {worst.vm_pu:.3g} pu for {_seconds(worst.duration_s)}"
@@ -301,6 +328,17 @@ def _magnitude_duration(limit: lim.MagnitudeDurationLimit, case: Case) -> Verdic
         partial = f"{note} may be outside: durations are known to two log steps of {_seconds(case.step_s)}"
         return _verdict(limit, "events", 0.0, [seen], partial=partial)
     return _verdict(limit, "events", 0.0, [Seen(0.0, math.nan, "", f"{events.n_event} events")])
+
+
+def _followed(case: Case) -> list[VoltageEvent]:
+    """Events of the nodes followed at every step, by one-cycle rms: known to half a cycle."""
+    place = {name: k for k, name in enumerate(case.names)}
+    return [
+        VoltageEvent(place[name], start_s, lasted_s, vm_pu, abs(1.0 - vm_pu) * lasted_s)
+        for name, one in case.standards.points.point.items()
+        if name in place
+        for start_s, lasted_s, vm_pu in one.event
+    ]
 
 
 def passes_curve(limit: lim.MagnitudeDurationLimit, event: VoltageEvent, unsure_s: float) -> bool:

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from cosim.metrics.disturbance import touches
 from cosim.metrics.log import AnyFloats, Floats
+
+_TILE_ROWS = 32
+"""Rows of a tile of `swing_bound`, at least."""
 
 
 def rows_in(window_s: float, step_s: float) -> int:
@@ -50,6 +54,20 @@ def _sliding(values: AnyFloats, size: int, extreme: Callable[[AnyFloats, AnyFloa
         width *= 2
     n_window = len(values) - size + 1
     return extreme(found[:n_window], found[size - width : size - width + n_window])
+
+
+def swing_bound(values: AnyFloats, n_step: int) -> AnyFloats:
+    """No window of `n_step` log steps swings by more: the widest range of two neighbouring tiles, shape (k,).
+
+    A window lies within two tiles that are no shorter than it. Signals whose bound is below what was seen before need
+    no windows at all, which are most of a long record's.
+    """
+    starts = np.arange(0, len(values), max(n_step, _TILE_ROWS))
+    high, low = np.maximum.reduceat(values, starts, axis=0), np.minimum.reduceat(values, starts, axis=0)
+    if len(starts) > 1:
+        high, low = np.maximum(high[:-1], high[1:]), np.minimum(low[:-1], low[1:])
+    bound: AnyFloats = (high - low).max(axis=0)
+    return bound
 
 
 def rates(t_s: AnyFloats, values: AnyFloats, n_step: int) -> Floats:
@@ -131,15 +149,15 @@ class _Most:
         self.value = np.zeros(n_signal)
         self.at_s = np.zeros(n_signal)
 
-    def update(self, start_s: Floats, swing: AnyFloats) -> None:
-        """Take in windows: starts of shape (n,) [s], swings of shape (n, k)."""
+    def update(self, start_s: Floats, swing: AnyFloats, columns: npt.NDArray[np.intp]) -> None:
+        """Take in windows of some of the signals: starts of shape (n,) [s], swings of shape (n, len(columns))."""
         if len(swing) == 0:
             return
         row = swing.argmax(axis=0)
         most = np.take_along_axis(swing, row[None, :], axis=0)[0]
-        better = most > self.value
-        self.value = np.where(better, most, self.value)
-        self.at_s = np.where(better, start_s[row], self.at_s)
+        better = most > self.value[columns]
+        self.value[columns[better]] = most[better]
+        self.at_s[columns[better]] = start_s[row[better]]
 
 
 class SwingMeter:
@@ -180,13 +198,16 @@ class SwingMeter:
         self._high = np.maximum(self._high, values.max(axis=0))
         for window_s, tail in self._tails.items():
             t_joined, joined = tail.extend(t_s, values)
-            self._note(window_s, t_joined, sliding_swing(joined, tail.n_step), tail.n_step)
+            columns = np.flatnonzero(swing_bound(joined, tail.n_step) > self._undisturbed[window_s].value)
+            if columns.size:
+                some = joined if columns.size == joined.shape[1] else np.ascontiguousarray(joined[:, columns])
+                self._note(window_s, t_joined, sliding_swing(some, tail.n_step), tail.n_step, columns)
 
-    def _note(self, window_s: float, t_s: Floats, swing: AnyFloats, n_step: int) -> None:
+    def _note(self, window_s: float, t_s: Floats, swing: AnyFloats, n_step: int, columns: npt.NDArray[np.intp]) -> None:
         start_s = t_s[: len(swing)]
-        self._all[window_s].update(start_s, swing)
+        self._all[window_s].update(start_s, swing, columns)
         calm = ~touches(start_s, t_s[n_step : n_step + len(swing)], self._disturbed)
-        self._undisturbed[window_s].update(start_s[calm], swing[calm])
+        self._undisturbed[window_s].update(start_s[calm], swing[calm], columns)
 
     def result(self) -> Swing:
         """The swings so far; a run shorter than a window counts as one window."""
@@ -194,7 +215,7 @@ class SwingMeter:
             if tail.n_row <= tail.n_step and tail.n_row > 0:
                 t_s, values = tail.kept()
                 whole = values.max(axis=0, keepdims=True) - values.min(axis=0, keepdims=True)
-                self._note(window_s, t_s, whole, len(t_s) - 1)
+                self._note(window_s, t_s, whole, len(t_s) - 1, np.arange(values.shape[1]))
         return Swing(
             self._low,
             self._high,

@@ -207,6 +207,8 @@ class Result:
             with reading(self.path):
                 found = _nested(self._file["metrics"])
             self._metrics = {group: self._by_name(group, part) for group, part in found.items()}
+            if "points" in self._metrics:  # arrays over time there: as lists of plain numbers
+                self._metrics["points"] = _listed(self._metrics["points"])
         return self._metrics
 
     def _by_name(self, group: str, part: Any) -> Any:
@@ -279,6 +281,14 @@ def _nested(group: h5py.Group) -> dict[str, Any]:
         else:
             found[key] = item[()] if item.shape else float(item[()])
     return found
+
+
+def _listed(part: dict[str, Any]) -> dict[str, Any]:
+    """Nested numbers with their arrays as lists."""
+    return {
+        key: _listed(value) if isinstance(value, dict) else value.tolist() if isinstance(value, np.ndarray) else value
+        for key, value in part.items()
+    }
 
 
 def _check_schema(path: Path, attrs: dict[str, Any]) -> None:

@@ -20,8 +20,8 @@ from cosim.report.series import TimeGrid, bucket_times, quantized, rows_per_buck
 
 COLORS = ("#1f5fa8", "#d9731a", "#23835a", "#a23b72", "#6b4fa1", "#7a6a00", "#00798c", "#8d5524")
 """One per run."""
-MAX_VALUE = 7_000_000
-"""Values of all curves in a page: 14 MB, 19 MB in base64; with the plotting library 24 MB."""
+MAX_VALUE = 1_900_000
+"""Values of all curves in a page: 3.8 MB, 5.1 MB in base64; with the plotting library and tables below 8 MB."""
 MAX_EVENT = 20_000
 """Events in a page."""
 RARE = 12

@@ -126,6 +126,7 @@ def check_against_feeder(
     if parts.log is not None:
         places += _listed(("log", "nodes"), parts.log.nodes)
         wanted += [(path, name, "line", lines) for path, name in _listed(("log", "lines"), parts.log.lines)]
+        places += _listed(("log", "points", "nodes"), parts.log.points.nodes)
         if parts.log.capture is not None:
             places += _listed(("log", "capture", "nodes"), parts.log.capture.nodes)
     sets = {noun: set(known) for _, _, noun, known in wanted}

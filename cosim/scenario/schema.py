@@ -130,6 +130,23 @@ class CaptureConfig(_Strict):
         return self
 
 
+def _as_points(value: object) -> object:
+    return _as_selection(value, ("terminals", "none"))
+
+
+class PointsConfig(_Strict):
+    """Nodes whose voltage is followed at every step, for what rows cannot carry: flicker, sags of a cycle."""
+
+    nodes: Annotated[Literal["terminals", "none"] | list[str], PlainValidator(_as_points)] = Field(
+        "terminals",
+        description="Those nodes: terminals (the bus of each data center and of the source, where log.nodes has them), "
+        "none, or a list of buses and nodes",
+    )
+    lamp: Literal["120V60Hz", "230V50Hz", "120V50Hz", "230V60Hz"] = Field(
+        "120V60Hz", description="Lamp of the flickermeter; its frequency is that of the one-cycle rms"
+    )
+
+
 class LogConfig(_Strict):
     """What the log holds."""
 
@@ -151,6 +168,7 @@ class LogConfig(_Strict):
     compression: Literal["gzip", "none", "lz4", "zstd", "blosc", "bitshuffle"] = Field(
         "gzip", description="Filter of the log; all but gzip and none need hdf5plugin, also to read"
     )
+    points: PointsConfig = Field(PointsConfig(), description="Nodes followed at every step, in /metrics/points")
     capture: CaptureConfig | None = Field(None, description="Full-rate captures around events; null: none")
 
     @model_validator(mode="after")

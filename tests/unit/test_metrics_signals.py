@@ -12,7 +12,7 @@ from cosim.metrics.disturbance import touches
 from cosim.metrics.histogram import Histogram
 from cosim.metrics.power import PowerMeter, held_level
 from cosim.metrics.ramp import RampMeter, windows_for
-from cosim.metrics.window import SwingMeter, rates, rows_in, sliding_swing
+from cosim.metrics.window import SwingMeter, rates, rows_in, sliding_swing, swing_bound
 
 signals = arrays(np.float64, st.integers(2, 60), elements=st.floats(-5, 5, allow_nan=False, allow_subnormal=False))
 
@@ -205,3 +205,9 @@ def test_usual_windows_that_coincide_or_do_not_fit_are_passed_over():
 def test_rates_take_the_true_distance_of_uneven_rows():
     assert rates(np.array([0.0, 1.0, 3.0]), np.array([0.0, 1.0, 5.0]), 1) == pytest.approx([1.0, 2.0])
     assert rows_in(0.1, 0.25) == 1
+
+
+@pytest.mark.parametrize("n_step", [1, 7, 40, 200])
+def test_no_window_swings_by_more_than_its_bound(n_step):
+    values = np.cumsum(np.random.default_rng(n_step).standard_normal((500, 6)), axis=0)
+    assert (swing_bound(values, n_step) >= sliding_swing(values, n_step).max(axis=0)).all()

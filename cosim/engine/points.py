@@ -1,0 +1,52 @@
+"""Nodes whose voltage is kept at every instant, for what no log step carries: flicker, sags of a cycle."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.engine.kernel_log import LogArrays
+from cosim.errors import InputError, Problem
+from cosim.feeder.compile import CompiledFeeder
+from cosim.feeder.places import nodes_at
+from cosim.scenario.schema import Scenario
+
+WAVE_INSTANTS: Final = 16384
+"""Instants kept between two blocks: more than a block of rows has, so that keeping them makes no block shorter."""
+
+
+def point_places(scenario: Scenario, compiled: CompiledFeeder) -> NDArray[np.int64]:
+    """Places of the points among the watched nodes; by default of each data center's bus and of the source's.
+
+    Raises
+    ------
+    InputError
+        A node that the scenario names is not among `log.nodes`.
+    """
+    wanted = scenario.log.points.nodes
+    if wanted == "none":
+        return np.zeros(0, np.int64)
+    place = {int(node): k for k, node in enumerate(compiled.watched)}
+    network = compiled.network
+    if wanted == "terminals":
+        named = [nodes_at(network, site.bus) for site in scenario.datacenters.values()]
+        source = np.where(network.source_terminal >= 0, network.source_terminal, network.source_node)
+        nodes = [int(node) for group in (*named, source) for node in group]
+        return np.array(list(dict.fromkeys(place[node] for node in nodes if node in place)), np.int64)
+    names = {name: k for k, name in enumerate(compiled.node_names)}
+    groups = [[names[one]] if one in names else nodes_at(network, one).tolist() for one in wanted]
+    lacking = [one for one, group in zip(wanted, groups, strict=True) if any(node not in place for node in group)]
+    if lacking:
+        raise InputError(Problem("must be among log.nodes to be a point", "log.points.nodes", lacking[0]))
+    return np.array(list(dict.fromkeys(place[node] for group in groups for node in group)), np.int64)
+
+
+def take_wave(log: LogArrays) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Instants since the last call and the voltages that hold from each on; None where no point is kept."""
+    if log.wave_us.size == 0:
+        return None
+    n = int(log.n_wave[0])
+    log.n_wave[0] = 0
+    return log.wave_us[:n], log.wave[:n]
