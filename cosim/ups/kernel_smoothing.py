@@ -92,7 +92,8 @@ def _filtered(unit, t_us):
 def _predicted(ups, unit, p_need_mw, t_us, slot):
     """Receding horizon: the slope that brings the storage to its target at the horizon's end, if the need repeats.
 
-    With the need of one period ago as forecast, moved by what it misses the present need by, and a grid side that moves in a straight line over the horizon H,
+    With the need of one period ago as forecast, moved by what it misses the present need by, and a grid side that
+    moves in a straight line over the horizon H,
     e(t + H) = e + H (p + slope H / 2 - mean need); slope follows from e(t + H) = e_target. Far from its target it
     closes in no faster than the limits let it stop again: v^2 / (2 limit) must not pass what is missing.
     """
