@@ -96,7 +96,7 @@ def kill_at_random(folder, n_kill, seed, longest_s):
 @pytest.mark.parametrize(
     ("n_kill", "n_run"),
     [
-        (4, 16),
+        (4, 60),
         pytest.param(
             20, 240, marks=pytest.mark.skipif("COSIM_LONG_TESTS" not in os.environ, reason="ten minutes: on demand")
         ),
@@ -105,7 +105,7 @@ def kill_at_random(folder, n_kill, seed, longest_s):
 def test_study_killed_at_random_moments_ends_with_the_same_summary(tmp_path, n_kill, n_run):
     written(tmp_path, n_run)
     subprocess.run([*COMMAND, "whole", "--workers", "2"], cwd=tmp_path, check=True, timeout=600)
-    killed = kill_at_random(tmp_path, n_kill, seed=7, longest_s=8.0)
+    killed = kill_at_random(tmp_path, n_kill, seed=7, longest_s=5.0)
     print(f"killed: {killed}")
     assert sum(killed.values()) >= min(n_kill, 3)
     kept = runs_of(tmp_path / "cut")

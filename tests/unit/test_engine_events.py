@@ -11,7 +11,7 @@ from cosim.engine.simulation import Simulation
 from cosim.errors import InputError
 from cosim.feeder import load_feeder
 from cosim.scenario import resolve
-from cosim.wiring import _recorder, prepare
+from cosim.wiring import _Points, _recorder, _state, prepare
 
 P = "datacenter/campus/"
 EMPTY = {"datacenters": {}}
@@ -361,12 +361,14 @@ def test_resuming_without_the_controllers_is_refused_and_leaves_the_checkpoint(t
     out, plain = tmp_path / "a.h5", scenario(400)
     config, feeder = prepare(plain)
     simulation = Simulation(config, feeder, config.folder, [Acts()])
-    recorder = _recorder(out, resolve(config), config, simulation, None, resume=False)
+    points = _Points(config, simulation)
+    recorder = _recorder(out, resolve(config), config, simulation, None, points, resume=False)
     for block in simulation.blocks(100.0):
         recorder.append(block.t_us, block.columns)
+        points.take(block)
         if block.now_us >= 200_000_000:
             break
-    recorder.checkpoint(simulation.state())
+    recorder.checkpoint(_state(simulation, None, points))
     recorder.finish("interrupted")
     for given, words in (([], "had 1 controllers, this one has 0"), ([Acts(), Acts()], "this one has 2")):
         with pytest.raises(InputError, match=words):
