@@ -383,6 +383,12 @@ def main() -> None:
         code = error.exit_code
     except Exception as error:
         code = _other(error)
+    if "distributed" in sys.modules:
+        # files are closed and workers gone by now, but daemon threads of Dask live on: once in many times the
+        # interpreter aborted while C++ threads were taken down ("terminate called without an active exception")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

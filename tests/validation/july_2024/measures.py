@@ -17,7 +17,7 @@ def every(path: str, value: Any, sites: list[str] = SITES) -> dict[str, Any]:
     return {f"datacenters.{site}.{path}": value for site in sites}
 
 
-BORNE = [{"vm_pu": 0.1, "t_s": 0.0}, {"vm_pu": 0.7, "t_s": 0.15}, {"vm_pu": 0.9, "t_s": 10.0}]
+BORNE = [{"vm_pu": 0.1, "t_s": 0.02}, {"vm_pu": 0.7, "t_s": 0.15}, {"vm_pu": 0.9, "t_s": 10.0}]
 NO_COUNTER = every("ups.ride_through.counter", None)
 CURVE = every("ups.ride_through.low", BORNE)
 MEASURES: dict[str, dict[str, Any]] = {
