@@ -201,14 +201,18 @@ def _smooth(site, ups, s, t_us, slot, step_us):
     if unit.topology == AC_DC:
         need_mw = site.p_need_mw
         unit.p_ref_mw = capped(unit, grid_reference(ups, s, need_mw, need_mw + recharge_mw, t_us, slot), t_us)
-        wish_mw = delayed(ups, unit, unit.p_ref_mw - need_mw, t_us, step_us)
-        site.p_ups_ac_mw = limit(unit, wish_mw, math.inf, math.inf)
+        wish_mw = unit.p_ref_mw - need_mw
+        unit.p_prompt_mw = need_mw + limit(unit, wish_mw, math.inf, math.inf)
+        site.p_ups_ac_mw = limit(unit, delayed(ups, unit, wish_mw, t_us, step_us), math.inf, math.inf)
         return 0.0
     room_mw = site.rect_max_mw - site.p_dc_mw
     wish_mw = grid_side(site, site.p_dc_mw + min(recharge_mw, max(0.0, room_mw)))
     unit.p_ref_mw = capped(unit, grid_reference(ups, s, site.p_need_mw, wish_mw, t_us, slot), t_us)
-    wish_mw = delayed(ups, unit, dc_side(site, unit.p_ref_mw) - site.p_dc_mw, t_us, step_us)
-    return limit(unit, wish_mw, room_mw, site.p_dc_mw)
+    wish_mw = dc_side(site, unit.p_ref_mw) - site.p_dc_mw
+    if unit.delay_n == 0:
+        return limit(unit, wish_mw, room_mw, site.p_dc_mw)
+    unit.p_prompt_mw = grid_side(site, site.p_dc_mw + limit(unit, wish_mw, room_mw, site.p_dc_mw))
+    return limit(unit, delayed(ups, unit, wish_mw, t_us, step_us), room_mw, site.p_dc_mw)
 
 
 @inner
@@ -287,13 +291,21 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
         unit.gap_us = -1
     settle(unit, p_ups_mw, site.p_ups_ac_mw, carrying and p_ups_mw + site.p_ups_ac_mw < 0.0)
     close_instant(site, unit.p_cell_mw)
+    site.v_dc_pu = _bus_voltage(site)  # what the gap has left of it; it is full again at the next instant it is served
     if site.p_unserved_mw == 0.0 or site.up == 0:
         site.e_bus_used = 0.0
     elif site.e_bus_used >= site.e_bus_full * (1.0 - 1e-9) and site.e_bus_used > 0.0:
         site.e_bus_used = 0.0
         _trip(load, site, ups, s, t_us)
-    left = 1.0 - (1.0 - site.v_dc_min_pu * site.v_dc_min_pu) * min(1.0, site.e_bus_used / max(site.e_bus_full, 1e-12))
-    site.v_dc_pu = math.sqrt(left) if site.e_bus_used > 0.0 else 1.0
+
+
+@inner
+def _bus_voltage(site):
+    """Voltage of the DC bus: its energy goes with the square. [pu]"""
+    if site.e_bus_used <= 0.0:
+        return 1.0
+    used = min(1.0, site.e_bus_used / site.e_bus_full) if site.e_bus_full > 0.0 else 1.0
+    return math.sqrt(1.0 - (1.0 - site.v_dc_min_pu * site.v_dc_min_pu) * used)
 
 
 @inner
@@ -301,7 +313,8 @@ def hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
     """Energies, storage and cooling of every site while this instant holds for dt_us.
 
     The UPS remembers what was asked of the feeder: below the voltage window less comes, and a reference that started
-    from that would spiral down. While a rectifier has stopped for a dip that is borne, the past stands still.
+    from that would spiral down. While a rectifier has stopped for a dip that is borne, the past stands still. Where its
+    response is late it remembers what a prompt one would have asked, not its own lateness.
     """
     for s in range(sites.size):
         site, unit = sites[s], ups.units[s]
@@ -311,5 +324,9 @@ def hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
             ups.rides[s].off_us += dt_us
         if unit.present == 1:
             on_tick = t_us % step_us == 0
-            p_mw = unit.p_prev_mw if site.connected == 1 and site.rect_on == 0 else port_p_mw[s]
+            p_mw = port_p_mw[s]
+            if site.connected == 1 and site.rect_on == 0:
+                p_mw = unit.p_prev_mw
+            elif unit.delay_n > 0 and site.connected == 1 and unit.in_service == 1:
+                p_mw = unit.p_prompt_mw
             advance_storage(ups, s, p_mw, t_us, dt_us, t_us // step_us, on_tick)

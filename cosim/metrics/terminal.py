@@ -15,6 +15,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from cosim.metrics.disturbance import touches
 from cosim.metrics.flicker import N_PST_PER_PLT, PST_WINDOW_S, Flickermeter, band_hz, short_term_severities
 from cosim.metrics.log import AnyFloats, Floats
+from cosim.metrics.ride_through import LoadLoss, load_losses
 from cosim.metrics.voltage import SAG_PU, SWELL_PU
 from cosim.metrics.window import rows_in, sliding_swing
 
@@ -179,6 +180,8 @@ class Terminal:
     """Highest fluctuation that flicker sees at this step, 0 where none. [Hz]"""
     recovery: list[Recovery]
     """How its load came back after dips below 0.9 pu."""
+    losses: list[LoadLoss]
+    """What each series of dips took, and what was not back 1 s, 1 min and 1 h after it."""
 
     def plt(self, lamp: str) -> tuple[float, int] | None:
         """Largest cubic mean of twelve severities in a row, and the first's number; None without two clear hours."""
@@ -207,6 +210,10 @@ class Terminal:
                 numbers[f"plt_max_{lamp}"] = plt[0]
         if self.flicker_hz > 0.0:
             numbers["flicker_seen_hz"] = self.flicker_hz
+        if self.losses:
+            most = max(self.losses, key=lambda loss: loss.lost_mw)
+            numbers |= {"disturbance_t_s": most.start_s, "disturbance_n_dip": most.n_dip, "lost_mw": most.lost_mw}
+            numbers |= {f"not_returned_{after}_mw": p_mw for after, p_mw in most.not_returned_mw.items()}
         if self.recovery:
             numbers |= {
                 "n_dip": len(self.recovery),
@@ -226,6 +233,7 @@ def terminal(t_s: Floats, vm_pu: AnyFloats, p_mw: AnyFloats | None, step_s: floa
         pst=pst,
         flicker_hz=band_hz(step_s) if sees_flicker else 0.0,
         recovery=recoveries(t_s, vm_pu, p_mw, step_s) if p_mw is not None else [],
+        losses=load_losses(t_s, vm_pu, p_mw, step_s) if p_mw is not None else [],
     )
 
 

@@ -32,8 +32,8 @@ UPS = np.dtype(
         ("carrying", "i8"), ("empty", "i8"), ("calm_us", "i8"), ("gap_us", "i8"), ("over_used_us", "i8"),
         ("p_prev_mw", "f8"), ("t_prev_us", "i8"), ("primed", "i8"), ("p_wish_mw", "f8"),
         ("low_1", "f8"), ("low_2", "f8"), ("high_1", "f8"), ("high_2", "f8"), ("past_sum", "f8"), ("past_k", "i8"),
-        ("past_gap_mw", "f8"),
-        ("p_set_mw", "f8"), ("p_late_mw", "f8"), ("saturated", "i8"), ("held_us", "i8"), ("excess_mw", "f8"),
+        ("past_gap_mw", "f8"), ("p_set_mw", "f8"), ("p_late_mw", "f8"), ("p_prompt_mw", "f8"),
+        ("saturated", "i8"), ("held_us", "i8"), ("excess_mw", "f8"),
         ("cap_mw", "f8"), ("cap_goal_mw", "f8"), ("cap_ramp", "f8"), ("cap_us", "i8"), ("n_shed", "i8"),
         # this instant
         ("p_ref_mw", "f8"), ("p_mw", "f8"), ("p_ac_mw", "f8"), ("p_cell_mw", "f8"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from engine_cases import UPS, campus, kinds, scenario, simulate
 
+from cosim.engine.simulation import Simulation
 from cosim.errors import InputError
 from cosim.ups.config import UpsConfig
 from cosim.ups.curves import CURVES
@@ -34,6 +35,9 @@ def test_curves_are_the_published_ones(shared):
     lower = [(float(v) / 100, float(t)) for curve, t, v in rows if curve.startswith("lower")]
     for v_pu, t_s in CURVES["itic"].low:  # beyond a threshold is borne until the boundary reaches it
         assert (v_pu, t_s) in [(v, t) for v, t in lower]
+    upper = [(float(v) / 100, float(t)) for curve, t, v in rows if curve.startswith("upper")]
+    for v_pu, t_s in CURVES["itic"].high:  # above a threshold is borne until the boundary comes down to it
+        assert min(t for v, t in upper if v <= v_pu) >= t_s
     points = np.loadtxt(shared / "data/standards/semi_f47_points.csv", delimiter=",", skiprows=1, dtype=str)
     required = {float(left) / 100: float(t) for _, kind, t, left in points if kind == "required"}
     for v_pu, t_s in required.items():
@@ -145,12 +149,86 @@ def test_jobs_go_by_priority_and_come_back():
 
 
 def test_a_response_slower_than_the_hold_up_loses_the_load():
-    quick, _, kept = simulate(scenario(40, events=BLACKOUT[:1], datacenters=site(response_delay_s=0.01)))
+    quick, _, kept = simulate(scenario(40, events=BLACKOUT, datacenters=site(response_delay_s=0.01), **FINE))
     assert kept["datacenter/campus/down_s"] == 0.0
-    assert quick["datacenter/campus/v_dc_pu"].min() <= 1.0
+    lowest = quick["datacenter/campus/v_dc_pu"].min()
+    served = quick["datacenter/campus/p_it_mw"][2000] * 1.02 + UPS["p_standby_mw"]
+    full = (0.3 + 2048 * 700e-6) * 1.02 + UPS["p_standby_mw"]  # 20 ms of it down to 0.8 pu; 10 ms are missing
+    assert lowest == pytest.approx(np.sqrt(1 - (1 - 0.8**2) * 0.01 * served / (0.02 * full)), rel=0.01)
     _, events, lost = simulate(scenario(40, events=BLACKOUT[:1], datacenters=site(response_delay_s=0.1)))
     assert lost["datacenter/campus/down_s"] > 0.0
     assert "load_shed" in kinds(events)
+
+
+@pytest.mark.parametrize("topology", ["dc_bus", "ac_dc"])
+@pytest.mark.parametrize("controller", ["trigger", "ramp_limiter"])
+def test_a_late_response_passes_the_limits_for_no_longer_than_its_delay(topology, controller):
+    delay_s, ramp = 0.1, UPS["max_ramp_mw_per_s"]
+    load = {
+        "accelerators": {"count": 2048, "p_peak_w": 700, "p_idle_w": 90},
+        "jobs": {"pretrain": {"kind": "training", "iteration": [{"duration_s": 1, "utilization": 1}],
+                              "cold_start": [], "dynamics": {"supply_tau_s": 0}}},
+    }  # fmt: skip
+    event = {"at_s": 20.0, "kind": "job_failed", "datacenter": "campus", "job": "pretrain"}
+    own = site(topology=topology, response_delay_s=delay_s, smoothing={"controller": controller}, max_p_charge_mw=3.0)
+    own["campus"]["load"] = load
+    rows, _, totals = simulate(scenario(40, events=[event], datacenters=own, **FINE))
+    grid, n = rows[GRID], 100
+    assert totals["ups/campus/max_excess_mw"] > 0.5  # it was late, and said so
+    late = np.abs(np.diff(grid)) / 0.01 > ramp + 1e-6
+    at_s = rows["t_us"][1:][late & (rows["t_us"][1:] > 15_000_000)] / 1e6
+    assert at_s.min() >= 20.0 - 1e-9
+    assert at_s.max() <= 20.0 + delay_s + 0.02 + 0.05  # the job's own edge lasts 50 ms, each moment of it is late alike
+    level = grid[2000 + 20 : 2000 + 20 + n]
+    assert np.abs(np.diff(level)).max() <= ramp * 0.01 + 1e-9  # after that it walks down as if nothing had been late
+    assert level[0] > 0.9 * grid[1990]
+
+
+def test_blocks_and_a_resumed_run_give_the_same_bits():
+    ups = {
+        "smoothing": {"controller": "predictive", "horizon_s": 5},
+        "response_delay_s": 0.01,
+        "ride_through": {"curve": "itic", "counter": {"n": 2, "window_s": 30, "unlock_after_s": 15}},
+        "shedding": [{"soc": 0.898, "jobs": ["pretrain"]}],
+        "overload": {"factor": 1.2, "duration_s": 5},
+    }
+    generator = {"max_p_mw": 4, "start_after_s": 4, "start_s": 2, "retransfer_s": 3, "pick_up_mw": 1.0}
+    plain = scenario(60, events=dips([20, 23.0043]), datacenters=site({"generator": generator}, **ups))
+    whole, events, totals = simulate(plain)
+    cut, cut_events, cut_totals = simulate(plain, max_block_s=0.37)
+    assert {"ups_locked_out", "ups_unlocked", "generator_started", "load_shed"} <= set(kinds(events))
+    assert events == cut_events
+    assert all(np.array_equal(whole[path], cut[path]) for path in whole)
+    assert totals["datacenter/campus/e_generator_mwh"] == cut_totals["datacenter/campus/e_generator_mwh"]
+    config, feeder = prepare(plain)
+    first, rows = Simulation(config, feeder, config.folder), []
+    for block in first.blocks(1.0):
+        rows.append(block.columns[GRID].copy())
+        if block.now_us >= 24_500_000:
+            break
+    second = Simulation(config, feeder, config.folder)
+    second.restore(first.state())
+    rows += [block.columns[GRID].copy() for block in second.blocks()]
+    assert np.array_equal(np.concatenate(rows), whole[GRID])
+
+
+def test_steps_of_1_and_10_ms_agree_within_two_steps_of_the_coarser():
+    """A voltage is found in one instant and acted on in the next: each may be a step late."""
+    ride = {"curve": "itic", "counter": {"n": 2, "window_s": 60}}
+    generator = {"max_p_mw": 4, "start_after_s": 2, "start_s": 3}
+    found = {}
+    for step_s in (0.001, 0.01):
+        plain = scenario(
+            40, time={"duration_s": 40, "step_s": step_s}, log={"step_s": 0.1}, events=dips([20, 22.5]),
+            datacenters=site({"generator": generator}, ride_through=ride),
+        )  # fmt: skip
+        found[step_s] = simulate(plain)
+    wanted = ("ups_transferred", "ups_locked_out", "ups_returned", "generator_started")
+    fine, coarse = ([(t, k) for t, k, *_ in found[s][1] if k in wanted] for s in (0.001, 0.01))
+    assert [k for _, k in fine] == [k for _, k in coarse]
+    assert max(abs(a - b) for (a, _), (b, _) in zip(fine, coarse, strict=True)) <= 2 * 10_000
+    soc = [found[s][0]["ups/campus/soc"][-1] for s in (0.001, 0.01)]
+    assert abs(soc[0] - soc[1]) < 0.02 * 2.0 * 3 / 3600 / BIG["max_e_mwh"]  # three edges, so late, of 2 MW each
 
 
 def test_an_overload_lasts_as_long_as_it_may():
