@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cosim.errors import InputError, Interrupted, PhysicsError, Problem
+from cosim.observers import Captures, Points
 from cosim.scenario import Document, FeederNames, Scenario, load_scenario, resolve
 from cosim.units import US_PER_S
 
 if TYPE_CHECKING:
     from cosim.engine.controller import Controller
-    from cosim.engine.simulation import Block, Simulation
+    from cosim.engine.simulation import Simulation
     from cosim.feeder.feeder import Feeder
-    from cosim.record.capture import CaptureDesk
-    from cosim.record.channels import Channel
     from cosim.record.recorder import Recorder
     from cosim.record.result import Result
 
@@ -34,10 +33,6 @@ CHECKPOINT_EVERY_S = 3.0
 """Wall time between two checkpoints. [s]"""
 FIRST_CHECKPOINT_S = 1.0
 """Wall time before the first one. [s]"""
-
-_CAPTURE = "capture/"
-_POINTS = "points/"
-"""Prefixes of what captures and points keep in a checkpoint."""
 
 Progress = Callable[[str, float, float], None]
 """Called with what is being done, simulated time so far and in all [s]."""
@@ -135,7 +130,7 @@ def run(
     from cosim.record.result import open_result
 
     simulation = Simulation(config, feeder, config.folder, [*_named_controllers(config), *controllers])
-    captures, points = _Captures.of(config, simulation), _Points(config, simulation)
+    captures, points = Captures.of(config, simulation), Points(config, simulation)
     recorder = _recorder(path, text, config, simulation, captures, points, resume)
     with _rare_collection(), _whole_log(recorder):
         _drive(simulation, recorder, captures, points, tell, max_block_s)
@@ -204,91 +199,13 @@ def _named_controllers(config: Scenario) -> list[Controller]:
     return found
 
 
-class _Captures:
-    """Between the engine's samples and the recorder: what a scenario's `log.capture` keeps of them."""
-
-    def __init__(self, desk: CaptureDesk, channels: Sequence[Channel]) -> None:
-        self._desk, self._channels = desk, channels
-
-    @classmethod
-    def of(cls, config: Scenario, simulation: Simulation) -> _Captures | None:
-        """None where the scenario captures nothing.
-
-        Raises
-        ------
-        InputError
-            This engine hands out no samples.
-        """
-        if config.log.capture is None:
-            return None
-        from cosim.record.capture import CaptureDesk, width_of
-        from cosim.record.channels import Channel
-
-        columns = getattr(simulation, "capture_columns", None)
-        if columns is None:
-            raise InputError(Problem("full-rate samples are not to be had from this engine", path="log.capture"))
-        channels = [Channel(c.path, c.unit, c.names, "f4", c.description) for c in columns]
-        return cls(CaptureDesk(config.log.capture, width_of(channels)), channels)
-
-    def take(self, block: Block, recorder: Recorder) -> None:
-        """Write the captures that a block completes."""
-        if block.sample_t_us is None or block.samples is None:
-            return
-        for capture in self._desk.take(block.sample_t_us, block.samples, block.events):
-            recorder.capture(capture, self._channels)
-
-    def finish(self, recorder: Recorder) -> dict[str, float]:
-        """Write the capture under way at the end of the run; how many there are."""
-        for capture in self._desk.finish():
-            recorder.capture(capture, self._channels)
-        return {"capture/n_capture": float(recorder.n_captures), "capture/n_event_missed": float(self._desk.n_missed)}
-
-    def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        return {f"{_CAPTURE}{key}": value for key, value in self._desk.state().items()}
-
-    def restore(self, stored: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
-        mine = {key.removeprefix(_CAPTURE): value for key, value in stored.items() if key.startswith(_CAPTURE)}
-        self._desk.restore(mine)
-
-
-class _Points:
-    """Between the engine's instants and the metrics: what the scenario's `log.points` make of them."""
-
-    def __init__(self, config: Scenario, simulation: Simulation) -> None:
-        from cosim.metrics.points import PointMeters
-
-        names = getattr(simulation, "point_names", [])
-        self._meters = PointMeters(names, config.log.points.lamp, simulation.step_us) if names else None
-
-    def take(self, block: Block) -> None:
-        """Take in the instants of a block."""
-        if self._meters is not None and block.wave is not None:
-            self._meters.update(*block.wave)
-
-    def finish(self, now_us: int) -> dict[str, Any]:
-        """Metrics at the end of the run."""
-        return {} if self._meters is None else dict(self._meters.finish(now_us))
-
-    def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        return {} if self._meters is None else {f"{_POINTS}{k}": v for k, v in self._meters.state().items()}
-
-    def restore(self, stored: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
-        if self._meters is not None:
-            n = len(_POINTS)
-            self._meters.restore({k[n:]: np.asarray(v) for k, v in stored.items() if k.startswith(_POINTS)})
-
-
 def _recorder(
     path: Path,
     text: str,
     config: Scenario,
     simulation: Simulation,
-    captures: _Captures | None,
-    points: _Points,
+    captures: Captures | None,
+    points: Points,
     resume: bool,
 ) -> Recorder:
     """A log to write; with `resume`, the one at `path` and the simulation brought to its checkpoint."""
@@ -366,15 +283,15 @@ def _interrupts() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _state(simulation: Simulation, captures: _Captures | None, points: _Points) -> dict[str, Any]:
+def _state(simulation: Simulation, captures: Captures | None, points: Points) -> dict[str, Any]:
     return simulation.state() | (captures.state() if captures is not None else {}) | points.state()
 
 
 def _drive(
     simulation: Simulation,
     recorder: Recorder,
-    captures: _Captures | None,
-    points: _Points,
+    captures: Captures | None,
+    points: Points,
     tell: Progress,
     max_block_s: float | None,
 ) -> None:

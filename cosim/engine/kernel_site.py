@@ -106,6 +106,8 @@ def _return(site, unit, ups, s, t_us):
         else:
             unit.walking = 1
             unit.engaged = 0
+            if unit.topology != AC_DC:  # support and the idle rectifier are on in one step
+                unit.p_prev_mw = site.p_sup_ac_mw + site.rect_a0
         emit(ups.events, ups.n_event, t_us, UPS_RETURNED, s, unit.e / unit.e_full)
 
 

@@ -10,8 +10,9 @@ import cosim
 from cosim.engine.simulation import Simulation
 from cosim.errors import InputError
 from cosim.feeder import load_feeder
+from cosim.observers import Points
 from cosim.scenario import resolve
-from cosim.wiring import _Points, _recorder, _state, prepare
+from cosim.wiring import _recorder, _state, prepare
 
 P = "datacenter/campus/"
 EMPTY = {"datacenters": {}}
@@ -361,7 +362,7 @@ def test_resuming_without_the_controllers_is_refused_and_leaves_the_checkpoint(t
     out, plain = tmp_path / "a.h5", scenario(400)
     config, feeder = prepare(plain)
     simulation = Simulation(config, feeder, config.folder, [Acts()])
-    points = _Points(config, simulation)
+    points = Points(config, simulation)
     recorder = _recorder(out, resolve(config), config, simulation, None, points, resume=False)
     for block in simulation.blocks(100.0):
         recorder.append(block.t_us, block.columns)

@@ -100,7 +100,8 @@ def test_blackout_is_carried_for_it():
 
 
 def test_return_from_a_blackout_walks_in_at_the_ramp_limit():
-    rows, _, _ = simulate(scenario(60, events=BLACKOUT, **FINE))
+    rows, events, _ = simulate(scenario(60, events=BLACKOUT, datacenters=with_ups(max_e_mwh=0.5), **FINE))
+    assert "ups_saturated" not in [kind for t_us, kind, *_ in events if t_us > 20_000_000]
     back = (rows["t_us"] >= 25_600_000) & (rows["t_us"] <= 30_000_000)
     slope = np.diff(rows[GRID][back][::100])
     assert slope.max() <= 0.2 + 1e-9
