@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import time
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cosim.errors import CosimError, EnvironmentFailure, InputError, Interrupted
+from cosim.errors import CosimError, InputError, Interrupted
+from cosim.exits import code_of, leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -382,37 +381,8 @@ def main() -> None:
         print(f"cosim: {error}", file=sys.stderr)
         code = error.exit_code
     except Exception as error:
-        code = _other(error)
-    if "distributed" in sys.modules:
-        # files are closed and workers gone by now, but daemon threads of Dask live on: once in many times the
-        # interpreter aborted while C++ threads were taken down ("terminate called without an active exception")
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
-
-
-def _other(error: Exception) -> int:
-    """Exit code of what is not ours on purpose: usage errors, a closed pipe, the machine, or our bug."""
-    show_usage = getattr(error, "show", None)
-    if callable(show_usage) and hasattr(error, "exit_code"):
-        show_usage()
-        return int(error.exit_code)
-    if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads on; what is still held goes there, quietly
-        return 0
-    if isinstance(error, OSError):
-        print(f"cosim: {error}", file=sys.stderr)
-        return EnvironmentFailure.exit_code
-    file = Path(f"cosim-crash-{time.strftime('%Y%m%d-%H%M%S')}.txt")
-    text = "".join(traceback.format_exception(error))
-    try:
-        file.write_text(text)
-        where = f"the details are in {file}"
-    except OSError:
-        where = text
-    print(f"cosim: a bug in cosim, sorry: {type(error).__name__}: {error}; {where}", file=sys.stderr)
-    return 1
+        code = code_of(error)
+    leave(code)
 
 
 if __name__ == "__main__":

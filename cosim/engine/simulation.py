@@ -22,6 +22,7 @@ from cosim.engine.handlers import apply_event
 from cosim.engine.points import point_places, take_wave
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
+from cosim.engine.samples import captured_places, n_before, ring_size, take_samples
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
 from cosim.feeder.checks import make_desk, make_protection, make_shapes
@@ -37,8 +38,6 @@ from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import SupplyLimits, build_ups
 
-RING_BYTES = 16 * 1024 * 1024
-"""Size of the full-rate samples between two blocks, about. [byte]"""
 MAX_TICKS = 1_000_000
 """Ticks of one block, so that progress shows and Ctrl-C is heard even where rows are far apart."""
 
@@ -125,7 +124,8 @@ class Simulation:
         self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
         fields = {column.source for column in self.columns}
         points = point_places(scenario, self.compiled)
-        self.log = new_log(self.compiled, len(self.sites), self._ring_size(), fields, points)
+        n_ring = ring_size(scenario.log.capture, self.step_us, self.compiled.watched.size, len(self.sites))
+        self.log = new_log(self.compiled, len(self.sites), n_ring, fields, points)
         self.queue = EventQueue()
         self.faults = FaultDesk()
         self.events: list[tuple[int, str, str, float, str]] = []
@@ -143,20 +143,6 @@ class Simulation:
         found = [[place[n]] if n in place else nodes_at(self.compiled.network, n).tolist() for n in wanted]
         return np.array(list(dict.fromkeys(node for nodes in found for node in nodes)), np.int64)
 
-    def _ring_size(self) -> int:
-        """Full-rate samples kept: those of `pre_s`, and room for what happens until Python takes them; 0 for none."""
-        capture = self.scenario.log.capture
-        if capture is None:
-            return 0
-        width = self.compiled.watched.size + len(self.sites) * kl.SAMPLE_COLUMNS
-        return self._n_before + int(np.clip(RING_BYTES // (4 * width), 64, 4096))
-
-    @property
-    def _n_before(self) -> int:
-        """Samples that a capture may reach back for, instants between ticks among them."""
-        capture = self.scenario.log.capture
-        return 0 if capture is None else to_us(capture.pre_s) // self.step_us + 64
-
     @property
     def capture_columns(self) -> list[Column]:
         """What a full-rate sample holds, in order; empty without capture."""
@@ -164,33 +150,12 @@ class Simulation:
         if capture is None:
             return []
         nodes = [self.compiled.node_names[k] for k in self.compiled.watched]
-        picked = list(range(len(nodes)))
-        if capture.nodes != "all":
-            place = {name: k for k, name in enumerate(nodes)}
-            named = [self.compiled.nodes_of(name) for name in capture.nodes]
-            wanted = list(dict.fromkeys(node for group in named for node in group))
-            lacking = [node for node in wanted if node not in place]
-            if lacking:
-                raise InputError(Problem("must be among log.nodes to be captured", "log.capture.nodes", lacking[0]))
-            picked = [place[node] for node in wanted]
+        picked = captured_places(capture, self.compiled, nodes)
         return sample_columns(self.sites, self._with_ups, nodes, picked)
 
     @property
     def _with_ups(self) -> list[str]:
         return [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
-
-    def _samples(self) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
-        """Full-rate samples since the last block and before it; those of `pre_s` are kept for the next."""
-        if self.log.ring_us.size == 0:
-            return None
-        n = int(self.log.n_ring[0])
-        t_us = self.log.ring_us[:n].copy()
-        samples = np.hstack([np.atleast_2d(self.log.ring[:n, c.index].T).T for c in self._capture_columns])
-        kept = min(n, self._n_before)
-        self.log.ring_us[:kept] = self.log.ring_us[n - kept : n].copy()
-        self.log.ring[:kept] = self.log.ring[n - kept : n].copy()
-        self.log.n_ring[0] = kept
-        return t_us, samples
 
     def _schedule(self) -> None:
         if self.shapes is not None:
@@ -286,7 +251,8 @@ class Simulation:
             rows = {column.path: column.rows(self.log, n) for column in columns}
             events, self.events = self.events, []
             self.log.n_row[0] = 0
-            times, samples = self._samples() or (None, None)
+            n_kept = n_before(self.scenario.log.capture, self.step_us)
+            times, samples = take_samples(self.log, self._capture_columns, n_kept) or (None, None)
             yield Block(self.log.t_us[:n], rows, events, self.now_us, times, samples, take_wave(self.log))
             if reason in (adv.DONE, adv.NO_SOLUTION):
                 return

@@ -73,10 +73,7 @@ def build_ups(
     n_history = n_past = n_late = n_seen = 0
     for s, (name, config) in enumerate(configs.items()):
         record, ride = units[s], rides[s]
-        record["hist_n"] = record["past_n"] = record["ahead_n"] = 1
-        record["eta_charge"] = record["eta_discharge"] = 1.0
-        record["cap_mw"] = record["cap_goal_mw"] = math.inf
-        record["p_set_mw"] = math.nan
+        _clear(record)
         if config is not None:
             _fill(record, config, f"datacenters.{name}.ups", step_us)
             record["shed_first"], own = len(sheds), _sheds(config, name, jobs, record["e_full"])
@@ -101,6 +98,14 @@ def build_ups(
         events=events,
         n_event=n_event,
     )
+
+
+def _clear(record: Any) -> None:
+    """A site without a UPS: histories of one, no loss, no cap, nothing told."""
+    record["hist_n"] = record["past_n"] = record["ahead_n"] = 1
+    record["eta_charge"] = record["eta_discharge"] = 1.0
+    record["cap_mw"] = record["cap_goal_mw"] = math.inf
+    record["p_set_mw"] = math.nan
 
 
 def _fill(record: Any, config: UpsConfig, where: str, step_us: int) -> None:
