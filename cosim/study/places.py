@@ -97,6 +97,16 @@ def connected(place: Place) -> Iterator[Any]:
             yield client
 
 
+WORKER_MALLOC = {
+    "MALLOC_TRIM_THRESHOLD_": 1 << 30,
+    "MALLOC_TOP_PAD_": 1 << 26,
+    "MALLOC_MMAP_THRESHOLD_": 1 << 30,
+    "OMP_NUM_THREADS": 1,
+}
+"""Workers keep what they have freed: each run needs the same arrays again, and glibc would give them back to the
+system and fetch them page by page; Dask's own setting, a trim at 64 kB, makes that worse."""
+
+
 @contextlib.contextmanager
 def _cluster(place: Place) -> Iterator[Any]:
     if place.scheduler is not None:
@@ -108,11 +118,17 @@ def _cluster(place: Place) -> Iterator[Any]:
         with slurm_jobs(place.slurm, place.logs) as cluster:
             yield cluster
         return
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=place.n_worker, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="auto"
-    ) as cluster:
+    with (
+        dask.config.set(
+            {"distributed.nanny.pre-spawn-environ": WORKER_MALLOC, "distributed.worker.profile.enabled": False}
+        ),
+        LocalCluster(
+            n_workers=place.n_worker, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="auto"
+        ) as cluster,
+    ):
         yield cluster
 
 
