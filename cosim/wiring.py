@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import platform
@@ -20,6 +21,7 @@ import numpy as np
 from cosim.errors import InputError, Interrupted, PhysicsError, Problem
 from cosim.observers import Captures, Points
 from cosim.scenario import Document, FeederNames, Scenario, load_scenario, resolve
+from cosim.scenario.schema import as_dict
 from cosim.units import US_PER_S
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ Progress = Callable[[str, float, float], None]
 """Called with what is being done, simulated time so far and in all [s]."""
 
 
+@functools.cache
 def distribution_version() -> str:
     """Version of the installed cosim."""
     try:
@@ -119,22 +122,42 @@ def run(
     Interrupted
         Ctrl-C or SIGTERM; the log is whole up to there and can be resumed.
     """
-    tell = progress or (lambda *_: None)
     config, feeder = prepare(scenario, set=set, seed=seed)
-    text = resolve(config)
     path = Path(out) if out is not None else Path(f"{config.name}.h5")
-    if resume and (finished := _finished(path, text)) is not None:
+    if resume and (finished := _finished(path, resolve(config))) is not None:
         return finished
+    return run_prepared(config, feeder, path, resume, controllers, progress, max_block_s)
+
+
+def run_prepared(
+    config: Scenario,
+    feeder: Feeder,
+    path: Path,
+    resume: bool = False,
+    controllers: Sequence[Controller] = (),
+    progress: Progress | None = None,
+    max_block_s: float | None = None,
+    compression: str | None = None,
+) -> Result:
+    """Run what `prepare` gave; as `run`.
+
+    Parameters
+    ----------
+    compression : str, optional
+        Of the file, instead of what the scenario says: `none` for a log that is read once and thrown away.
+    """
+    tell = progress or (lambda *_: None)
+    text = resolve(config)
     tell(*_kernel_words(config))
     from cosim.engine.simulation import Simulation
-    from cosim.record.result import open_result
+    from cosim.record.result import Result
 
     simulation = Simulation(config, feeder, config.folder, [*_named_controllers(config), *controllers])
     captures, points = Captures.of(config, simulation), Points(config, simulation)
-    recorder = _recorder(path, text, config, simulation, captures, points, resume)
+    recorder = _recorder(path, text, config, simulation, captures, points, resume, compression)
     with _rare_collection(), _whole_log(recorder):
         _drive(simulation, recorder, captures, points, tell, max_block_s)
-    return open_result(path)
+    return Result(path, as_dict(config))
 
 
 @contextlib.contextmanager
@@ -207,6 +230,7 @@ def _recorder(
     captures: Captures | None,
     points: Points,
     resume: bool,
+    compression: str | None,
 ) -> Recorder:
     """A log to write; with `resume`, the one at `path` and the simulation brought to its checkpoint."""
     from cosim.record.channels import Channel
@@ -232,7 +256,7 @@ def _recorder(
             recorder.finish("interrupted")  # its checkpoint stands
             raise
         return recorder
-    return Recorder.create(path, channels, compression=config.log.compression, **facts)
+    return Recorder.create(path, channels, compression=compression or config.log.compression, **facts)
 
 
 def _regulated(simulation: Simulation) -> dict[str, str | float]:
@@ -242,18 +266,23 @@ def _regulated(simulation: Simulation) -> dict[str, str | float]:
     return {"regulated_nodes": json.dumps(simulation.desk.controls.regulated_nodes)}
 
 
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("numpy", "numba", "scipy", "h5py", "pandapower")}
+
+
 def _provenance() -> dict[str, str | float]:
-    versions = {name: version(name) for name in ("numpy", "numba", "scipy", "h5py", "pandapower")}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu_name(),
         "command": " ".join(sys.argv)[:400],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        **versions,
+        **_versions(),
     }
 
 
+@functools.cache
 def _cpu_name() -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():

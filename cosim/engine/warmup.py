@@ -6,7 +6,7 @@ import gc
 from pathlib import Path
 from typing import Any
 
-_SCENARIO: dict[str, Any] = {
+SCENARIO: dict[str, Any] = {
     "schema": 1,
     "name": "warmup",
     "time": {"duration_s": 1},
@@ -45,7 +45,7 @@ def warm_up() -> float:
     from cosim.scenario import load_scenario
 
     with event.install_recorder("numba:compile") as recorder:
-        for _ in Simulation(load_scenario(_SCENARIO), load_feeder("case4gs"), Path()).blocks():
+        for _ in Simulation(load_scenario(SCENARIO), load_feeder("case4gs"), Path()).blocks():
             pass
     return _outermost(recorder.buffer)
 

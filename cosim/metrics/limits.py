@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -204,12 +205,19 @@ def load_limits(names: Sequence[str] = DEFAULT) -> tuple[Limit, ...]:
     shipped = shipped_limits()
     found: list[Limit] = []
     for name in names:
-        found += read_file(_path(name, shipped), LimitFile).limits
+        path = _path(name, shipped)
+        found += _read(path, path.stat().st_mtime_ns).limits
     seen: set[str] = set()
     twice = [limit.name for limit in found if limit.name in seen or seen.add(limit.name)]  # type: ignore[func-returns-value]
     if twice:
         raise InputError(Problem(f"two limits have this name: {', '.join(dict.fromkeys(twice))}", "limits"))
     return tuple(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _read(path: Path, changed_ns: int) -> LimitFile:
+    """A file of limits, read once as long as it stays the same: a study asks for it with every run."""
+    return read_file(path, LimitFile)
 
 
 def _path(name: str, shipped: dict[str, Path]) -> Path:

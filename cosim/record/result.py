@@ -36,9 +36,9 @@ class Result:
         The file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, scenario: dict[str, Any] | None = None) -> None:
         self.path = path
-        self._scenario: dict[str, Any] | None = None
+        self._scenario = scenario  # what the log holds, from whom it is known: reading it again takes 30 ms
         self._open()
 
     def _open(self) -> None:

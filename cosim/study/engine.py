@@ -9,13 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from cosim.errors import EnvironmentFailure
+from cosim.jit import is_warm
 from cosim.study.execute import Order, execute_all, machine_row
-from cosim.study.places import Place, connected
+from cosim.study.places import Place, connected, start_nursery
 
 WINDOW = 4
 """Tasks under way for each worker: enough that none waits, few enough that the scheduler holds a short list."""
 COUNT_EVERY_S = 2.0
 """Between two counts of the workers. [s]"""
+TASK_S = 1.0
+"""Short runs go to a worker together, as many as take about this long: Dask takes some 20 ms a task. [s]"""
+MAX_TOGETHER = 64
+"""Most runs that go together without being packed."""
 
 Row = dict[str, Any]
 Done = Callable[[Order, Row], None]
@@ -40,6 +45,8 @@ class Pool:
         self._place, self._n_pack, self._work = place, n_pack, work
         self._stack = contextlib.ExitStack()
         self._client: Any = None
+        self._run_s: float | None = None
+        """What a run took lately on a worker. [s]"""
         self.is_open = False
         """Whether tasks have run."""
 
@@ -48,6 +55,11 @@ class Pool:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+
+    def get_ready(self) -> None:
+        """Let what workers of this machine start from load, while this process loads for itself."""
+        if self._place.is_local and is_warm():
+            start_nursery()
 
     def run(self, orders: Iterable[Order], done: Done) -> None:
         """Run tasks and tell of each that ends; a task whose workers keep dying tells a row that failed.
@@ -63,29 +75,39 @@ class Pool:
         EnvironmentFailure
             No cluster, or it was lost; tasks that ended are kept.
         """
-        packs = _packed(orders, self._n_pack)
         self.is_open = True
         if self._place.is_here:
-            for pack in packs:
+            for pack in _packed(orders, lambda: self._n_pack):
                 _tell(pack, self._work(pack), done)
             return
         if self._client is None:
             self._client = self._stack.enter_context(connected(self._place))
         suspects: list[tuple[Order, ...]] = []
-        for pack, rows, _ in _ended(self._client, packs, self._work):
+        for pack, rows, _, took_s in _ended(self._client, _packed(orders, self._n_together), self._work):
             if rows is None:
                 suspects.append(pack)  # its workers died: perhaps by a neighbour's fault
             else:
+                self._note(took_s / len(pack))
                 _tell(pack, rows, done)
         for order in itertools.chain.from_iterable(suspects):
             # One at a time, so that no task dies of another's.
-            for pack, rows, error in _ended(self._client, [(order,)], self._work):
+            for pack, rows, error, _ in _ended(self._client, [(order,)], self._work):
                 _tell(pack, rows if rows is not None else [machine_row(order, error)], done)
 
+    def _note(self, run_s: float) -> None:
+        """Take in what a run took; the first of a worker takes longer, so it counts until the next."""
+        self._run_s = run_s if self._run_s is None else min(run_s, 0.5 * (self._run_s + run_s))
 
-def _packed(orders: Iterable[Order], n_pack: int) -> Iterator[tuple[Order, ...]]:
+    def _n_together(self) -> int:
+        """How many runs the next task holds: one until it is known how long they take."""
+        if self._n_pack > 1 or self._run_s is None:
+            return self._n_pack
+        return max(1, min(MAX_TOGETHER, int(TASK_S / max(self._run_s, 1e-6))))
+
+
+def _packed(orders: Iterable[Order], n_together: Callable[[], int]) -> Iterator[tuple[Order, ...]]:
     waiting = iter(orders)
-    while pack := tuple(itertools.islice(waiting, n_pack)):
+    while pack := tuple(itertools.islice(waiting, n_together())):
         yield pack
 
 
@@ -94,8 +116,14 @@ def _tell(pack: Sequence[Order], rows: Sequence[Row], done: Done) -> None:
         done(order, row)
 
 
-Ended = tuple[tuple[Order, ...], list[Row] | None, str]
-"""A pack, its rows or None where its workers died, and what Dask says of their death."""
+Ended = tuple[tuple[Order, ...], list[Row] | None, str, float]
+"""A pack, its rows or None where its workers died, what Dask says of their death, and how long it took. [s]"""
+
+
+def _timed(work: Work, pack: Sequence[Order]) -> tuple[list[Row], float]:
+    """What a worker does with a pack, and how long it took. [s]"""
+    started = time.perf_counter()
+    return work(pack), time.perf_counter() - started
 
 
 def _ended(client: Any, packs: Iterable[tuple[Order, ...]], work: Work) -> Iterator[Ended]:
@@ -111,7 +139,7 @@ def _ended(client: Any, packs: Iterable[tuple[Order, ...]], work: Work) -> Itera
         room = WINDOW * max(workers.count(), 1) - len(under_way)
         for pack in itertools.islice(waiting, max(room, 0)):
             # Not pure, and a key of its own: a run goes to a worker once, whatever Dask remembers of others.
-            future = client.submit(work, pack, pure=False)
+            future = client.submit(_timed, work, pack, pure=False)
             under_way[future.key] = pack
             pool.add(future)
 
@@ -140,8 +168,8 @@ class _Workers:
         return self._n
 
 
-def _outcome(pack: Sequence[Order], status: str, result: Any) -> tuple[list[Row] | None, str]:
-    """Rows of a pack; None where workers died under it.
+def _outcome(pack: Sequence[Order], status: str, result: Any) -> tuple[list[Row] | None, str, float]:
+    """Rows of a pack, None where workers died under it; words of Dask; how long it took. [s]
 
     Raises
     ------
@@ -149,14 +177,15 @@ def _outcome(pack: Sequence[Order], status: str, result: Any) -> tuple[list[Row]
         The scheduler is gone.
     """
     if status == "finished":
-        return result, ""
+        rows, took_s = result
+        return rows, "", took_s
     if status != "error":
         raise EnvironmentFailure("the Dask scheduler was lost; runs that ended are kept, the same command goes on")
     error = result[1]
     words = f"{type(error).__name__}: {error}"
     if type(error).__name__ == "KilledWorker":
-        return None, words
-    return [machine_row(order, words) for order in pack], words
+        return None, words, 0.0
+    return [machine_row(order, words) for order in pack], words, 0.0
 
 
 def warm_up(feeders: Iterable[tuple[str, str | None]]) -> float:

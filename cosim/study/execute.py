@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
@@ -12,10 +11,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cosim.errors import CosimError, EnvironmentFailure, Interrupted, PhysicsError
-from cosim.scenario import Document, load_scenario, read_document, resolve
+from cosim.scenario import Document, Scenario, load_scenario, read_document, resolve
 from cosim.study.bisection import Verdict, search
 from cosim.study.coincidence import coincidence_row
 from cosim.study.expand import Task
@@ -25,6 +24,9 @@ from cosim.study.packs import write_pack
 from cosim.study.schema import SteadySize
 from cosim.study.steady import hosting_capacity, report
 from cosim.wiring import distribution_version
+
+if TYPE_CHECKING:
+    from cosim.feeder.feeder import Feeder
 
 ROW = "row.json"
 LOG = "result.h5"
@@ -81,6 +83,8 @@ def is_machine_row(row: Mapping[str, Any]) -> bool:
 
 
 def _attempted(order: Order) -> dict[str, Any]:
+    if not order.is_packed and (row := done_row(order, retry_failed=True)) is not None:
+        return row  # by a worker that died before it could tell
     try:
         return execute(order)
     except (EnvironmentFailure, OSError, MemoryError) as error:
@@ -147,7 +151,7 @@ def _worked_out(order: Order, scratch: Path) -> tuple[str, dict[str, Any]]:
     if not order.is_packed:
         (scratch / SCENARIO).write_text(resolve(scenario), encoding="utf-8")
     if not task.search:
-        status, metrics = _run(document, task.overrides, task.seed, scratch / LOG)
+        status, metrics = _run(document, task.overrides, task.seed, scratch / LOG, order.keep_log)
         if (asked := task.measure.get("coincidence")) is not None:
             metrics |= coincidence_row(scratch / LOG, **asked)
         if not order.keep_log:
@@ -162,17 +166,27 @@ def _worked_out(order: Order, scratch: Path) -> tuple[str, dict[str, Any]]:
     return "complete", _searched(document, task, scratch)
 
 
-def _run(document: Document, overrides: dict[str, Any], seed: int | None, log: Path) -> tuple[str, dict[str, Any]]:
+def _run(
+    document: Document, overrides: dict[str, Any], seed: int | None, log: Path, keep_log: bool = False
+) -> tuple[str, dict[str, Any]]:
+    from cosim.wiring import prepare
+
+    return measured(*prepare(document, set=overrides, seed=seed), log, keep_log)
+
+
+def measured(scenario: Scenario, feeder: Feeder, log: Path, keep_log: bool) -> tuple[str, dict[str, Any]]:
     """Status and metrics of one run; where the voltage collapses, of the time up to there."""
     from cosim.metrics import summarize
     from cosim.record.result import open_result
-    from cosim.wiring import run
+    from cosim.wiring import run_prepared
 
-    with contextlib.suppress(PhysicsError):
-        run(document, set=overrides, out=log, seed=seed).close()
-    if not log.exists():
-        raise PhysicsError("the feeder has no power flow solution at the start")
-    with open_result(log) as result:
+    try:
+        result = run_prepared(scenario, feeder, log, compression=None if keep_log else "none")
+    except PhysicsError:
+        if not log.exists():
+            raise PhysicsError("the feeder has no power flow solution at the start") from None
+        result = open_result(log)
+    with result:
         return result.status, metrics_row(summarize(result))
 
 

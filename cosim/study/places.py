@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
 
 from cosim.errors import EnvironmentFailure, InputError
@@ -30,6 +32,11 @@ class Place:
     """Processes on this machine; 0: this process itself."""
     logs: str | None = None
     """Folder for what jobs of SLURM print."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether tasks run in processes that this one starts on this machine."""
+        return self.scheduler is None and self.slurm is None and self.n_worker > 0
 
     @property
     def is_here(self) -> bool:
@@ -97,14 +104,38 @@ def connected(place: Place) -> Iterator[Any]:
             yield client
 
 
-WORKER_MALLOC = {
-    "MALLOC_TRIM_THRESHOLD_": 1 << 30,
-    "MALLOC_TOP_PAD_": 1 << 26,
-    "MALLOC_MMAP_THRESHOLD_": 1 << 30,
-    "OMP_NUM_THREADS": 1,
+WORKER_ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    "MALLOC_TOP_PAD_": "67108864",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_ARENA_MAX": "1",
+    "OMP_NUM_THREADS": "1",
 }
 """Workers keep what they have freed: each run needs the same arrays again, and glibc would give them back to the
-system and fetch them page by page; Dask's own setting, a trim at 64 kB, makes that worse."""
+system and fetch them page by page; Dask's own setting, a trim at 64 kB, makes that worse. One arena, since a task
+runs in a thread, and arenas of threads are given back whatever the trim is."""
+
+
+def start_nursery() -> None:
+    """Start the process that workers of this machine are forks of, so that it loads while this one goes on."""
+    import dask
+    from distributed.utils import get_mp_context
+
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}), _environment():
+        get_mp_context().set_forkserver_preload(["distributed", "cosim.study.preload"])
+        forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """The workers' environment, which a process takes over as it starts."""
+    before = dict(os.environ)
+    os.environ.update(WORKER_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextlib.contextmanager
@@ -121,9 +152,14 @@ def _cluster(place: Place) -> Iterator[Any]:
     import dask
     from distributed import LocalCluster
 
+    start_nursery()
     with (
         dask.config.set(
-            {"distributed.nanny.pre-spawn-environ": WORKER_MALLOC, "distributed.worker.profile.enabled": False}
+            {
+                "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+                "distributed.worker.multiprocessing-method": "forkserver",
+                "distributed.worker.profile.enabled": False,
+            }
         ),
         LocalCluster(
             n_workers=place.n_worker, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="auto"

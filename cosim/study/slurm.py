@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cosim.errors import EnvironmentFailure
+from cosim.study.places import WORKER_ENVIRONMENT
 
 if TYPE_CHECKING:
     from cosim.study.schema import SlurmConfig
@@ -105,6 +106,7 @@ def slurm_arguments(config: SlurmConfig) -> dict[str, Any]:
         "cores": config.cores,
         "processes": config.cores,
         "interface": config.interface,
+        "job_script_prologue": [f"export {name}={value}" for name, value in WORKER_ENVIRONMENT.items()],
         "worker_extra_args": ["--lifetime", f"{lifetime_s:.0f}s"],
     }
 

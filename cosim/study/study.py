@@ -167,6 +167,7 @@ def _run_batch(plan: Planned, state: State, pool: Pool, bar: Progress, batch: tu
     if first is None:
         return
     if not pool.is_open:
+        pool.get_ready()
         warm_up(plan.feeders())
 
     def done(order: Order, row: dict[str, Any]) -> None:

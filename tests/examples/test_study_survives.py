@@ -153,10 +153,10 @@ def test_run_that_the_machine_stops_is_told_with_exit_code_4_and_the_others_are_
     written(tmp_path, 3, duration_s=20)
     run = cosim.study.execute._run
 
-    def full_once(document, overrides, seed, log):
+    def full_once(document, overrides, seed, log, keep_log):
         if overrides["seed"] == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return run(document, overrides, seed, log)
+        return run(document, overrides, seed, log, keep_log)
 
     monkeypatch.setattr(cosim.study.execute, "_run", full_once)
     with pytest.raises(EnvironmentFailure, match=r"1 runs were not done, .*No space left") as told:

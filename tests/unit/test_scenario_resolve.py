@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from cosim.scenario import load_scenario, load_text, resolve, scenario_hash
+from cosim.scenario.loader import shipped_scenarios
+from cosim.scenario.schema import as_dict
 from cosim.scenario.text import _mapping
 from cosim.scenario.yaml_source import MAX_DEPTH, parse_value
 
@@ -102,3 +104,10 @@ def test_scenario_depth_allows_what_the_schema_needs():
     text = resolve(load_scenario(EXAMPLE))
     deepest = max((len(line) - len(line.lstrip())) // 2 for line in text.splitlines())
     assert deepest < MAX_DEPTH / 2
+
+
+@pytest.mark.parametrize("name", sorted(shipped_scenarios()))
+def test_resolved_text_reads_back_as_the_values_it_was_written_from(name):
+    # A result of a run is given these values instead of reading its own text again.
+    scenario = load_scenario(name)
+    assert YAML(typ="safe", pure=True).load(resolve(scenario)) == as_dict(scenario)

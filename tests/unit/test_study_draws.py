@@ -23,7 +23,7 @@ def in_place_of_runs(monkeypatch):
     monkeypatch.setattr("cosim.study.study.warm_up", lambda feeders: 0.0)
 
     def replace(function):
-        def run(document, overrides, seed, log):
+        def run(document, overrides, seed, log, keep_log=False):
             return "complete", {"y": float(function(overrides, seed))}
 
         monkeypatch.setattr(cosim.study.execute, "_run", run)
