@@ -89,19 +89,24 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         while not self._stopped.wait(0.5):
-            for child in _spawned(self._pid):
+            for child in _workers(self._pid):
                 self.largest_mb = max(self.largest_mb, _resident_mb(child))
 
     def stop(self) -> None:
         self._stopped.set()
 
 
-def _spawned(pid: int) -> list[int]:
+def _workers(pid: int) -> list[int]:
+    """Forks of the process in which a study loads what its workers need."""
+    return [worker for child in _children(pid, b"forkserver") for worker in _children(child, b"")]
+
+
+def _children(pid: int, called: bytes) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-            if parent == pid and b"spawn_main" in (stat.parent / "cmdline").read_bytes():
+            if parent == pid and called in (stat.parent / "cmdline").read_bytes():
                 found.append(int(stat.parent.name))
         except OSError:
             continue
