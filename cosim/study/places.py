@@ -21,6 +21,16 @@ CONNECT_S = 20.0
 """How long a scheduler may take to answer. [s]"""
 
 
+SELDOM = {
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+}
+"""How often Dask looks after itself, in this process and in workers that it starts: by default some hundred times a
+second, which takes a twentieth of a core from the runs."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where the tasks of a study run; the first one given of these counts."""
@@ -77,6 +87,7 @@ def _dask() -> None:
             "distributed.comm.timeouts.connect": CONNECT_S,
             "distributed.admin.low-level-log-length": 0,
             "distributed.admin.log-length": 100,
+            **SELDOM,
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ def kept_row(row: Mapping[str, Any], config: Any) -> dict[str, Any]:
     if config.metrics is None:
         return dict(row)
     needed = {*config.limits, *_analysed(config)}
-    metrics = {k: v for k, v in row["metrics"].items() if k in needed or _wanted(k, config.metrics)}
+    wanted = tuple(config.metrics)
+    metrics = {k: v for k, v in row["metrics"].items() if k in needed or _wanted(k, wanted)}
     return {**row, "metrics": metrics}
 
 
@@ -76,7 +78,8 @@ def _record(one: Listed, row: Mapping[str, Any], limits: Mapping[str, Any], conf
     if limits and not one.is_search:
         record |= within(row, limits)
     analysed = _analysed(config)
-    metrics = {k: v for k, v in row["metrics"].items() if _wanted(k, config.metrics) or k in analysed}
+    wanted = None if config.metrics is None else tuple(config.metrics)
+    metrics = {k: v for k, v in row["metrics"].items() if _wanted(k, wanted) or k in analysed}
     if config.kind == "ups_sizing" and (size := metrics.get("size")) is not None:
         metrics["cost"] = config.cost_per_mw * record["p_mw"] + config.cost_per_mwh * size
     return record | {k: v for k, v in metrics.items() if k not in record}
@@ -100,7 +103,9 @@ def within(row: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
     return {"within_limits": verdict.is_within, "limited_by": "" if verdict.is_within else verdict.limited_by}
 
 
-def _wanted(name: str, wanted: list[str] | None) -> bool:
+@functools.lru_cache(maxsize=100_000)
+def _wanted(name: str, wanted: tuple[str, ...] | None) -> bool:
+    """Asked for every metric of every row, and there are but a few names."""
     return wanted is None or any(name == one or name.startswith(f"{one}.") for one in wanted)
 
 
