@@ -19,6 +19,7 @@ from cosim.feeder.assembly import (
     element_arrays,
     place_generators,
     place_ports,
+    weakly_grounded,
 )
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.arrays import SensorRows
@@ -100,7 +101,12 @@ class AssembledFeeder:
         self._factors: OrderedDict[bytes, Factors] = OrderedDict()
         self.watched = np.arange(net.n_node)
         self._sensors: SensorRows | None = None
+        self._weak: frozenset[int] = frozenset()
         self.arrays = self._build(net.node_v)
+        if weak := weakly_grounded(self.arrays):
+            self._weak = weak
+            self._factors.clear()
+            self.arrays = self._build(net.node_v)
         self._store = SurfaceStore(self.lab, self.config.surfaces and self.config.max_dvm_pu > 0)
         self._entered: tuple[bytes, Surfaces] | None = None
 
@@ -150,7 +156,8 @@ class AssembledFeeder:
         self._gens = build_legs(net, top, self._shape, is_gen)
         gens = place_generators(net, top)
         n_dc, el = len(self._port_nodes), top.elements
-        port_row, port_base, site_ptr = place_ports(top, self._port_nodes, [g[0] for g in gens], self._floating_rows())
+        starts = [g[0] for g in gens]
+        port_row, port_base, site_ptr = place_ports(top, self._port_nodes, starts, self._floating_rows(), self._weak)
         state = empty_state(top.n_free, top.n_row, n_dc, port_base.size, top.n_free + 2 * top.pattern.row.size)
         port_law = np.zeros((port_base.size, 5))
         port_law[site_ptr[-1] :, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)

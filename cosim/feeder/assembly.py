@@ -29,19 +29,41 @@ def device_y(net: Network, dev_state: Ints) -> Complexes:
     return y
 
 
+WEAK = 100.0
+"""A bus is weakly grounded where its impedance to ground is so many times that between its phases: some ten at most on
+a grounded feeder, a thousand and more behind a delta or a source of high zero-sequence impedance. [1]"""
+
+
+def weakly_grounded(f: FeederArrays) -> frozenset[int]:
+    """Data centers, by number, whose ports to ground would draw through next to nothing."""
+    z = f.port_z[0::2, 0::2] + 1j * f.port_z[1::2, 0::2]
+    found = []
+    for site in range(f.site_ptr.size - 1):
+        ports = np.arange(f.site_ptr[site], f.site_ptr[site + 1])
+        if ports.size < 2 or np.any(f.port_row[ports, 1] >= 0):
+            continue
+        own = z[np.ix_(ports, ports)]
+        ground = abs(own.sum()) / ports.size
+        between = max(abs(own[0, 0] + own[k, k] - own[0, k] - own[k, 0]) / 2 for k in range(1, ports.size))
+        if ground > WEAK * between:
+            found.append(site)
+    return frozenset(found)
+
+
 def place_ports(
-    top: Topology, port_nodes: Sequence[Ints], gens: Sequence[int], floating: Iterable[int]
+    top: Topology, port_nodes: Sequence[Ints], gens: Sequence[int], floating: Iterable[int], weak: frozenset[int]
 ) -> tuple[Ints, Floats, Ints]:
     """Rows, nominal voltage and start of the ports of data centers, then generators.
 
     A data center draws from each phase to ground, or between phases where nothing holds the neutral: at two or
-    three phases of a floating zone, whose rows are `floating`.
+    three phases of a floating zone, whose rows are `floating`, or of a weakly grounded bus, whose data center is
+    in `weak`.
     """
     rows, base, count = [], [], []
     floating = set(floating)
-    for nodes in port_nodes:
+    for site, nodes in enumerate(port_nodes):
         at = top.node[nodes]
-        if at.size > 1 and floating.issuperset(at.tolist()):
+        if at.size > 1 and (site in weak or floating.issuperset(at.tolist())):
             ends = np.column_stack([at, np.roll(at, -1)])[: 3 if at.size == 3 else 1]
             base += [math.sqrt(3.0)] * len(ends)
         else:

@@ -15,7 +15,7 @@ from place import Place
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu
 
-TOLERANCES = (1e-12, 1e-11, 1e-10, 1e-9)
+TOLERANCES = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8)
 """Of the voltage change of an iteration; where round-off keeps a feeder above one, the next is taken."""
 MAX_ITERATIONS = 2_000
 FLOATS = 100.0
@@ -65,13 +65,18 @@ class OpenDss:
         return float(self.dss.Bus.kVBase()) * 1e3
 
     def solve(self) -> bool:
-        """Solve from the present voltages, as tightly as round-off lets it; whether it converged."""
-        for tolerance in TOLERANCES:
-            self.dss.Solution.Convergence(tolerance)
-            self.dss.Solution.SolveNoControl()
-            if self.dss.Solution.Converged():
-                self.loosest = max(self.loosest, tolerance)
-                return True
+        """Solve from the present voltages, as tightly as round-off lets it; whether it converged.
+
+        Where the engine's usual iteration goes round in circles its Newton's is asked.
+        """
+        for algorithm in ("normal", "newton"):
+            self.command(f"set algorithm={algorithm}")
+            for tolerance in TOLERANCES:
+                self.dss.Solution.Convergence(tolerance)
+                self.dss.Solution.SolveNoControl()
+                if self.dss.Solution.Converged():
+                    self.loosest = max(self.loosest, tolerance)
+                    return True
         return False
 
     def v_pu(self) -> np.ndarray:
