@@ -18,7 +18,7 @@ from typing import Any
 
 from cosim.errors import EnvironmentFailure
 
-_ROOMS = ("converter", "load", "datacenter", "ups", "feeder", "engine")
+_ROOMS = ("area", "converter", "load", "datacenter", "ups", "feeder", "engine")
 
 
 def cache_dir() -> Path:

@@ -230,7 +230,7 @@ def _recorder(
     captures: Captures | None,
     points: Points,
     resume: bool,
-    compression: str | None,
+    compression: str | None = None,
 ) -> Recorder:
     """A log to write; with `resume`, the one at `path` and the simulation brought to its checkpoint."""
     from cosim.record.channels import Channel

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cosim.area.build import fill_response
 from cosim.converter.curve import loss_in_mw
-from cosim.datacenter.config import ConverterConfig, FacilityConfig, GeneratorConfig
+from cosim.datacenter.config import CompositeConfig, ConverterConfig, FacilityConfig, GeneratorConfig
 from cosim.datacenter.kernel import POINT, SITE, SiteArrays
 from cosim.errors import InputError, Problem
 from cosim.units import US_PER_S, to_us
@@ -77,6 +78,9 @@ def build_sites(
             record["ext_first"], record["ext_n"] = len(points), len(profile)
             points += profile
         _fill_cooling(record, config)
+        fill_response(record, config.frequency)
+        if config.composite is not None:
+            _fill_composite(record, config.composite)
         if config.generator is not None:
             _fill_generator(record, config.generator)
         record["heat_mw"] = -1.0
@@ -93,6 +97,16 @@ def _fill_cooling(record: Any, config: FacilityConfig) -> None:
     record["cool_limit_us"] = -1 if cooling.ride_through_s is None else to_us(cooling.ride_through_s)
     record["cool_on"], record["cool_began_us"] = 1, -record["cool_start_us"]
     record["cool_ok_us"] = -1
+
+
+def _fill_composite(record: Any, config: CompositeConfig) -> None:
+    """It never trips as a whole: what the feeder does not give its own storage does."""
+    record["comp_on"], record["v_trip_pu"] = 1, 0.0
+    record["comp_start_pu"], record["comp_all_pu"] = config.v_start_pu, config.v_all_pu
+    record["comp_part"], record["comp_us"] = config.cease_part, to_us(config.cease_delay_s)
+    record["comp_back_pu"], record["comp_back_us"] = config.v_return_pu, to_us(config.return_delay_s)
+    record["comp_back_part"], record["comp_ramp"] = config.return_part, 1.0 / config.return_s
+    record["comp_low_us"] = record["comp_ok_us"] = -1
 
 
 def _fill_generator(record: Any, config: GeneratorConfig) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cosim.area.config import FrequencyResponseConfig
 from cosim.converter.curve import EfficiencyPoint, check_rising, efficiency_points
 
 Megawatts = Annotated[float, Field(ge=0)]
@@ -134,6 +135,32 @@ class GeneratorConfig(_Strict):
         return self
 
 
+class CompositeConfig(_Strict):
+    """Part of a large load that leaves the feeder in a dip, and what of it comes back, whatever does that behind it.
+
+    The parameters of the electronic part of composite load models (WECC, NERC): in place of UPS, hold-up and generator.
+    """
+
+    v_start_pu: float = Field(0.75, gt=0, le=1.2, description="Below it a part ceases, more the lower [pu]")
+    v_all_pu: float = Field(0.65, gt=0, le=1.2, description="At and below it the whole of cease_part [pu]")
+    cease_part: float = Field(1.0, ge=0, le=1, description="Largest part that ceases [1]")
+    cease_delay_s: float = Field(0.02, ge=0, description="Time below v_start_pu before it ceases [s]")
+    v_return_pu: float = Field(0.9, gt=0, le=1.2, description="Voltage from which it comes back [pu]")
+    return_delay_s: float = Field(0.5, ge=0, description="Time above that before it comes back [s]")
+    return_part: float = Field(
+        1.0, ge=0, le=1, description="Part of that which comes back by itself; the rest waits for ups_unlocked [1]"
+    )
+    return_s: float = Field(1.0, gt=0, description="Time in which the whole load would come back [s]")
+
+    @model_validator(mode="after")
+    def _voltages_are_ordered(self) -> Self:
+        if self.v_all_pu > self.v_start_pu:
+            raise ValueError(f"v_all_pu={self.v_all_pu:g} is above v_start_pu={self.v_start_pu:g}")
+        if self.v_return_pu < self.v_start_pu:
+            raise ValueError(f"v_return_pu={self.v_return_pu:g} is below v_start_pu={self.v_start_pu:g}")
+        return self
+
+
 class ExternalPoint(_Strict):
     """Power of the external sources at one time; linear in between."""
 
@@ -172,6 +199,12 @@ class FacilityConfig(_Strict):
     cooling: CoolingConfig = Field(default_factory=CoolingConfig, description="Cooling and its lag")
     external: ExternalConfig | None = Field(None, description="P_External of Eq. 1")
     generator: GeneratorConfig | None = Field(None, description="Standby generator; null: none")
+    composite: CompositeConfig | None = Field(
+        None, description="In a dip it behaves as this composite load, without a UPS of its own; null: as its parts do"
+    )
+    frequency: FrequencyResponseConfig | None = Field(
+        None, description="Servers give way when the frequency of source.area is low; null: never"
+    )
     v_min_pu: float = Field(
         0.85, gt=0, le=1, description="Below it the facility draws constant current instead of power [pu]"
     )
@@ -190,4 +223,10 @@ class FacilityConfig(_Strict):
             raise ValueError(f"v_trip_pu={self.v_trip_pu:g} is above v_min_pu={self.v_min_pu:g}")
         if self.v_return_pu < self.v_trip_pu:
             raise ValueError(f"v_return_pu={self.v_return_pu:g} is below v_trip_pu={self.v_trip_pu:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _composite_stands_alone(self) -> Self:
+        if self.composite is not None and self.generator is not None:
+            raise ValueError("composite takes the place of the generator: give one of them")
         return self

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from cosim.area.kernel import RESPONSE
 from cosim.bundle import Bundle
 from cosim.converter.kernel import converter_input, converter_output
 from cosim.jit import inner, njit
@@ -28,7 +29,11 @@ SITE = np.dtype(
         ("cool_limit_us", "i8"),
         ("gen_max_mw", "f8"), ("gen_after_us", "i8"), ("gen_start_us", "i8"), ("gen_block_mw", "f8"),
         ("gen_ramp", "f8"), ("gen_retransfer_us", "i8"),
+        ("comp_on", "i8"), ("comp_start_pu", "f8"), ("comp_all_pu", "f8"), ("comp_part", "f8"), ("comp_us", "i8"),
+        ("comp_back_pu", "f8"), ("comp_back_us", "i8"), ("comp_back_part", "f8"), ("comp_ramp", "f8"),
+        *RESPONSE,
         # state
+        ("comp_low_us", "i8"), ("comp_ok_us", "i8"), ("comp_last_us", "i8"), ("comp_off", "f8"), ("comp_keep", "f8"),
         ("heat_mw", "f8"), ("up", "i8"), ("connected", "i8"), ("rect_on", "i8"), ("in_window", "i8"),
         ("e_bus_used", "f8"), ("overloaded", "i8"), ("vm_pu", "f8"), ("trip_us", "i8"),
         ("cool_on", "i8"), ("cool_ok_us", "i8"), ("cool_off_us", "i8"), ("cool_began_us", "i8"),
@@ -113,6 +118,54 @@ def watch_cooling(site, is_supplied, t_us):
 
 
 @inner
+def watch_composite(site, t_us):
+    """Part of a composite load that has ceased: more while the voltage is low for long enough, less behind it.
+
+    Returns
+    -------
+    int
+        1 where a part has just ceased, 2 where all that comes back by itself is back, else 0.
+    """
+    dt_s = (t_us - site.comp_last_us) * 1e-6
+    site.comp_last_us = t_us
+    if site.vm_pu < site.comp_start_pu:
+        site.comp_ok_us = -1
+        if site.comp_low_us < 0:
+            site.comp_low_us = t_us
+        if t_us - site.comp_low_us < site.comp_us:
+            return 0
+        depth = 1.0
+        if site.vm_pu > site.comp_all_pu:
+            depth = (site.comp_start_pu - site.vm_pu) / (site.comp_start_pu - site.comp_all_pu)
+        off = site.comp_part * depth
+        if off <= site.comp_off:
+            return 0
+        site.comp_off = off
+        site.comp_keep = max(site.comp_keep, off * (1.0 - site.comp_back_part))
+        return 1
+    site.comp_low_us = -1
+    if site.vm_pu < site.comp_back_pu:
+        site.comp_ok_us = -1
+        return 0
+    if site.comp_ok_us < 0:
+        site.comp_ok_us = t_us
+    if site.comp_off <= site.comp_keep or t_us - site.comp_ok_us < site.comp_back_us:
+        return 0
+    site.comp_off = max(site.comp_keep, site.comp_off - site.comp_ramp * dt_s)
+    return 2 if site.comp_off == site.comp_keep else 0
+
+
+@inner
+def conceal(site, p_sup_ac_mw):
+    """A composite load's own storage gives what the feeder does not, without end. [MW]"""
+    site.p_sup_ac_mw = p_sup_ac_mw
+    site.p_sup_mw = converter_output(p_sup_ac_mw, site.sup_a0, site.sup_a1, site.sup_a2)
+    site.p_dc_in_mw = site.p_dc_mw
+    site.p_rect_ac_mw = converter_input(site.p_dc_mw, site.rect_a0, site.rect_a1, site.rect_a2)
+    site.p_ext_mw = site.p_sup_ac_mw + site.p_rect_ac_mw - site.p_grid_mw
+
+
+@inner
 def _cooling(site, t_us):
     """Power of the cooling plant on the AC side: it follows the heat, more while its motors start. [MW]"""
     if site.cool_on == 0:
@@ -155,6 +208,7 @@ def demand(arrays, s, p_ai_mw, p_standby_mw, is_supplied, t_us):
         site.p_sup_mw = site.p_fixed_mw + _cooling(site, t_us)
         site.p_sup_ac_mw = converter_input(site.p_sup_mw, site.sup_a0, site.sup_a1, site.sup_a2)
     site.p_need_mw = grid_side(site, site.p_dc_mw)
+    site.p_ext_mw += site.comp_off * max(0.0, site.p_need_mw)
 
 
 @inner
@@ -192,7 +246,7 @@ def request(arrays, s, p_dc_in_mw):
     q_mvar = reactive(
         arrays.points, site.rect_pf_first, site.rect_pf_n, site.p_rect_ac_mw, site.rect_max_mw
     ) + reactive(arrays.points, site.sup_pf_first, site.sup_pf_n, site.p_sup_ac_mw, site.sup_max_mw)
-    return p_mw, q_mvar
+    return p_mw, q_mvar * (1.0 - site.comp_off)
 
 
 @inner

@@ -6,6 +6,7 @@ integrals follow that rule, so nothing depends on how the run is cut into blocks
 
 from __future__ import annotations
 
+from cosim.area.kernel import hold_area, note_area
 from cosim.engine.kernel_log import (
     E_GEN,
     E_LOAD,
@@ -30,7 +31,7 @@ from cosim.engine.kernel_log import (
     write_row,
     write_sample,
 )
-from cosim.engine.kernel_site import ask, hold_sites, settle_site, watch_supply
+from cosim.engine.kernel_site import ask, hear_frequency, hold_sites, settle_site, watch_supply
 from cosim.engine.kernel_watch import is_full, keep_instant
 from cosim.feeder.arrays import (
     COLLAPSED,
@@ -151,7 +152,7 @@ def _hold_feeder(run_totals, totals, port_p_solved_mw, dt_s):
 
 
 @njit
-def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
+def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
     """Step from clock T until T_STOP, a full block, the end, or something that needs Python.
 
     Parameters
@@ -166,6 +167,8 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
         Of the feeder's present state.
     ctl : array of CONTROL
         Regulators, capacitors and inverters.
+    area : AreaArrays
+        Behind the source, with or without a frequency of its own.
     watch_row : array
         Rows of the watched nodes, -1 where de-energized.
     log : LogArrays
@@ -181,6 +184,8 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
         t_us = time[T]
         if _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us) == COLLAPSED:
             return NO_SOLUTION
+        if area.area[0].present == 1:
+            note_area(area, f.totals[P_SOURCE], load.events, load.n_event, t_us)
         if log.ring_us.size > 0:
             write_sample(dc, ups, log, t_us)
         if log.wave_us.size > 0:
@@ -190,13 +195,16 @@ def advance(clock, load, dc, ups, f, surf, ctl, watch_row, log):
             if surf.info[ON_SURFACE] == 1:
                 voltages(surf)
                 v = surf.v
-            write_row(clock, dc, ups, f, watch_row, v, log, t_us)
+            write_row(clock, dc, ups, f, area, watch_row, v, log, t_us)
         if t_us >= time[T_END]:
             return DONE
         is_due = ctl.size > 0 and f.flags[SOURCE_ON] == 1 and watch(ctl, f.sensor, t_us)
         next_us = min((t_us // time[STEP] + 1) * time[STEP], time[T_STOP])
         dt_us = next_us - t_us
         _hold_feeder(clock.totals, f.totals, f.port_p_solved_mw, dt_us * 1e-6)
+        if area.area[0].present == 1:
+            hold_area(area, f.totals[P_SOURCE], t_us, dt_us)
+            hear_frequency(dc.sites, ups.units, area, dt_us)
         hold_sites(dc.sites, ups, f.port_p_mw, f.port_p_solved_mw, t_us, dt_us, time[STEP])
         if log.any_sag[0] == 1:
             hold_sags(log, dt_us)

@@ -19,6 +19,7 @@ _FEEDER = (
     ("source/q_mvar", "Mvar", "Reactive power of the source, into the feeder"),
     ("source/p_mean_mw", "MW", "Mean of source/p_mw since the last row"),
     ("feeder/p_loss_mw", "MW", "Losses of lines and transformers"),
+    ("source/f_hz", "Hz", "Frequency of the area behind the source"),
 )
 _SITE = (
     ("datacenter/{}/p_ai_mw", "MW", "AI workload, P_AI of Eq. 5 with its dynamics"),
@@ -160,6 +161,7 @@ def log_columns(
     wanted: Mapping[str, Sequence[str] | None],
     rows: Mapping[str, Sequence[int]],
     quantities: Collection[str] = QUANTITIES,
+    with_area: bool = False,
 ) -> list[Column]:
     """Every column of the log.
 
@@ -175,8 +177,14 @@ def log_columns(
         Columns of kinds that share a field of `LogArrays`; others stand in the order of their names.
     quantities : collection of str
         What to log of buses, lines and transformers, as `log.quantities` has it.
+    with_area : bool
+        Whether the area behind the source has a frequency.
     """
-    columns = [Column(path, unit, text, None, "scalars", i) for i, (path, unit, text) in enumerate(_FEEDER)]
+    columns = [
+        Column(path, unit, text, None, "scalars", i)
+        for i, (path, unit, text) in enumerate(_FEEDER)
+        if with_area or not path.endswith("f_hz")
+    ]
     for s, site in enumerate(sites):
         for i, (path, unit, text) in enumerate(_SITE):
             if path.startswith("ups/") and site not in with_ups:

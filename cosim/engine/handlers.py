@@ -144,7 +144,12 @@ def _ups_service(kind: str) -> _Handler:
 
 
 def _ups_unlocked(sim: Simulation, event: Event) -> None:
-    ride_kernel.unlock(sim.ups, sim.sites.index(event["datacenter"]), sim.now_us)
+    s = sim.sites.index(event["datacenter"])
+    if sim.dc.sites[s]["comp_on"]:
+        sim.dc.sites[s]["comp_keep"] = 0.0
+        sim.emit("ups_unlocked", event["datacenter"], float(sim.dc.sites[s]["comp_off"]))
+    else:
+        ride_kernel.unlock(sim.ups, s, sim.now_us)
 
 
 def _ups_reference(sim: Simulation, event: Event) -> None:

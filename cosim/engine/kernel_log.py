@@ -22,7 +22,7 @@ INTERRUPTION_PU = 0.1
 (E_SOURCE, E_LOAD, E_GEN, E_LOSS, E_SHUNT, E_PORTS, E_ROW_SOURCE, MAX_IMBALANCE, MAX_BOUND) = range(9)
 N_TOTAL = 9
 
-FEEDER_COLUMNS = 4
+FEEDER_COLUMNS = 5
 SITE_COLUMNS = 22
 SAMPLE_COLUMNS = 6
 
@@ -115,7 +115,7 @@ def hold_sags(log, dt_us):
 
 
 @inner
-def write_row(clock, dc, ups, f, watch_row, v, log, t_us):
+def write_row(clock, dc, ups, f, area, watch_row, v, log, t_us):
     """One row of the log: values at t_us, extremes and means since the last row. Never solves."""
     r = log.n_row[0]
     log.t_us[r] = t_us
@@ -133,6 +133,7 @@ def write_row(clock, dc, ups, f, watch_row, v, log, t_us):
     row[1] = f.totals[Q_SOURCE]
     row[2] = clock.totals[E_ROW_SOURCE] / span_s if span_s > 0.0 else row[0]
     row[3] = f.totals[P_LOSS]
+    row[4] = area.area[0].f0_hz + area.area[0].df_hz
     for s in range(dc.sites.size):
         _write_site(dc.sites[s], ups.units[s], row[FEEDER_COLUMNS + s * SITE_COLUMNS :], span_s)
     clock.totals[E_ROW_SOURCE] = 0.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from cosim.area.kernel import hear, response
 from cosim.converter.kernel import converter_output
 from cosim.datacenter.kernel import (
     GEN_OFF,
@@ -14,6 +15,7 @@ from cosim.datacenter.kernel import (
     GEN_STARTING,
     account,
     close_instant,
+    conceal,
     curtail,
     cut,
     dc_side,
@@ -21,6 +23,7 @@ from cosim.datacenter.kernel import (
     grid_side,
     receive,
     request,
+    watch_composite,
     watch_cooling,
 )
 from cosim.events import (
@@ -55,6 +58,11 @@ WINDOW_HYSTERESIS = 0.01
 def watch_supply(load, dc, ups, s, t_us):
     """Transfer, generator, return, cooling and restart of site s, by the voltage of the last solution."""
     site, unit, ride = dc.sites[s], ups.units[s], ups.rides[s]
+    if site.comp_on == 1:
+        found = watch_composite(site, t_us)
+        if found > 0:
+            emit(ups.events, ups.n_event, t_us, UPS_TRANSFERRED if found == 1 else UPS_RETURNED, s, site.comp_off)
+        return
     borne = is_borne(ups, s, t_us)
     if site.connected == 1 and not borne:
         site.connected = 0
@@ -169,6 +177,7 @@ def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
     alive = site.vm_pu >= site.v_trip_pu
     carried = unit.topology == AC_DC and unit.in_service == 1 and unit.empty == 0
     standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
+    unit.p_fr_mw = 0.0
     demand(dc, s, load.p_ai_mw[s], standby_mw, site.gen == GEN_ON or alive or carried, t_us)
     if site.gen == GEN_ON:
         _ask_generator(site, unit, t_us)
@@ -186,6 +195,8 @@ def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
         p_ups_mw = _smooth(site, ups, s, t_us, slot, step_us)
     if not (math.isinf(unit.cap_mw) and math.isinf(unit.cap_goal_mw)) and site.rect_on == 1:
         _hold_cap(load, site, unit, s, p_ups_mw, smoothing, t_us)
+    if site.fr_on == 1 and site.rect_on == 1:
+        _give_way(load, site, unit, s, p_ups_mw)
     unit.p_mw = p_ups_mw
     p_dc_in_mw = min(site.p_dc_mw + p_ups_mw, site.rect_max_mw) if site.rect_on == 1 else 0.0
     p_mw, q_mvar = request(dc, s, p_dc_in_mw)
@@ -196,6 +207,49 @@ def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
 
 
 @inner
+def _give_way(load, site, unit, s, p_ups_mw):
+    """Servers draw less while the frequency is low, down to their idle power."""
+    before_mw = grid_side(site, site.p_dc_mw + p_ups_mw)
+    cut(site, min(max(0.0, -response(site)), max(0.0, site.p_ai_mw - load.p_const_mw[s])))
+    given_mw = grid_side(site, site.p_dc_mw + p_ups_mw) - before_mw
+    unit.p_fr_mw += given_mw
+    unit.p_ref_mw += given_mw
+
+
+@inner
+def _answer(site, unit, room_mw):
+    """Wish at the DC bus with what the frequency asks on top of smoothing; notes what of that is held. [MW]"""
+    plain_mw = dc_side(site, unit.p_ref_mw) - site.p_dc_mw
+    if unit.fr_on == 0:
+        return plain_mw
+    unit.p_ref_mw += response(unit)
+    wish_mw = dc_side(site, unit.p_ref_mw) - site.p_dc_mw
+    with_mw = grid_side(site, site.p_dc_mw + limit(unit, wish_mw, room_mw, site.p_dc_mw))
+    unit.p_fr_mw = with_mw - grid_side(site, site.p_dc_mw + limit(unit, plain_mw, room_mw, site.p_dc_mw))
+    return wish_mw
+
+
+@inner
+def _answer_ac(unit, need_mw):
+    """The same on the AC bus. [MW]"""
+    plain_mw = unit.p_ref_mw - need_mw
+    if unit.fr_on == 0:
+        return plain_mw
+    unit.p_ref_mw += response(unit)
+    wish_mw = unit.p_ref_mw - need_mw
+    unit.p_fr_mw = limit(unit, wish_mw, math.inf, math.inf) - limit(unit, plain_mw, math.inf, math.inf)
+    return wish_mw
+
+
+@inner
+def hear_frequency(sites, units, area, dt_us):
+    """Let all that answer the frequency measure it."""
+    for s in range(sites.size):
+        hear(sites[s], area, dt_us)
+        hear(units[s], area, dt_us)
+
+
+@inner
 def _smooth(site, ups, s, t_us, slot, step_us):
     """Power of the UPS at the DC bus for smoothing; with `ac_dc` it is on the AC bus instead. [MW]"""
     unit = ups.units[s]
@@ -203,14 +257,14 @@ def _smooth(site, ups, s, t_us, slot, step_us):
     if unit.topology == AC_DC:
         need_mw = site.p_need_mw
         unit.p_ref_mw = capped(unit, grid_reference(ups, s, need_mw, need_mw + recharge_mw, t_us, slot), t_us)
-        wish_mw = unit.p_ref_mw - need_mw
+        wish_mw = _answer_ac(unit, need_mw)
         unit.p_prompt_mw = need_mw + limit(unit, wish_mw, math.inf, math.inf)
         site.p_ups_ac_mw = limit(unit, delayed(ups, unit, wish_mw, t_us, step_us), math.inf, math.inf)
         return 0.0
     room_mw = site.rect_max_mw - site.p_dc_mw
     wish_mw = grid_side(site, site.p_dc_mw + min(recharge_mw, max(0.0, room_mw)))
     unit.p_ref_mw = capped(unit, grid_reference(ups, s, site.p_need_mw, wish_mw, t_us, slot), t_us)
-    wish_mw = dc_side(site, unit.p_ref_mw) - site.p_dc_mw
+    wish_mw = _answer(site, unit, room_mw)
     if unit.delay_n == 0:
         return limit(unit, wish_mw, room_mw, site.p_dc_mw)
     unit.p_prompt_mw = grid_side(site, site.p_dc_mw + limit(unit, wish_mw, room_mw, site.p_dc_mw))
@@ -273,6 +327,7 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     site.vm_pu = vm_pu
     note_voltage(ups, s, vm_pu, t_us)
     inside = vm_pu >= site.v_min_pu and not ceased
+    sup_ac_mw = site.p_sup_ac_mw
     if site.in_window == 1 and not inside:
         site.in_window = 0
         emit(ups.events, ups.n_event, t_us, WINDOW_LEFT, s, vm_pu)
@@ -280,6 +335,8 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
         site.in_window = 1
         emit(ups.events, ups.n_event, t_us, WINDOW_ENTERED, s, vm_pu)
     _take(site, unit, asked, solved, inside, step_s)
+    if site.comp_on == 1 and not inside:
+        conceal(site, sup_ac_mw)
     p_ups_mw = unit.p_mw
     site.p_unserved_mw = 0.0
     carrying = not inside or site.rect_on == 0 or site.gen == GEN_ON
@@ -331,4 +388,4 @@ def hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
                 p_mw = unit.p_prev_mw
             elif unit.delay_n > 0 and site.connected == 1 and unit.in_service == 1:
                 p_mw = unit.p_prompt_mw
-            advance_storage(ups, s, p_mw, t_us, dt_us, t_us // step_us, on_tick)
+            advance_storage(ups, s, p_mw - unit.p_fr_mw, t_us, dt_us, t_us // step_us, on_tick)

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.area.build import build_area
+from cosim.area.config import AreaConfig
+from cosim.area.kernel import NOBODY
 from cosim.datacenter.build import build_sites
 from cosim.engine import advance as adv
 from cosim.engine import kernel_log as kl
@@ -114,6 +117,7 @@ class Simulation:
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
         self.compiled.watch(self._watched_nodes())
+        self.area = build_area(self._area_config)
         self.desk = make_desk(feeder.network, scenario.feeder)
         self.protection = make_protection(
             feeder.network, scenario.feeder, 0 if self.desk is None else self.desk.rows.n_sensor
@@ -154,6 +158,10 @@ class Simulation:
         return sample_columns(self.sites, self._with_ups, nodes, picked)
 
     @property
+    def _area_config(self) -> AreaConfig | None:
+        return self.scenario.source.area if self.scenario.source is not None else None
+
+    @property
     def _with_ups(self) -> list[str]:
         return [name for name, dc in self.scenario.datacenters.items() if dc.ups is not None]
 
@@ -185,7 +193,9 @@ class Simulation:
             "bus": [] if log.nodes == "extremes" else None,
             "line": None if log.lines == "all" else list(log.lines),
         }
-        columns = log_columns(self.sites, self._with_ups, elements, wanted, rows, log.quantities)
+        columns = log_columns(
+            self.sites, self._with_ups, elements, wanted, rows, log.quantities, self._area_config is not None
+        )
         return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])
 
     @property
@@ -234,6 +244,7 @@ class Simulation:
                 self.compiled.arrays,
                 surfaces.arrays,
                 self._ctl,
+                self.area,
                 self.compiled.watch_row,
                 self.log,
             )
@@ -317,6 +328,8 @@ class Simulation:
         for t_us, kind, element, value in self.load.events[: self.load.n_event[0]].tolist():
             name = KINDS[kind]
             owner = self.job_names[element] if name.startswith("job_") else self.sites[element]
+            if element == NOBODY:
+                owner = "area"
             self.events.append((t_us, name, owner, value, ""))
         self.load.n_event[0] = 0
 
@@ -327,7 +340,7 @@ class Simulation:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything a run needs to go on with identical bits."""
-        stored = store_arrays(load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
+        stored = store_arrays(load=self.load, dc=self.dc, ups=self.ups, area=self.area, clock=self.clock, log=self.log)
         stored |= {f"feeder/{name}": array for name, array in self.compiled.state().items()}
         if self.desk is not None:
             stored |= {f"desk/{name}": array for name, array in self.desk.state().items()}
@@ -365,7 +378,7 @@ class Simulation:
                     Problem("has no state() and restore(), so this run cannot be resumed", path=f"controllers.{i}")
                 )
             controller.restore(stored[f"controller/{i}"].tobytes())
-        restore_arrays(stored, load=self.load, dc=self.dc, ups=self.ups, clock=self.clock, log=self.log)
+        restore_arrays(stored, load=self.load, dc=self.dc, ups=self.ups, area=self.area, clock=self.clock, log=self.log)
         prefix = "feeder/"
         self.compiled.restore({k[len(prefix) :]: v for k, v in stored.items() if k.startswith(prefix)})
         self.faults.restore(stored["faults"].tobytes().decode())

@@ -62,6 +62,7 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     out["solver/largest_bound_pu"] = float(t[kl.MAX_BOUND])
     out |= _bus_totals(sim)
     out |= _device_totals(sim)
+    out |= _area_totals(sim.area.area[0])
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
         out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S
         out[f"job/{name}/lost_s"] = float(job["lost_us"]) / US_PER_S
@@ -72,6 +73,20 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
                 shift_s = c_s - 2 * edge["zeta"] / edge["omega"] - edge["tau_s"]
                 out[f"job/{name}/{way}_step_energy_shift_s"] = float(shift_s)
     return out
+
+
+def _area_totals(area: Any) -> dict[str, float]:
+    """Extremes of the area's frequency [Hz], when they were [s], and how fast it changed [Hz/s]."""
+    if not area["present"]:
+        return {}
+    return {
+        "area/lowest_hz": float(area["f0_hz"] + area["lowest_hz"]),
+        "area/lowest_t_s": float(area["lowest_us"]) / US_PER_S,
+        "area/highest_hz": float(area["f0_hz"] + area["highest_hz"]),
+        "area/highest_t_s": float(area["highest_us"]) / US_PER_S,
+        "area/max_slope_hz_per_s": float(area["max_slope_hz_s"]),
+        "area/p_shed_mw": float(area["p_shed_mw"]),
+    }
 
 
 def _relative(gap: float, whole: float) -> float:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from cosim.area.config import AreaConfig
 from cosim.feeder.controls.config import ControlsConfig
 from cosim.feeder.protection.config import DeviceConfig
 
@@ -92,6 +93,9 @@ class SourceConfig(BaseModel):
     s_sc_mva: float | None = Field(None, gt=0, description="Short-circuit power of each source; with x_over_r [MVA]")
     x_over_r: float | None = Field(
         None, gt=0, description="Reactance over resistance of the source impedance; with s_sc_mva [1]"
+    )
+    area: AreaConfig | None = Field(
+        None, description="Area behind it, whose frequency follows what it gives; null: frequency stays"
     )
 
     @model_validator(mode="after")

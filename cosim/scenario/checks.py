@@ -322,6 +322,8 @@ def _check_target(parts: Parts, i: int, event: Any, site: DatacenterSite) -> lis
         message = f"{event.datacenter} has no such job; {nearest(job, site.load.jobs)}"
         return [parts.problem(("events", i, "job"), message, job)]
     path: Path = ("events", i, "datacenter")
+    if isinstance(event, ev.UpsUnlocked) and site.facility.composite is not None:
+        return []
     if isinstance(event, ev.UpsOutOfService | ev.UpsInService | ev.UpsUnlocked | ev.UpsReference) and site.ups is None:
         return [parts.problem(path, f"{event.datacenter} has no UPS", event.datacenter)]
     if isinstance(event, ev.UpsUnlocked) and site.ups is not None and site.ups.ride_through.counter is None:

@@ -62,6 +62,12 @@ class DatacenterSite(_Strict):
     )
     ups: UpsConfig | None = Field(None, description="Bi-way UPS; null: none")
 
+    @model_validator(mode="after")
+    def _composite_has_no_ups(self) -> Self:
+        if self.facility.composite is not None and self.ups is not None:
+            raise ValueError("facility.composite takes the place of the UPS: give one of them")
+        return self
+
 
 class ControllerConfig(BaseModel):
     """A controller by the name of its entry point (group cosim.controllers); further keys are its arguments."""
@@ -205,6 +211,17 @@ class Scenario(_Strict):
     log: LogConfig = Field(LogConfig(), description="What the log holds")
 
     _origin: Origin | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _frequency_moves_for_who_answers(self) -> Self:
+        if self.source is None or self.source.area is None:
+            for name, site in self.datacenters.items():
+                for owner, part in (("facility", site.facility), ("ups", site.ups)):
+                    if part is not None and part.frequency is not None:
+                        raise ValueError(
+                            f"datacenters.{name}.{owner}.frequency answers a frequency that source.area lacks"
+                        )
+        return self
 
     def __eq__(self, other: object) -> bool:
         """Equal where every value is; where it was read from does not count."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.area.build import fill_response
 from cosim.converter.curve import EfficiencyPoint, loss_in_mw
 from cosim.errors import InputError, Problem
 from cosim.units import US_PER_S, to_us
@@ -136,6 +137,7 @@ def _fill(record: Any, config: UpsConfig, where: str, step_us: int) -> None:
     record["return_s"] = config.return_s
     record["taper_s"] = max(config.taper_s, step_us / US_PER_S)
     record["gap_us"] = -1
+    fill_response(record, config.frequency)
     _fill_smoothing(record, config, step_us)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cosim.area.config import FrequencyResponseConfig
 from cosim.converter.curve import EfficiencyPoint, check_rising
 from cosim.ups.ride_config import RideThroughConfig, SheddingStep
 
@@ -124,6 +125,9 @@ class UpsConfig(_Strict):
     )
     release_hold_s: float = Field(2.0, ge=0, description="trigger: ... and has been for this long [s]")
     smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig, description="Smoothing controller")
+    frequency: FrequencyResponseConfig | None = Field(
+        None, description="Answer to the frequency of source.area, above smoothing and its limits; null: none"
+    )
     return_s: float = Field(600.0, gt=0, description="Time constant of the return to soc_target [s]")
     max_p_recharge_mw: float | None = Field(
         None, gt=0, description="Most power of that return while charging; null: max_p_charge_mw [MW]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cosim.area.kernel import RESPONSE
 from cosim.bundle import Bundle
 
 IDLE, SMOOTHING, CARRYING, OUT_OF_SERVICE, EMPTY = range(5)
@@ -27,6 +28,8 @@ UPS = np.dtype(
         ("hist_first", "i8"), ("hist_n", "i8"), ("omega_low", "f8"), ("omega_high", "f8"), ("horizon_s", "f8"),
         ("past_first", "i8"), ("past_n", "i8"), ("ahead_n", "i8"), ("delay_us", "i8"), ("delay_first", "i8"),
         ("delay_n", "i8"), ("shed_first", "i8"), ("shed_n", "i8"),
+        # what it has of the frequency, and what it gives for it [MW]
+        *RESPONSE, ("p_fr_mw", "f8"),
         # state
         ("in_service", "i8"), ("e", "f8"), ("engaged", "i8"), ("walking", "i8"),
         ("carrying", "i8"), ("empty", "i8"), ("calm_us", "i8"), ("gap_us", "i8"), ("over_used_us", "i8"),

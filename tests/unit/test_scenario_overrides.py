@@ -44,6 +44,8 @@ def test_scenario_override_replaces_adds_and_removes():
             "datacenters.campus.facility.rectifier.max_p_mw": 9.5,
             "events.0.at_s": 31.0,
             "source": None,
+            "datacenters.campus.facility.frequency": None,
+            "datacenters.campus.ups.frequency": None,
             "datacenters.edge.bus": 7,
         },
         seed=99,
