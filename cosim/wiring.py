@@ -219,7 +219,7 @@ def _recorder(
         "scenario_name": config.name,
         "seed": config.seed,
         "cosim_version": distribution_version(),
-        "provenance": _provenance() | _regulated(simulation),
+        "provenance": _provenance() | _regulated(simulation) | _accounts(config),
     }
     if resume and resume_state(path) == "resumable":
         recorder, state = Recorder.resume(path, channels, **facts)
@@ -240,6 +240,15 @@ def _regulated(simulation: Simulation) -> dict[str, str | float]:
     if simulation.desk is None or not simulation.desk.controls.regulators:
         return {}
     return {"regulated_nodes": json.dumps(simulation.desk.controls.regulated_nodes)}
+
+
+def _accounts(config: Scenario) -> dict[str, str | float]:
+    """Carbon intensity and price over the run, as JSON: their files need not be there when metrics are taken."""
+    return {
+        f"{key}_series": json.dumps(account.series(config.folder, config.time.duration_s).as_dict())
+        for key, account in (("carbon", config.carbon), ("price", config.price))
+        if account is not None
+    }
 
 
 def _provenance() -> dict[str, str | float]:

@@ -92,6 +92,21 @@ class OscillationLimit(_Limit):
         return self
 
 
+class ModeLimit(_Limit):
+    """A mode of the power system that the dominant oscillation of the power drawn must not meet."""
+
+    kind: Literal["mode"]
+    f_hz: float = Field(gt=0, description="Frequency of the mode [Hz]")
+    width_hz: float = Field(0.1, ge=0.02, description="Band around it in which an oscillation meets it [Hz]")
+    min_percent: float = Field(0.1, ge=0, description="Least rms in the band that counts [% of mean power]")
+
+    @model_validator(mode="after")
+    def _lies_above_zero(self) -> Self:
+        if 0.5 * self.width_hz >= self.f_hz:
+            raise ValueError(f"width_hz={self.width_hz} reaches down to 0 Hz around f_hz={self.f_hz}")
+        return self
+
+
 class RecoveryLimit(_Limit):
     """Time in which a data center draws again what it drew before a dip."""
 
@@ -156,6 +171,7 @@ Limit = (
     | FlickerLimit
     | RampLimit
     | OscillationLimit
+    | ModeLimit
     | RecoveryLimit
     | DemandLimit
     | PowerFactorLimit

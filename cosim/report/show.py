@@ -13,9 +13,11 @@ from rich.table import Table
 from cosim.metrics import Analysis, analyse, summarize
 from cosim.metrics.limits import Limit
 from cosim.metrics.log import Log
+from cosim.metrics.planning import plan
 from cosim.metrics.verdict import Verdict, counted
 from cosim.metrics.voltage import RANGE_A_MIN_PU
 from cosim.report.captures import CaptureRow, capture_rows
+from cosim.report.planning import planning_pairs
 from cosim.report.words import findings, named, number, status_note
 
 N_BUS = 5
@@ -46,7 +48,7 @@ def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = 
         Limits of the verdicts; without them those that apply by default.
     """
     found = analyse(result, limits)
-    summary = summarize(result, found)
+    summary = summarize(result, found, plan(result, found))
     run = summary["run"]
     console.print(
         f"[bold]{escape(str(run.get('scenario_name', 'run')))}[/bold]  "
@@ -70,7 +72,8 @@ def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = 
 
 def show_json(result: Log, limits: Sequence[Limit] | None = None) -> str:
     """The summary of a run, its verdicts among it, as JSON text: plain numbers and strings, no NaN, no infinity."""
-    return json.dumps(summarize(result, analyse(result, limits)), indent=2, allow_nan=False)
+    found = analyse(result, limits)
+    return json.dumps(summarize(result, found, plan(result, found)), indent=2, allow_nan=False)
 
 
 def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
@@ -87,6 +90,8 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
         yield _devices(devices)
     for name, part in summary.get("ups", {}).items():
         yield _pairs(f"UPS {name}", _storage(part))
+    for title, rows in planning_pairs(summary):
+        yield _pairs(title, rows)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -260,5 +265,5 @@ def _pairs(title: str, pairs: dict[str, str]) -> Table:
     table = _table(title, "", "")
     for key, value in pairs.items():
         if value:
-            table.add_row(key, value)
+            table.add_row(escape(key), escape(value))
     return table
