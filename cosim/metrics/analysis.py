@@ -10,6 +10,7 @@ import numpy as np
 
 from cosim.metrics.accounts import Accounts, LoadSquare, SquareMeter, accounts_of, series_of
 from cosim.metrics.ageing import Ageing, AgeingMeter
+from cosim.metrics.case import Case, Verdict
 from cosim.metrics.disturbance import disturbed_spans
 from cosim.metrics.events import VoltageEventMeter
 from cosim.metrics.limits import Limit, load_limits
@@ -28,7 +29,7 @@ from cosim.metrics.standards import (
     terminal_of,
 )
 from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
-from cosim.metrics.verdict import Case, Verdict, judge
+from cosim.metrics.verdict import judge
 from cosim.metrics.voltage import SagTotals, Voltage, VoltageExtremes, VoltageMeter, extremes_of
 from cosim.metrics.window import Swing, SwingMeter
 from cosim.metrics.work import Work, work_of
@@ -165,7 +166,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         events=events.result(voltage.energized) if voltage is not None else None,
         unbalance=angles.result(),
         terminal={name: one for name, one in terminals.items() if one is not None},
-        spectrum={name: spectra_of(log, name, step_s, span.disturbed) for name in centers},
+        spectrum={name: kinds for name in centers if (kinds := spectra_of(log, name, step_s, span.disturbed))},
         demand={name: one for name in centers if (one := demand_of(log, name, step_s)) is not None},
         points=points_of(log),
         power_factor={name: pf for name in centers if (pf := power_factor_of(log, name, step_s)) is not None},

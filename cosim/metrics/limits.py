@@ -8,10 +8,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cosim.catalog.loader import read_file
 from cosim.errors import InputError, Problem
+from cosim.scenario.problems import explain
+from cosim.scenario.validation import validated
+from cosim.scenario.yaml_source import read_yaml
 
 DEFAULT = ("ansi_c84_1", "ieee_1453", "itic_semi_f47", "interconnection")
 """Files that apply where none is named."""
@@ -160,8 +162,8 @@ class MagnitudeDurationLimit(_Limit):
     """Sags, interruptions and swells against a curve of voltage over duration."""
 
     kind: Literal["magnitude_duration"]
-    sag: tuple[SagStep, ...] = ()
-    swell: tuple[SwellStep, ...] = ()
+    sag: list[SagStep] = []
+    swell: list[SwellStep] = []
 
 
 Limit = (
@@ -188,7 +190,7 @@ class LimitFile(BaseModel):
     schema_: Literal[1] = Field(alias="schema")
     name: str
     description: str
-    limits: tuple[Annotated[Limit, Field(discriminator="kind")], ...] = Field(min_length=1)
+    limits: list[Annotated[Limit, Field(discriminator="kind")]] = Field(min_length=1)
 
 
 def shipped_limits() -> dict[str, Path]:
@@ -220,12 +222,24 @@ def load_limits(names: Sequence[str] = DEFAULT) -> tuple[Limit, ...]:
     shipped = shipped_limits()
     found: list[Limit] = []
     for name in names:
-        found += read_file(_path(name, shipped), LimitFile).limits
+        found += _read(_path(name, shipped), name).limits
     seen: set[str] = set()
     twice = [limit.name for limit in found if limit.name in seen or seen.add(limit.name)]  # type: ignore[func-returns-value]
     if twice:
         raise InputError(Problem(f"two limits have this name: {', '.join(dict.fromkeys(twice))}", "limits"))
     return tuple(found)
+
+
+def _read(path: Path, label: str) -> LimitFile:
+    root, problems = read_yaml(path, label)
+    file: LimitFile | None = None
+    try:
+        file = validated(LimitFile, root.plain())
+    except ValidationError as error:
+        problems += explain(error.errors(include_url=False), LimitFile, root)
+    if problems or file is None:
+        raise InputError(problems)
+    return file
 
 
 def _path(name: str, shipped: dict[str, Path]) -> Path:

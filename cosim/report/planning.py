@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from cosim.report.payload import Run
-from cosim.report.words import number
+from cosim.report.words import named, number
 
 _PIECES = {"j": "J", "wh": "Wh", "kwh": "kWh"}
 
@@ -29,7 +29,7 @@ def planning_pairs(summary: Mapping[str, Any]) -> Iterator[Pairs]:
         yield Pairs("Carbon and cost", _accounts(accounts, summary.get("planning", {}).get("trafo_loss", {})))
     planning = summary.get("planning", {})
     for name, one in planning.get("interconnection", {}).items():
-        yield Pairs(f"Point of interconnection of {name}: bus {one['bus']}", _interconnection(one))
+        yield Pairs(f"Point of interconnection of {name}: {named('bus', one['bus'])}", _interconnection(one))
     if planning.get("trafo_loss"):
         yield Pairs("Losses", _losses(summary, planning["trafo_loss"]))
     for name, one in planning.get("optimum", {}).items():

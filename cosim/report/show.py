@@ -11,10 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from cosim.metrics import Analysis, analyse, summarize
+from cosim.metrics.case import Verdict
 from cosim.metrics.limits import Limit
 from cosim.metrics.log import Log
 from cosim.metrics.planning import plan
-from cosim.metrics.verdict import Verdict, counted
+from cosim.metrics.verdict import counted
 from cosim.metrics.voltage import RANGE_A_MIN_PU
 from cosim.report.captures import CaptureRow, capture_rows
 from cosim.report.planning import planning_pairs
