@@ -18,7 +18,7 @@ from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, m
 from cosim.metrics.points import points_of
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter, energy_of
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
-from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, utilization
+from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, storage_kind, utilization
 from cosim.metrics.standards import (
     Standards,
     UnbalanceReader,
@@ -153,7 +153,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     step_s, noted = log_step_s(log), log.events
     start_s, end_s = time_span_s(log)
     span = _Span(log, step_s, end_s - start_s, disturbed_spans(noted, end_s, margin_s=step_s))
-    ups = {name: _storage(log, name, noted, end_s) for name in members(log, "ups")}
+    ups = {name: _storage(log, name, noted, (start_s, end_s)) for name in members(log, "ups")}
     source, source_ramp = span.power("source/p", ramped=True)
     names, centers = _names(log, "bus"), members(log, "datacenter")
     means, events = mean_meters(wanted, len(names), step_s), VoltageEventMeter()
@@ -342,8 +342,8 @@ def _utilization(span: _Span, name: str, rating: FleetRating | None) -> float | 
     return meter.e_mwh / lasted_h if lasted_h > 0.0 else None
 
 
-def _storage(log: Log, name: str, events: Any, end_s: float) -> Storage:
-    meter = StorageMeter()
+def _storage(log: Log, name: str, events: Any, span_s: tuple[float, float]) -> Storage:
+    meter, end_s = StorageMeter(), span_s[1]
     if has(log, f"ups/{name}/p_mw"):
         for t_s, p_mw in blocks(log, f"ups/{name}/p_mw"):
             meter.update_power(t_s, p_mw.reshape(len(t_s)))
@@ -358,4 +358,5 @@ def _storage(log: Log, name: str, events: Any, end_s: float) -> Storage:
             meter.update_mode(t_s, mode.reshape(len(t_s)))
     spells = {kind: event_spells(events, name, *pair, end_s) for kind, pair in _SPELLS.items()}
     spells["saturated"] = event_spells(events, name, *_SPELLS["saturated"], end_s, hold_s=SATURATION_HOLD_S)
-    return exactly(meter.result(storage_energy_mwh(log.scenario, name), spells), log, name)
+    worn = meter.wear(end_s - span_s[0], storage_kind(log.scenario, name))
+    return exactly(meter.result(storage_energy_mwh(log.scenario, name), spells, worn), log, name)

@@ -254,6 +254,8 @@ def _storage(part: dict[str, float]) -> dict[str, str]:
         "state of charge": f"{part['soc_min']:.3f} to {part['soc_max']:.3f}" if "soc_min" in part else "",
         "charged, discharged": f"{_number(part['e_charged_mwh'])}, {_number(part['e_discharged_mwh'])} MWh",
         "equivalent cycles": _number(part.get("equivalent_cycles")),
+        "cycles, deepest": f"{_number(part['n_cycle'])}, {100 * part['max_depth']:.2f} %" if "n_cycle" in part else "",
+        "years to end of life": _number(part.get("life_years")),
         "largest charge, discharge": f"{_number(part['max_p_charge_mw'])}, {_number(part['max_p_discharge_mw'])} MW",
         "engaged": f"{_number(part['n_engaged'])} times, {_number(part['engaged_s'])} s",
         "saturated": f"{_number(part['n_saturated'])} times, {_number(part['saturated_s'])} s, "

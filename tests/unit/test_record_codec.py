@@ -76,7 +76,7 @@ def test_decoded_chunk_is_the_one_encoded(kind, dtype):
     np.testing.assert_array_equal(found, block)
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 1024), (0, 1000), (3, 900), (255, 513), (256, 512), (700, 701), (5, 5)])
+@pytest.mark.parametrize(("first", "last"), [(0, 1000), (3, 900), (255, 513), (256, 512), (700, 701), (5, 5)])
 def test_rows_read_by_whole_chunks_are_those_of_hdf5(tmp_path, first, last):
     rows = walk_of(1000)
     write(tmp_path / "a.h5", rows)
