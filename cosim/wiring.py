@@ -243,7 +243,7 @@ def _recorder(
         "scenario_name": config.name,
         "seed": config.seed,
         "cosim_version": distribution_version(),
-        "provenance": _provenance() | _regulated(simulation),
+        "provenance": _provenance() | _regulated(simulation) | _accounts(config),
     }
     if resume and resume_state(path) == "resumable":
         recorder, state = Recorder.resume(path, channels, **facts)
@@ -269,6 +269,15 @@ def _regulated(simulation: Simulation) -> dict[str, str | float]:
 @functools.cache
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("numpy", "numba", "scipy", "h5py", "pandapower")}
+
+
+def _accounts(config: Scenario) -> dict[str, str | float]:
+    """Carbon intensity and price over the run, as JSON: their files need not be there when metrics are taken."""
+    return {
+        f"{key}_series": json.dumps(account.series(config.folder, config.time.duration_s).as_dict())
+        for key, account in (("carbon", config.carbon), ("price", config.price))
+        if account is not None
+    }
 
 
 def _provenance() -> dict[str, str | float]:

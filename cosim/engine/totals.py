@@ -8,6 +8,7 @@ import numpy as np
 
 from cosim.engine import kernel_log as kl
 from cosim.feeder.network import TAP
+from cosim.load.counts import job_counts
 from cosim.units import US_PER_DAY, US_PER_S
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     out |= _device_totals(sim)
     out |= _area_totals(sim.area.area[0])
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
+        site, _, own = name.partition("/")
+        counts = job_counts(sim.scenario.datacenters[site].load, own, job, sim.load.classes)
+        out |= {f"job/{name}/{key}": value for key, value in counts.items()}
         out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S
         out[f"job/{name}/lost_s"] = float(job["lost_us"]) / US_PER_S
         for way in ("up", "down"):

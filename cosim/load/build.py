@@ -245,7 +245,7 @@ class LoadBuilder:
                 f"{name}/{class_name}", kind="poisson", min_interval_us=step_us,
                 index=self._grid_index(step_us), mean=_arrival_means(query, step_us / US_PER_S),
             )  # fmt: skip
-            self.classes.append((p_mw, stream, self.n_ring, n_ring, 0.0))
+            self.classes.append((p_mw, stream, self.n_ring, n_ring, 0.0, 0.0))
             self.n_ring += n_ring
 
     def _add_trace(self, job: Any, config: TraceConfig) -> None:

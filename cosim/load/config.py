@@ -151,6 +151,9 @@ class TrainingConfig(_FleetJobConfig):
     )
     evaluation: InterruptConfig | None = Field(None, description="Periodic evaluation")
     checkpoint: InterruptConfig | None = Field(None, description="Periodic checkpoint")
+    tokens_per_iteration: float | None = Field(
+        None, gt=0, description="Tokens trained on in one iteration; null: unknown [1]"
+    )
     cold_start: list[StageConfig] = Field(
         [StageConfig(name="initialization", duration_s=30.0, utilization=0.1)],
         description="What precedes the first iteration, also after a failure",
@@ -214,6 +217,11 @@ class QueryClassConfig(_Strict):
     size: float = Field(gt=0, description="Size s_j, e.g. tokens of prompt and answer [1]")
     complexity: float = Field(1.0, gt=0, description="Complexity c_j, relative to the reference model [1]")
     duration_s: PositiveSeconds = Field(description="Time one query is in service [s]")
+    tokens_in: float | None = Field(None, ge=0, description="Tokens of its prompt; null: unknown [1]")
+    tokens_out: float | None = Field(None, ge=0, description="Tokens of its answer; null: unknown [1]")
+    prefill_share: Fraction | None = Field(
+        None, description="Part of its energy above idle that reading the prompt takes; null: unknown [1]"
+    )
     rate: list[RatePoint] = Field(min_length=1, description="Arrival rate lambda(t)")
     period_s: PositiveSeconds | None = Field(
         None, description="lambda(t) repeats with this period, e.g. 86400; null: held after its last point [s]"

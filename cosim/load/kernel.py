@@ -187,6 +187,7 @@ def _due(every_us, every_n, last_us, n, t_us):
 @inner
 def _after_cycle(load, job, t_us):
     """Behind a whole cycle: an evaluation, a checkpoint, or the next cycle."""
+    job.n_done += 1
     job.eval_n += 1
     job.ckpt_n += 1
     evaluates = load.stages[job.stage_first + job.stage].evaluates != 0
@@ -241,6 +242,7 @@ def _query_edge(load, job, t_us):
         slot = query.ring_first + job.k_query % query.n_ring
         arrivals = _draw(load, query.stream, job.k_query)
         query.in_service += arrivals - load.ring[slot]
+        query.n_served += load.ring[slot]
         load.ring[slot] = arrivals
         p_mw += query.in_service * query.p_mw
     full_mw = job.amp_mw * job.weight
@@ -362,6 +364,7 @@ def step_load(load, t_us):
         load.p_ai_mw[s] = load.p_const_mw[s] if load.powered[s] == 1 else 0.0
     for k in range(load.jobs.size):
         job = load.jobs[k]
+        job.e_mws += job.p_mw * (t_us - job.t_us) * 1e-6  # each power holds until the next, as the site's does
         while job.next_us <= t_us:
             _advance_states(load, job, job.next_us)
             _edge(load, k, job.next_us)

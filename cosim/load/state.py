@@ -37,7 +37,7 @@ JOB = np.dtype(
         ("eval_last_us", "i8"), ("eval_n", "i8"), ("ckpt_last_us", "i8"), ("ckpt_n", "i8"),
         ("fail_us", "i8"), ("n_fail", "i8"), ("k_query", "i8"), ("i_trace", "i8"), ("trace_lap_us", "i8"),
         ("k_noise", "i8"), ("noise0", "f8"), ("noise1", "f8"), ("node0", "f8"), ("node1", "f8"),
-        ("p_mw", "f8"), ("run_us", "i8"), ("lost_us", "i8"),
+        ("p_mw", "f8"), ("run_us", "i8"), ("lost_us", "i8"), ("e_mws", "f8"), ("n_done", "i8"),
     ]
 )  # fmt: skip
 """One job: its parameters and its whole state. Times are absolute [us], powers [MW]."""
@@ -46,7 +46,7 @@ STAGE = np.dtype([("duration_us", "i8"), ("seg_first", "i8"), ("n_seg", "i8"), (
 SEGMENT = np.dtype([("duration_us", "i8"), ("u", "f8")])
 WEIGHT = np.dtype([("t_us", "i8"), ("weight", "f8")])
 CLASS = np.dtype(
-    [("p_mw", "f8"), ("stream", "i8"), ("ring_first", "i8"), ("n_ring", "i8"), ("in_service", "f8")]
+    [("p_mw", "f8"), ("stream", "i8"), ("ring_first", "i8"), ("n_ring", "i8"), ("in_service", "f8"), ("n_served", "f8")]
 )  # fmt: skip
 SAMPLE = np.dtype([("t_us", "i8"), ("p_mw", "f8")])
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from cosim.metrics.accounts import Accounts, LoadSquare, SquareMeter, accounts_of, series_of
 from cosim.metrics.ageing import Ageing, AgeingMeter
+from cosim.metrics.case import Case, Verdict
 from cosim.metrics.disturbance import disturbed_spans
 from cosim.metrics.events import VoltageEventMeter
 from cosim.metrics.limits import Limit, load_limits
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, members, time_span_s, total
 from cosim.metrics.points import points_of
-from cosim.metrics.power import EnergyMeter, Power, PowerMeter
+from cosim.metrics.power import EnergyMeter, Power, PowerMeter, energy_of
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
-from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, utilization
+from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, storage_kind, utilization
 from cosim.metrics.standards import (
     Standards,
     UnbalanceReader,
@@ -28,9 +29,10 @@ from cosim.metrics.standards import (
     terminal_of,
 )
 from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
-from cosim.metrics.verdict import Case, Verdict, judge
+from cosim.metrics.verdict import judge
 from cosim.metrics.voltage import SagTotals, Voltage, VoltageExtremes, VoltageMeter, extremes_of
 from cosim.metrics.window import Swing, SwingMeter
+from cosim.metrics.work import Work, work_of
 from cosim.units import S_PER_H
 
 POWERS = ("ai", "it", "total", "need", "grid")
@@ -65,6 +67,8 @@ class DataCenter:
 
     e_stored_mwh: float = 0.0
     """Energy that its UPS holds more at the end than at the start. [MWh]"""
+    work: dict[str, Work] = field(default_factory=dict)
+    """What its jobs did and what that took, by job; empty where the run has not ended."""
 
     @property
     def pue(self) -> float | None:
@@ -105,6 +109,10 @@ class Analysis:
     """Largest loading of each transformer. [%]"""
     trafo_ageing: Ageing | None = None
     """Hot spot and loss of life of each transformer."""
+    trafo_square: LoadSquare | None = None
+    """Mean squares of their loadings, which their losses follow."""
+    accounts: Accounts = field(default_factory=Accounts)
+    """What energy emits and costs."""
     source: Power | None = None
     source_swing: Swing | None = None
     source_ramp: dict[float, Ramp] = field(default_factory=dict)
@@ -145,7 +153,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     step_s, noted = log_step_s(log), log.events
     start_s, end_s = time_span_s(log)
     span = _Span(log, step_s, end_s - start_s, disturbed_spans(noted, end_s, margin_s=step_s))
-    ups = {name: _storage(log, name, noted, end_s) for name in members(log, "ups")}
+    ups = {name: _storage(log, name, noted, (start_s, end_s)) for name in members(log, "ups")}
     source, source_ramp = span.power("source/p", ramped=True)
     names, centers = _names(log, "bus"), members(log, "datacenter")
     means, events = mean_meters(wanted, len(names), step_s), VoltageEventMeter()
@@ -158,12 +166,13 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         events=events.result(voltage.energized) if voltage is not None else None,
         unbalance=angles.result(),
         terminal={name: one for name, one in terminals.items() if one is not None},
-        spectrum={name: spectra_of(log, name, step_s, span.disturbed) for name in centers},
+        spectrum={name: kinds for name in centers if (kinds := spectra_of(log, name, step_s, span.disturbed))},
         demand={name: one for name in centers if (one := demand_of(log, name, step_s)) is not None},
         points=points_of(log),
         power_factor={name: pf for name in centers if (pf := power_factor_of(log, name, step_s)) is not None},
     )
     ageing = AgeingMeter(len(_names(log, "trafo")), step_s)
+    square = SquareMeter(len(_names(log, "trafo")), series_of(log, "price"))
     case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards)
     return Analysis(
         step_s=step_s,
@@ -178,12 +187,14 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         line_swing=span.swing("line/p_mw", len(_names(log, "line"))),
         line_loading_percent=_largest(log, "line"),
         trafo_name=_names(log, "trafo"),
-        trafo_loading_percent=_largest(log, "trafo", ageing.update),
+        trafo_loading_percent=_largest(log, "trafo", [lambda _, values: ageing.update(values), square.update]),
         trafo_ageing=ageing.result() if has(log, "trafo/loading_percent") else None,
+        trafo_square=square.result(),
+        accounts=accounts_of(log, centers),
         source=source,
         source_swing=span.swing("source/p_mw", 1),
         source_ramp=source_ramp,
-        e_loss_mwh=_energy(log, "feeder/p_loss_mw"),
+        e_loss_mwh=energy_of(log, "feeder/p_loss_mw"),
         datacenter={name: _datacenter(span, name, ups.get(name)) for name in centers},
         ups=ups,
         standards=standards,
@@ -220,12 +231,14 @@ def _voltage(log: Log, events: VoltageEventMeter) -> Voltage | None:
     if low is None or high is None:
         return None
     meter = VoltageMeter(names)
-    for t_s, vm_pu in blocks(log, low, len(names)):
-        meter.update_low(t_s, vm_pu)
-        events.low.update(t_s, vm_pu)
-    for t_s, vm_pu in blocks(log, high, len(names)):
-        meter.update_high(t_s, vm_pu)
-        events.high.update(t_s, vm_pu)
+    for path in dict.fromkeys((low, high)):
+        for t_s, vm_pu in blocks(log, path, len(names)):
+            if path == low:
+                meter.update_low(t_s, vm_pu)
+                events.low.update(t_s, vm_pu)
+            if path == high:
+                meter.update_high(t_s, vm_pu)
+                events.high.update(t_s, vm_pu)
     return meter.result(_sag_totals(log, names))
 
 
@@ -239,38 +252,17 @@ def _sag_totals(log: Log, names: list[str]) -> SagTotals | None:
     return SagTotals(n_sag.astype(np.int64), sag_s, longest_s)
 
 
-def _largest(log: Log, group: str, also: Callable[[AnyFloats], None] | None = None) -> Floats | None:
+def _largest(log: Log, group: str, also: Sequence[Callable[[Floats, AnyFloats], None]] = ()) -> Floats | None:
     n_column = len(_names(log, group))
     path = f"{group}/loading_percent"
     if n_column == 0 or not has(log, path):
         return None
     largest = np.zeros(n_column)
-    for _, values in blocks(log, path, n_column):
+    for t_s, values in blocks(log, path, n_column):
         largest = np.maximum(largest, values.reshape(-1, n_column).max(axis=0, initial=0.0))
-        if also is not None:
-            also(values.reshape(-1, n_column))
+        for update in also:
+            update(t_s, values.reshape(-1, n_column))
     return largest
-
-
-_TOTALS = {
-    "source/p_mw": "energy/e_source_mwh",
-    "feeder/p_loss_mw": "energy/e_loss_mwh",
-}
-
-
-def _energy(log: Log, path: str) -> float | None:
-    """Energy of the power channel `path`: the engine's total, else from the log's means, else from its rows. [MWh]"""
-    exact = total(log, _TOTALS.get(path, re.sub(r"/p_(\w+)_mw$", r"/e_\1_mwh", path)))
-    if exact is not None:
-        return exact
-    mean_path = path.replace("_mw", "_mean_mw")
-    of_means = has(log, mean_path)
-    if not of_means and not has(log, path):
-        return None
-    meter = EnergyMeter(of_means)
-    for t_s, p_mw in blocks(log, mean_path if of_means else path):
-        meter.update(t_s, p_mw.reshape(len(t_s)))
-    return meter.e_mwh
 
 
 @dataclass(frozen=True)
@@ -306,7 +298,7 @@ class _Span:
             for ramp in ramps:
                 ramp.update(t_s, p_mw.reshape(len(t_s)))
         peak_mw = total(self.log, path.replace("p_grid_mw", "p_max_mw")) if path.endswith("/p_grid_mw") else None
-        return level.result(_energy(self.log, path), peak_mw), {ramp.window_s: ramp.result() for ramp in ramps}
+        return level.result(energy_of(self.log, path), peak_mw), {ramp.window_s: ramp.result() for ramp in ramps}
 
 
 def _datacenter(span: _Span, name: str, storage: Storage | None) -> DataCenter:
@@ -322,15 +314,17 @@ def _datacenter(span: _Span, name: str, storage: Storage | None) -> DataCenter:
         swing |= {kind: moved} if moved else {}
     log = span.log
     rating = fleet_rating(log.scenario, name)
+    stored_mwh = storage.e_stored_mwh if storage is not None else 0.0
     return DataCenter(
         power=power,
         ramp=ramp,
         swing=swing,
         rating=rating,
         gpu_utilization=_utilization(span, name, rating),
-        e_unserved_mwh=_energy(log, f"datacenter/{name}/p_unserved_mw") or 0.0,
-        e_external_mwh=_energy(log, f"datacenter/{name}/p_external_mw") or 0.0,
-        e_stored_mwh=storage.e_stored_mwh if storage is not None else 0.0,
+        e_unserved_mwh=energy_of(log, f"datacenter/{name}/p_unserved_mw") or 0.0,
+        e_external_mwh=energy_of(log, f"datacenter/{name}/p_external_mw") or 0.0,
+        e_stored_mwh=stored_mwh,
+        work=work_of(log, name, power["total"].e_mwh - stored_mwh if "total" in power else None),
     )
 
 
@@ -348,8 +342,8 @@ def _utilization(span: _Span, name: str, rating: FleetRating | None) -> float | 
     return meter.e_mwh / lasted_h if lasted_h > 0.0 else None
 
 
-def _storage(log: Log, name: str, events: Any, end_s: float) -> Storage:
-    meter = StorageMeter()
+def _storage(log: Log, name: str, events: Any, span_s: tuple[float, float]) -> Storage:
+    meter, end_s = StorageMeter(), span_s[1]
     if has(log, f"ups/{name}/p_mw"):
         for t_s, p_mw in blocks(log, f"ups/{name}/p_mw"):
             meter.update_power(t_s, p_mw.reshape(len(t_s)))
@@ -364,4 +358,5 @@ def _storage(log: Log, name: str, events: Any, end_s: float) -> Storage:
             meter.update_mode(t_s, mode.reshape(len(t_s)))
     spells = {kind: event_spells(events, name, *pair, end_s) for kind, pair in _SPELLS.items()}
     spells["saturated"] = event_spells(events, name, *_SPELLS["saturated"], end_s, hold_s=SATURATION_HOLD_S)
-    return exactly(meter.result(storage_energy_mwh(log.scenario, name), spells), log, name)
+    worn = meter.wear(end_s - span_s[0], storage_kind(log.scenario, name))
+    return exactly(meter.result(storage_energy_mwh(log.scenario, name), spells, worn), log, name)

@@ -22,6 +22,9 @@ class Interconnection:
     """A bus of a feeder as a load of some power finds it; taps and capacitors stay as they stand."""
 
     bus: str
+    p_mw: float
+    """Load for which the rest holds. [MW]"""
+    q_mvar: float
     s_sc_mva: float
     """Short-circuit power at 1 pu of the network without loads and machines; infinite at a stiff source."""
     x_over_r: float
@@ -45,7 +48,12 @@ class Interconnection:
 
 
 def interconnection(
-    feeder: Feeder, bus: str, p_mw: float, q_mvar: float = 0.0, source: SourceConfig | None = None
+    feeder: Feeder,
+    bus: str,
+    p_mw: float,
+    q_mvar: float = 0.0,
+    source: SourceConfig | None = None,
+    config: FeederConfig | None = None,
 ) -> Interconnection:
     """Short-circuit power, sensitivities and load rejection at a bus.
 
@@ -58,6 +66,8 @@ def interconnection(
         The load, split evenly over the phases. [MW, Mvar]
     source : SourceConfig, optional
         Source impedance, as a scenario has it; without it the source is as the feeder's file has it.
+    config : FeederConfig, optional
+        Scaling of the feeder's loads, as a scenario has it. Loads keep their law at any voltage.
 
     Returns
     -------
@@ -74,7 +84,8 @@ def interconnection(
     -----
     The voltage of several phases is their positive sequence, of two phases or less their mean.
     """
-    compiled = feeder.compile([bus], FeederConfig(model=feeder.name, vmin_pu=0.0), source)
+    scaled = (config or FeederConfig(model=feeder.name)).model_copy(update={"vmin_pu": 0.0})
+    compiled = feeder.compile([bus], scaled, source)
     loaded, with_p, with_q, gone = (
         _solved(compiled, bus, p, q)
         for p, q in ((p_mw, q_mvar), (p_mw + PROBE_MW, q_mvar), (p_mw, q_mvar + PROBE_MW), (0.0, 0.0))
@@ -84,6 +95,8 @@ def interconnection(
     top = int(gone.node_vm_pu.argmax())
     return Interconnection(
         bus=bus,
+        p_mw=p_mw,
+        q_mvar=q_mvar,
         s_sc_mva=1.0 / abs(z_pu_per_mva) if abs(z_pu_per_mva) > 1e-12 else math.inf,
         x_over_r=float(z_pu_per_mva.imag / z_pu_per_mva.real) if z_pu_per_mva.real > 1e-12 else math.inf,
         dv_per_mw_pu=(v_p - v) / PROBE_MW,

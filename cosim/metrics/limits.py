@@ -9,10 +9,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cosim.catalog.loader import read_file
 from cosim.errors import InputError, Problem
+from cosim.scenario.problems import explain
+from cosim.scenario.validation import validated
+from cosim.scenario.yaml_source import read_yaml
 
 DEFAULT = ("ansi_c84_1", "ieee_1453", "itic_semi_f47", "interconnection")
 """Files that apply where none is named."""
@@ -93,6 +95,21 @@ class OscillationLimit(_Limit):
         return self
 
 
+class ModeLimit(_Limit):
+    """A mode of the power system that the dominant oscillation of the power drawn must not meet."""
+
+    kind: Literal["mode"]
+    f_hz: float = Field(gt=0, description="Frequency of the mode [Hz]")
+    width_hz: float = Field(0.1, ge=0.02, description="Band around it in which an oscillation meets it [Hz]")
+    min_percent: float = Field(0.1, ge=0, description="Least rms in the band that counts [% of mean power]")
+
+    @model_validator(mode="after")
+    def _lies_above_zero(self) -> Self:
+        if 0.5 * self.width_hz >= self.f_hz:
+            raise ValueError(f"width_hz={self.width_hz} reaches down to 0 Hz around f_hz={self.f_hz}")
+        return self
+
+
 class RecoveryLimit(_Limit):
     """Time in which a data center draws again what it drew before a dip."""
 
@@ -146,8 +163,8 @@ class MagnitudeDurationLimit(_Limit):
     """Sags, interruptions and swells against a curve of voltage over duration."""
 
     kind: Literal["magnitude_duration"]
-    sag: tuple[SagStep, ...] = ()
-    swell: tuple[SwellStep, ...] = ()
+    sag: list[SagStep] = []
+    swell: list[SwellStep] = []
 
 
 Limit = (
@@ -157,6 +174,7 @@ Limit = (
     | FlickerLimit
     | RampLimit
     | OscillationLimit
+    | ModeLimit
     | RecoveryLimit
     | DemandLimit
     | PowerFactorLimit
@@ -173,7 +191,7 @@ class LimitFile(BaseModel):
     schema_: Literal[1] = Field(alias="schema")
     name: str
     description: str
-    limits: tuple[Annotated[Limit, Field(discriminator="kind")], ...] = Field(min_length=1)
+    limits: list[Annotated[Limit, Field(discriminator="kind")]] = Field(min_length=1)
 
 
 def shipped_limits() -> dict[str, Path]:
@@ -206,7 +224,7 @@ def load_limits(names: Sequence[str] = DEFAULT) -> tuple[Limit, ...]:
     found: list[Limit] = []
     for name in names:
         path = _path(name, shipped)
-        found += _read(path, path.stat().st_mtime_ns).limits
+        found += _read(path, name, path.stat().st_mtime_ns).limits
     seen: set[str] = set()
     twice = [limit.name for limit in found if limit.name in seen or seen.add(limit.name)]  # type: ignore[func-returns-value]
     if twice:
@@ -215,9 +233,17 @@ def load_limits(names: Sequence[str] = DEFAULT) -> tuple[Limit, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def _read(path: Path, changed_ns: int) -> LimitFile:
+def _read(path: Path, label: str, changed_ns: int) -> LimitFile:
     """A file of limits, read once as long as it stays the same: a study asks for it with every run."""
-    return read_file(path, LimitFile)
+    root, problems = read_yaml(path, label)
+    file: LimitFile | None = None
+    try:
+        file = validated(LimitFile, root.plain())
+    except ValidationError as error:
+        problems += explain(error.errors(include_url=False), LimitFile, root)
+    if problems or file is None:
+        raise InputError(problems)
+    return file
 
 
 def _path(name: str, shipped: dict[str, Path]) -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from cosim.metrics.histogram import Histogram
-from cosim.metrics.log import AnyFloats, Floats
+from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, total
 from cosim.metrics.window import Tail, rows_in
 from cosim.units import S_PER_H
 
@@ -16,6 +17,12 @@ IDLE_HOLD_S = 10.0
 """A level is idle, not a dip between two iterations, if the power stays at or below it this long. [s]"""
 IDLE_MIN_FRACTION = 0.01
 """Below this fraction of the peak the supply is off, not the load idle."""
+
+
+_TOTALS = {
+    "source/p_mw": "energy/e_source_mwh",
+    "feeder/p_loss_mw": "energy/e_loss_mwh",
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,21 @@ class EnergyMeter:
         level = p if self._of_means else 0.5 * (p + before)
         self.e_mwh += float(np.dot(level, width_s)) / S_PER_H
         self._last = (float(t_s[-1]), float(p[-1]))
+
+
+def energy_of(log: Log, path: str) -> float | None:
+    """Energy of the power channel `path`: the engine's total, else from the log's means, else from its rows. [MWh]"""
+    exact = total(log, _TOTALS.get(path, re.sub(r"/p_(\w+)_mw$", r"/e_\1_mwh", path)))
+    if exact is not None:
+        return exact
+    mean_path = path.replace("_mw", "_mean_mw")
+    of_means = has(log, mean_path)
+    if not of_means and not has(log, path):
+        return None
+    meter = EnergyMeter(of_means)
+    for t_s, p_mw in blocks(log, mean_path if of_means else path):
+        meter.update(t_s, p_mw.reshape(len(t_s)))
+    return meter.e_mwh
 
 
 class PowerMeter:

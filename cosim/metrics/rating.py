@@ -44,6 +44,11 @@ def storage_energy_mwh(scenario: Mapping[str, Any], name: str) -> float | None:
     return float(ups["max_e_mwh"]) if ups.get("max_e_mwh") else None
 
 
+def storage_kind(scenario: Mapping[str, Any], name: str) -> str:
+    """Kind of a data center's storage, as `ups.storage` has it; lithium where it does not say."""
+    return str((_datacenter(scenario, name).get("ups") or {}).get("storage") or "lithium")
+
+
 def datacenter_bus(scenario: Mapping[str, Any], name: str) -> str | None:
     """Bus of a data center; None where the scenario does not say."""
     bus = _datacenter(scenario, name).get("bus")

@@ -58,6 +58,8 @@ class Spectrum:
     """Frequency of the highest peak of the density within the bands, at or above 0.05 Hz. [Hz]"""
     persistence: float
     """Share of segments whose own highest peak lies within two bins of it, 0 to 1."""
+    top_hz: Floats
+    """Highest peak of each segment, shape (n_segment,). [Hz]"""
 
     @property
     def seen_hz(self) -> float:
@@ -195,4 +197,5 @@ class SpectrumMeter:
             band=bands,
             dominant_hz=dominant,
             persistence=float((np.abs(tops - dominant) <= 2.5 * self._f_hz[1]).mean()),
+            top_hz=tops,
         )

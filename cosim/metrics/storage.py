@@ -10,6 +10,7 @@ import numpy as np
 
 from cosim.metrics.log import AnyFloats, Floats, Log, total
 from cosim.metrics.power import EnergyMeter
+from cosim.metrics.wear import LIFE, Wear, wear
 
 SATURATION_HOLD_S = 1.0
 """A limit must be held for this long before `ups_recovered`: the end of a spell lies so far behind the breach. [s]"""
@@ -99,6 +100,8 @@ class Storage:
     """Engaged, saturated, transferred: from the events."""
     max_e_mwh: float | None = None
     """Energy of the storage, full to empty; None where the scenario does not give it. [MWh]"""
+    wear: Wear | None = None
+    """What its cycles took of its life; None where the log has no state of charge."""
     e_gained_mwh: float | None = None
     """Energy that the storage holds more at the end than at the start, by the engine; None where unknown. [MWh]"""
 
@@ -132,6 +135,7 @@ class Storage:
         }
         if self.equivalent_cycles is not None:
             numbers["equivalent_cycles"] = self.equivalent_cycles
+        numbers |= vars(self.wear) if self.wear is not None else {}
         for name, spells in self.spells.items():
             numbers[f"n_{name}"] = float(spells.n)
             numbers[f"{name}_s"] = spells.total_s
@@ -150,6 +154,7 @@ class StorageMeter:
         self._charged, self._discharged = EnergyMeter(of_means=False), EnergyMeter(of_means=False)
         self._max_charge_mw, self._max_discharge_mw, self._max_excess_mw = 0.0, 0.0, 0.0
         self._soc = [np.inf, -np.inf, np.nan, np.nan]
+        self._soc_rows: list[AnyFloats] = []
         self._mode_s = dict.fromkeys(Mode, 0.0)
         self._last_s: float | None = None
 
@@ -168,6 +173,7 @@ class StorageMeter:
         """Take in rows of the state of charge, 0 to 1, shape (n,)."""
         if len(soc) == 0:
             return
+        self._soc_rows.append(soc)
         low, high, first, _ = self._soc
         first = float(soc[0]) if np.isnan(first) else first
         self._soc = [min(low, float(soc.min())), max(high, float(soc.max())), first, float(soc[-1])]
@@ -181,8 +187,18 @@ class StorageMeter:
         for code in Mode:
             self._mode_s[code] += float(width_s[np.asarray(mode) == code].sum())
 
-    def result(self, max_e_mwh: float | None = None, spells: dict[str, Spells] | None = None) -> Storage:
-        """The record so far, with the storage's energy [MWh] and the events' spells where known."""
+    def wear(self, lasted_s: float, kind: str) -> Wear | None:
+        """Wear so far of a storage of some kind, over a time. [s]"""
+        rows = np.concatenate(self._soc_rows) if self._soc_rows else np.zeros(0)
+        return wear(rows, lasted_s, LIFE[kind]) if kind in LIFE else None
+
+    def result(
+        self,
+        max_e_mwh: float | None = None,
+        spells: dict[str, Spells] | None = None,
+        worn: Wear | None = None,
+    ) -> Storage:
+        """The record so far, with the storage's energy [MWh], the events' spells and its wear where known."""
         low, high, first, last = self._soc
         return Storage(
             soc_min=low,
@@ -197,6 +213,7 @@ class StorageMeter:
             mode_s=self._mode_s,
             spells=spells or {},
             max_e_mwh=max_e_mwh,
+            wear=worn,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,11 +23,14 @@ from cosim.metrics.voltage import (
 )
 from cosim.metrics.window import Swing
 
+if TYPE_CHECKING:
+    from cosim.metrics.planning import Planning
+
 N_LINE = 5
 """Most affected lines that a summary names."""
 
 
-def summarize(log: Log, analysis: Analysis | None = None) -> dict[str, Any]:
+def summarize(log: Log, analysis: Analysis | None = None, planning: Planning | None = None) -> dict[str, Any]:
     """Every metric of a run.
 
     Parameters
@@ -36,6 +39,8 @@ def summarize(log: Log, analysis: Analysis | None = None) -> dict[str, Any]:
         The result.
     analysis : Analysis, optional
         Its metrics, where they were taken before.
+    planning : Planning, optional
+        What `cosim.metrics.planning.plan` found beyond the log.
 
     Returns
     -------
@@ -74,6 +79,11 @@ def summarize(log: Log, analysis: Analysis | None = None) -> dict[str, Any]:
     if found.datacenter or names:  # of a log without either nothing is seen
         summary["verdicts"] = [verdict.summary() for verdict in found.verdicts]
         summary["verdict"] = counted(found.verdicts)
+    accounts = found.accounts.summary()
+    if accounts:
+        summary["accounts"] = accounts
+    if planning is not None and (planned := planning.summary()):
+        summary["planning"] = planned
     if log.metrics:
         summary["engine"] = dict(log.metrics)
     plain: dict[str, Any] = _plain(summary)
@@ -197,6 +207,7 @@ def _datacenter(part: DataCenter, with_ups: bool) -> dict[str, Any]:
         "e_unserved_mwh": part.e_unserved_mwh,
         "e_external_mwh": part.e_external_mwh,
         "power": {kind: power.summary() for kind, power in part.power.items()},
+        "work": {name: work.summary() for name, work in part.work.items()} or None,
         "swing": {kind: _one_swing(swing, 0) for kind, swing in part.swing.items()},
         "ramp": {kind: _ramps(ramps) for kind, ramps in part.ramp.items()},
     }

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cosim.metrics import limits as lim
+from cosim.metrics.case import Case, Seen, Verdict, centers_with, seconds, too_coarse, too_short, verdict_of
 from cosim.metrics.events import VoltageEvent
 from cosim.metrics.limits import Limit
-from cosim.metrics.log import Floats, Log, blocks, has
+from cosim.metrics.log import blocks
+from cosim.metrics.oscillation import mode, oscillation
 from cosim.metrics.ramp import LargestRamp
-from cosim.metrics.spectrum import SEEN, SEGMENT_S, STEP_MAX_S, SpectrumMeter
 from cosim.metrics.standards import (
-    Standards,
     column,
     demand_of,
     power_factor_of,
@@ -32,59 +31,6 @@ from cosim.metrics.terminal import (
 )
 from cosim.metrics.window import fits
 
-Status = Literal["passed", "failed", "not_seen"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One limit held against one run."""
-
-    name: str
-    title: str
-    status: Status
-    unit: str = ""
-    value: float | None = None
-    """Worst that was measured."""
-    limit: float | None = None
-    margin: float | None = None
-    """Room left up to the limit, in its unit; below zero by how much it is passed."""
-    t_s: float | None = None
-    """When it was worst. [s]"""
-    where: str = ""
-    """Node or data center where it was worst."""
-    note: str = ""
-    """Why it is not seen, or what more there is to say."""
-    source: str = ""
-    measured: str = ""
-
-    def summary(self) -> dict[str, Any]:
-        """Plain values; what is unknown is left out."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, "")}
-
-
-class Seen(NamedTuple):
-    """What one limit finds at one place."""
-
-    value: float
-    t_s: float
-    """When; NaN where nothing happened. [s]"""
-    where: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A log with what was measured of it."""
-
-    log: Log
-    step_s: float
-    duration_s: float
-    disturbed: Floats
-    names: list[str]
-    """Nodes of the log."""
-    datacenters: list[str]
-    standards: Standards
-
 
 def judge(limits: Iterable[Limit], case: Case) -> list[Verdict]:
     """Hold every limit against a run, in their order."""
@@ -96,56 +42,24 @@ def counted(verdicts: Sequence[Verdict]) -> dict[str, int]:
     return {status: sum(v.status == status for v in verdicts) for status in ("passed", "failed", "not_seen")}
 
 
-def _verdict(
-    limit: Limit, unit: str, bound: float, seen: list[Seen], why: str = "", lowest: bool = False, partial: str = ""
-) -> Verdict:
-    """Verdict from what was seen: the worst counts. `partial` says what is not seen, where that could still fail."""
-    about: dict[str, Any] = {
-        "name": limit.name,
-        "title": limit.title,
-        "source": limit.source,
-        "measured": limit.measured,
-    }
-    if not seen:
-        return Verdict(**about, status="not_seen", unit=unit, limit=bound, note=why or "the log has no data center")
-    worst = min(seen, key=lambda one: one.value) if lowest else max(seen, key=lambda one: one.value)
-    margin = worst.value - bound if lowest else bound - worst.value
-    status: Status = "failed" if margin < 0.0 else "not_seen" if partial else "passed"
-    note = "; ".join(text for text in (worst.note, partial if status != "failed" else "") if text)
-    return Verdict(**about, status=status, unit=unit, value=worst.value, limit=bound, margin=margin,
-                   t_s=None if math.isnan(worst.t_s) else worst.t_s, where=worst.where, note=note)  # fmt: skip
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.6g} s"
-
-
-def _too_coarse(case: Case, needed_s: float) -> str:
-    return f"too coarse: the log step is {_seconds(case.step_s)}, needed is at most {_seconds(needed_s)}"
-
-
-def _too_short(case: Case, needed_s: float) -> str:
-    return f"too short: the run lasts {_seconds(case.duration_s)}, needed are {_seconds(needed_s)}"
-
-
 def _mean_voltage(limit: lim.MeanVoltageLimit, case: Case) -> Verdict:
     mean = case.standards.mean.get(limit.window_s)
     if not case.names:
-        return _verdict(limit, "pu", limit.min_pu, [], "the log holds no voltage by node")
+        return verdict_of(limit, "pu", limit.min_pu, [], "the log holds no voltage by node")
     if mean is None or mean.n_window == 0:
-        why = _too_short(case, limit.window_s) if fits(limit.window_s, case.step_s) else ""
-        return _verdict(limit, "pu", limit.min_pu, [], why or _too_coarse(case, limit.window_s))
+        why = too_short(case, limit.window_s) if fits(limit.window_s, case.step_s) else ""
+        return verdict_of(limit, "pu", limit.min_pu, [], why or too_coarse(case, limit.window_s))
     low, high = int(mean.low_pu.argmin()), int(mean.high_pu.argmax())
     if not np.isfinite(mean.low_pu[low]):
-        return _verdict(limit, "pu", limit.min_pu, [], "no node had voltage")
+        return verdict_of(limit, "pu", limit.min_pu, [], "no node had voltage")
     minutes = mean.outside_min[limit.min_pu, limit.max_pu]
     n_out = int((minutes > 0.0).sum())
     note = f"{n_out} of {len(minutes)} nodes outside, the longest for {minutes.max():.6g} min" if n_out else ""
     if mean.low_pu[low] - limit.min_pu <= limit.max_pu - mean.high_pu[high]:
         seen = Seen(float(mean.low_pu[low]), float(mean.low_t_s[low]), case.names[low], note)
-        return _verdict(limit, "pu", limit.min_pu, [seen], lowest=True)
+        return verdict_of(limit, "pu", limit.min_pu, [seen], lowest=True)
     seen = Seen(float(mean.high_pu[high]), float(mean.high_t_s[high]), case.names[high], note)
-    return _verdict(limit, "pu", limit.max_pu, [seen])
+    return verdict_of(limit, "pu", limit.max_pu, [seen])
 
 
 def _rapid_change(limit: lim.RapidChangeLimit, case: Case) -> Verdict:
@@ -159,16 +73,16 @@ def _rapid_change(limit: lim.RapidChangeLimit, case: Case) -> Verdict:
             seen.append(Seen(float(n), t_s if n else math.nan, name, note))
     why = "the log has no voltage at a data center"
     if case.standards.terminal and case.step_s > STEADY_STEP_MAX_S:
-        why = _too_coarse(case, STEADY_STEP_MAX_S)
+        why = too_coarse(case, STEADY_STEP_MAX_S)
     short = limit.max_n > 0 and case.duration_s < limit.window_s
-    return _verdict(
-        limit, "changes", float(limit.max_n), seen, why, partial=_too_short(case, limit.window_s) if short else ""
+    return verdict_of(
+        limit, "changes", float(limit.max_n), seen, why, partial=too_short(case, limit.window_s) if short else ""
     )
 
 
 def _step_change(limit: lim.StepChangeLimit, case: Case) -> Verdict:
     if not fits(limit.window_s, case.step_s):
-        return _verdict(limit, "%", limit.max_percent, [], _too_coarse(case, limit.window_s))
+        return verdict_of(limit, "%", limit.max_percent, [], too_coarse(case, limit.window_s))
     seen = []
     for name in case.standards.terminal:
         vm_pu = terminal_voltage(case.log, name)
@@ -176,7 +90,7 @@ def _step_change(limit: lim.StepChangeLimit, case: Case) -> Verdict:
             t_s = column(case.log, "t_s", np.float64)
             most, at_s = largest_step(t_s, vm_pu, limit.window_s, case.step_s, case.disturbed)
             seen.append(Seen(100.0 * most, at_s, name))
-    return _verdict(limit, "%", limit.max_percent, seen, "the log has no voltage at a data center")
+    return verdict_of(limit, "%", limit.max_percent, seen, "the log has no voltage at a data center")
 
 
 def _flicker(limit: lim.FlickerLimit, case: Case) -> Verdict:
@@ -186,7 +100,7 @@ def _flicker(limit: lim.FlickerLimit, case: Case) -> Verdict:
     if points.seen_hz > 0.0 and points.lamp == limit.lamp:
         return _flicker_at_points(limit, unit, needed_s, case)
     if case.step_s > FLICKER_STEP_MAX_S * (1.0 + 1e-9):
-        return _verdict(limit, unit, limit.max, [], _too_coarse(case, FLICKER_STEP_MAX_S) + " (0.011 s to see 40 Hz)")
+        return verdict_of(limit, unit, limit.max, [], too_coarse(case, FLICKER_STEP_MAX_S) + " (0.011 s to see 40 Hz)")
     seen = []
     for name, terminal in case.standards.terminal.items():
         pst = terminal.pst.get(limit.lamp, np.zeros(0))
@@ -202,8 +116,8 @@ def _flicker(limit: lim.FlickerLimit, case: Case) -> Verdict:
     why = "the log has no voltage at a data center"
     if case.standards.terminal:
         free = case.duration_s >= needed_s
-        why = f"no {_seconds(needed_s)} free of dips and swells" if free else _too_short(case, needed_s)
-    return _verdict(limit, unit, limit.max, seen, why)
+        why = f"no {seconds(needed_s)} free of dips and swells" if free else too_short(case, needed_s)
+    return verdict_of(limit, unit, limit.max, seen, why)
 
 
 def _flicker_at_points(limit: lim.FlickerLimit, unit: str, needed_s: float, case: Case) -> Verdict:
@@ -211,7 +125,7 @@ def _flicker_at_points(limit: lim.FlickerLimit, unit: str, needed_s: float, case
     points = case.standards.points
     seen = []
     for name, one in points.point.items():
-        note = f"at the run's step of {_seconds(points.step_s)}, sees fluctuations up to {points.seen_hz:.3g} Hz"
+        note = f"at the run's step of {seconds(points.step_s)}, sees fluctuations up to {points.seen_hz:.3g} Hz"
         left_out = int(np.isnan(one.pst).sum())
         if left_out:
             note += f"; {left_out} of {len(one.pst)} 10 minutes left out: a dip or swell in them"
@@ -221,15 +135,15 @@ def _flicker_at_points(limit: lim.FlickerLimit, unit: str, needed_s: float, case
         if limit.term == "short" and np.isfinite(one.pst).any():
             seen.append(Seen(float(np.nanmax(one.pst)), 600.0 * int(np.nanargmax(one.pst)), name, note))
     free = case.duration_s >= needed_s
-    why = f"no {_seconds(needed_s)} free of dips and swells" if free else _too_short(case, needed_s)
-    return _verdict(limit, unit, limit.max, seen, why)
+    why = f"no {seconds(needed_s)} free of dips and swells" if free else too_short(case, needed_s)
+    return verdict_of(limit, unit, limit.max, seen, why)
 
 
 def _ramp(limit: lim.RampLimit, case: Case) -> Verdict:
     if not fits(limit.window_s, case.step_s):
-        return _verdict(limit, "MW/min", limit.max_mw_per_min, [], _too_coarse(case, limit.window_s))
+        return verdict_of(limit, "MW/min", limit.max_mw_per_min, [], too_coarse(case, limit.window_s))
     seen = []
-    for name in _with(case, "p_grid_mw"):
+    for name in centers_with(case, "p_grid_mw"):
         ramp = LargestRamp(limit.window_s, case.step_s, case.disturbed, limit.max_mw_per_min / 60.0)
         for t_s, p_mw in blocks(case.log, f"datacenter/{name}/p_grid_mw"):
             ramp.update(t_s, p_mw.reshape(len(t_s)))
@@ -237,38 +151,14 @@ def _ramp(limit: lim.RampLimit, case: Case) -> Verdict:
             direction = "up" if ramp.mw_per_s >= 0.0 else "down"
             above = f", {100.0 * ramp.n_above / ramp.n_window:.2g} % of the windows above" if ramp.n_above else ""
             seen.append(Seen(60.0 * abs(ramp.mw_per_s), ramp.t_s, name, direction + above))
-    return _verdict(limit, "MW/min", limit.max_mw_per_min, seen, _too_short(case, limit.window_s))
-
-
-def _oscillation(limit: lim.OscillationLimit, case: Case) -> Verdict:
-    segment_s = max(SEGMENT_S, 4.0 / limit.from_hz)
-    whole_s = SEEN * 0.5 / limit.to_hz
-    if case.step_s > STEP_MAX_S or 2.0 * case.step_s * limit.from_hz >= SEEN:
-        return _verdict(limit, "%", limit.max_percent, [], _too_coarse(case, whole_s))
-    if case.duration_s < segment_s:
-        return _verdict(limit, "%", limit.max_percent, [], _too_short(case, segment_s))
-    seen = []
-    for name in _with(case, "p_grid_mw"):
-        meter = SpectrumMeter(case.step_s, case.disturbed, ((limit.from_hz, limit.to_hz),), segment_s)
-        for t_s, p_mw in blocks(case.log, f"datacenter/{name}/p_grid_mw"):
-            meter.update(t_s, p_mw.reshape(len(t_s)))
-        found = meter.result()
-        if found is not None and found.band and found.mean_mw > 0.0:
-            band = found.band[0]
-            note = f"strongest at {found.dominant_hz:.3g} Hz"
-            seen.append(Seen(100.0 * band.worst_rms_mw / found.mean_mw, band.worst_t_s, name, note))
-    partial = ""
-    if case.step_s > whole_s * (1.0 + 1e-9):
-        partial = f"{_too_coarse(case, whole_s)}; seen up to {SEEN * 0.5 / case.step_s:.3g} Hz"
-    why = f"no {_seconds(segment_s)} without a disturbance of the supply"
-    return _verdict(limit, "%", limit.max_percent, seen, why, partial=partial)
+    return verdict_of(limit, "MW/min", limit.max_mw_per_min, seen, too_short(case, limit.window_s))
 
 
 def _recovery(limit: lim.RecoveryLimit, case: Case) -> Verdict:
     if 2.0 * case.step_s > limit.max_s * (1.0 + 1e-9):
-        return _verdict(limit, "s", limit.max_s, [], _too_coarse(case, 0.5 * limit.max_s))
+        return verdict_of(limit, "s", limit.max_s, [], too_coarse(case, 0.5 * limit.max_s))
     seen = []
-    for name in _with(case, "p_grid_mw"):
+    for name in centers_with(case, "p_grid_mw"):
         vm_pu = terminal_voltage(case.log, name)
         if vm_pu is None:
             continue
@@ -277,40 +167,46 @@ def _recovery(limit: lim.RecoveryLimit, case: Case) -> Verdict:
             note = "" if one.is_back else "not back before the next dip or the end"
             took_s = one.took_s if one.is_back else max(one.took_s, limit.max_s + case.step_s)
             seen.append(Seen(took_s, one.back_s, name, note))
-    return _verdict(limit, "s", limit.max_s, seen, f"no dip below {limit.vm_min_pu:g} pu ended in the run")
+    return verdict_of(limit, "s", limit.max_s, seen, f"no dip below {limit.vm_min_pu:g} pu ended in the run")
 
 
 def _demand(limit: lim.DemandLimit, case: Case) -> Verdict:
+    if not fits(limit.window_s, case.step_s):
+        return verdict_of(limit, "MW", limit.max_mw, [], too_coarse(case, limit.window_s))
     found = {name: demand_of(case.log, name, case.step_s, limit.window_s) for name in case.datacenters}
     seen = [Seen(one.max_mw, one.t_s, name) for name, one in found.items() if one is not None]
-    return _verdict(limit, "MW", limit.max_mw, seen, _too_short(case, limit.window_s))
+    return verdict_of(limit, "MW", limit.max_mw, seen, too_short(case, limit.window_s))
 
 
 def _power_factor(limit: lim.PowerFactorLimit, case: Case) -> Verdict:
+    if not fits(limit.window_s, case.step_s):
+        return verdict_of(limit, "", limit.min, [], too_coarse(case, limit.window_s))
     found = {name: power_factor_of(case.log, name, case.step_s, limit.window_s) for name in case.datacenters}
     seen = [
         Seen(one.lowest, one.lowest_t_s, name, "" if one.n_window else "over the whole run, which is shorter")
         for name, one in found.items()
         if one is not None
     ]
-    return _verdict(limit, "", limit.min, seen, "the log has no reactive power of a data center", lowest=True)
+    return verdict_of(limit, "", limit.min, seen, "the log has no reactive power of a data center", lowest=True)
 
 
 def _unbalance(limit: lim.UnbalanceLimit, case: Case) -> Verdict:
+    if not fits(limit.window_s, case.step_s):
+        return verdict_of(limit, "%", limit.max_percent, [], too_coarse(case, limit.window_s))
     found = case.standards.unbalance.get(limit.window_s)
     if found is None or not found.name:
-        return _verdict(limit, "%", limit.max_percent, [], "the log holds no three phases of a bus")
+        return verdict_of(limit, "%", limit.max_percent, [], "the log holds no three phases of a bus")
     if found.n_window == 0:
-        return _verdict(limit, "%", limit.max_percent, [], _too_short(case, limit.window_s))
+        return verdict_of(limit, "%", limit.max_percent, [], too_short(case, limit.window_s))
     worst = int(found.mean_percent.argmax())
     seen = Seen(float(found.mean_percent[worst]), float(found.mean_t_s[worst]), found.name[worst])
-    return _verdict(limit, "%", limit.max_percent, [seen])
+    return verdict_of(limit, "%", limit.max_percent, [seen])
 
 
 def _magnitude_duration(limit: lim.MagnitudeDurationLimit, case: Case) -> Verdict:
     events = case.standards.events
     if events is None:
-        return _verdict(limit, "events", 0.0, [], "the log holds no voltage by node")
+        return verdict_of(limit, "events", 0.0, [], "the log holds no voltage by node")
     followed = _followed(case)
     coarse = [event for event in events.event if case.names[event.node] not in case.standards.points.point]
     surely = [event for event in coarse if passes_curve(limit, event, 2.0 * case.step_s)]
@@ -320,14 +216,14 @@ def _magnitude_duration(limit: lim.MagnitudeDurationLimit, case: Case) -> Verdic
     note = f"{len(maybe)} of {len(coarse) + len(followed)} events"
     if surely:
         worst = max(surely, key=lambda e: (abs(1.0 - e.vm_pu), e.duration_s))
-        note = f"worst {worst.category}: {worst.vm_pu:.3g} pu for {_seconds(worst.duration_s)}"
-        return _verdict(limit, "events", 0.0, [Seen(float(len(surely)), worst.start_s, case.names[worst.node], note)])
+        note = f"worst {worst.category}: {worst.vm_pu:.3g} pu for {seconds(worst.duration_s)}"
+        return verdict_of(limit, "events", 0.0, [Seen(float(len(surely)), worst.start_s, case.names[worst.node], note)])
     if maybe:
         worst = max(maybe, key=lambda e: (abs(1.0 - e.vm_pu), e.duration_s))
         seen = Seen(0.0, worst.start_s, case.names[worst.node])
-        partial = f"{note} may be outside: durations are known to two log steps of {_seconds(case.step_s)}"
-        return _verdict(limit, "events", 0.0, [seen], partial=partial)
-    return _verdict(limit, "events", 0.0, [Seen(0.0, math.nan, "", f"{events.n_event} events")])
+        partial = f"{note} may be outside: durations are known to two log steps of {seconds(case.step_s)}"
+        return verdict_of(limit, "events", 0.0, [seen], partial=partial)
+    return verdict_of(limit, "events", 0.0, [Seen(0.0, math.nan, "", f"{events.n_event} events")])
 
 
 def _followed(case: Case) -> list[VoltageEvent]:
@@ -349,17 +245,14 @@ def passes_curve(limit: lim.MagnitudeDurationLimit, event: VoltageEvent, unsure_
     return bool(allowed_s) and (min(allowed_s) == 0.0 or lasted_s > min(allowed_s))
 
 
-def _with(case: Case, quantity: str) -> list[str]:
-    return [name for name in case.datacenters if has(case.log, f"datacenter/{name}/{quantity}")]
-
-
 _JUDGES: dict[str, Callable[[Any, Case], Verdict]] = {
     "mean_voltage": _mean_voltage,
     "rapid_change": _rapid_change,
     "step_change": _step_change,
     "flicker": _flicker,
     "ramp": _ramp,
-    "oscillation": _oscillation,
+    "oscillation": oscillation,
+    "mode": mode,
     "recovery": _recovery,
     "demand": _demand,
     "power_factor": _power_factor,

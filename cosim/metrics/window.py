@@ -62,9 +62,14 @@ def swing_bound(values: AnyFloats, n_step: int) -> AnyFloats:
     A window lies within two tiles that are no shorter than it. Signals whose bound is below what was seen before need
     no windows at all, which are most of a long record's.
     """
-    starts = np.arange(0, len(values), max(n_step, _TILE_ROWS))
-    high, low = np.maximum.reduceat(values, starts, axis=0), np.minimum.reduceat(values, starts, axis=0)
-    if len(starts) > 1:
+    size = max(n_step, _TILE_ROWS)
+    n = len(values) // size
+    tiles = values[: n * size].reshape(n, size, *values.shape[1:])  # ten times as fast as reduceat
+    high, low = tiles.max(axis=1), tiles.min(axis=1)
+    if n * size < len(values):
+        rest = values[n * size :]
+        high, low = (np.concatenate(pair) for pair in ((high, [rest.max(axis=0)]), (low, [rest.min(axis=0)])))
+    if len(high) > 1:
         high, low = np.maximum(high[:-1], high[1:]), np.minimum(low[:-1], low[1:])
     bound: AnyFloats = (high - low).max(axis=0)
     return bound

@@ -13,10 +13,12 @@ from cosim.errors import CosimError
 from cosim.feeder.feeder import load_feeder
 from cosim.feeder.network import SOURCE, SWITCH_BUS, Network
 from cosim.report.payload import Run
+from cosim.report.words import named
 
 MAX_BUS = 3000
 """A feeder of more buses is not drawn."""
-WIDTH, ROW, MARGIN = 1300, 13, 26
+WIDTH, ROW, MARGIN, CHAR = 1300, 13, 26, 6.6
+"""Of the picture, of a row, around it, of a letter. [px]"""
 _SCALE = ("#00224e", "#434e6c", "#7d7c78", "#bcae6c", "#fee838")
 """Of the colour map cividis, readable without telling red from green: low voltage dark, high bright."""
 
@@ -131,9 +133,7 @@ def _svg(
             ring = 'r="8" fill="none" style="stroke:#d6453b;stroke-width:2.5"'
             marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" {ring}/>')
         if label:
-            side = ("end", x - 11) if x > WIDTH - 320 else ("start", x + 11)
-            anchor = f'x="{side[1]:.1f}" y="{y - 8:.1f}" text-anchor="{side[0]}"'
-            marks.append(f"<text {anchor}>{escape('; '.join(label))}</text>")
+            marks.append(_label("; ".join(label), x, y, list(xy.values())))
     for root in roots:
         marks.append(f'<text x="{xy[root][0]:.1f}" y="{xy[root][1] - 10:.1f}">source</text>')
     loaded = _most_loaded(run)
@@ -144,6 +144,21 @@ def _svg(
         f'<g class="buses">{"".join(marks)}</g></svg></div><p class="note">Buses by lowest voltage, dark {bottom:.4f} '
         f"to bright {top:.4f} pu; rows and columns, not map positions; loops are drawn open.{escape(loaded)}</p>"
     )
+
+
+def _label(text: str, x: float, y: float, buses: list[tuple[float, float]]) -> str:
+    """Text beside a bus, on the side on which it hides fewest other buses and stays inside the picture."""
+
+    def hidden(place: tuple[str, float]) -> int:
+        anchor, base = place
+        left = x + 11 if anchor == "start" else x - 11 - CHAR * len(text)
+        if left < 0 or left + CHAR * len(text) > WIDTH:
+            return len(buses)
+        return sum(left - 5 < bx < left + CHAR * len(text) + 5 and base - 13 < by < base + 5 for bx, by in buses)
+
+    anchor, base = min(((side, y + dy) for dy in (-8.0, 20.0, 33.0, -21.0) for side in ("start", "end")), key=hidden)
+    at = x + 11 if anchor == "start" else x - 11
+    return f'<text x="{at:.1f}" y="{base:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _color(share: float) -> str:
@@ -160,5 +175,5 @@ def _most_loaded(run: Run) -> str:
     ):
         if loading is not None and len(loading):
             top = int(np.argmax(loading))
-            told.append(f"{noun} {names[top]} {loading[top]:.3g} %")
+            told.append(f"{named(noun, names[top])} {loading[top]:.3g} %")
     return f" Loaded most: {', '.join(told)}." if told else ""

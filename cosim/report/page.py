@@ -17,10 +17,12 @@ from cosim.errors import EnvironmentFailure
 from cosim.metrics import analyse, summarize
 from cosim.metrics.limits import Limit
 from cosim.metrics.log import Log
+from cosim.metrics.planning import plan, with_optimum
 from cosim.report import tables
 from cosim.report.captures import capture_section
 from cosim.report.oneline import oneline_section
 from cosim.report.payload import COLORS, MAX_EVENT, Run, labels, payload
+from cosim.report.planning import planning_section
 from cosim.report.standards import standards_data, standards_section
 from cosim.report.verdicts import verdict_section
 from cosim.report.words import Finding, comparison, findings, status_note
@@ -59,7 +61,8 @@ def write_report(
     runs = []
     for i, log in enumerate(results):
         found = analyse(log, limits)
-        runs.append(Run(log, found, summarize(log, found), shown[i], COLORS[i % len(COLORS)]))
+        planning = with_optimum(plan(log, found), log, found)
+        runs.append(Run(log, found, summarize(log, found, planning), shown[i], COLORS[i % len(COLORS)]))
     write_page_whole(out, page_html(runs))
     if json_out is not None:
         numbers = [{"label": run.label} | run.summary for run in runs]
@@ -154,7 +157,7 @@ def _body(runs: list[Run], data: dict[str, Any]) -> str:
                 f'<p class="note">This page holds {MAX_EVENT} of {data["n_event"]} events, rare kinds first.</p>'
             )
     parts.append(capture_section(shown, [run.log for run in runs]))
-    parts.append(standards_section(runs, data["standards"]))
+    parts += [standards_section(runs, data["standards"]), planning_section(runs)]
     if data["distributions"]:
         parts += [
             "<h2>Distribution of power and of its ramps</h2>",

@@ -11,11 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from cosim.metrics import Analysis, analyse, summarize
+from cosim.metrics.case import Verdict
 from cosim.metrics.limits import Limit
 from cosim.metrics.log import Log
-from cosim.metrics.verdict import Verdict, counted
+from cosim.metrics.planning import plan
+from cosim.metrics.verdict import counted
 from cosim.metrics.voltage import RANGE_A_MIN_PU
 from cosim.report.captures import CaptureRow, capture_rows
+from cosim.report.planning import planning_pairs
 from cosim.report.words import findings, named, number, status_note
 
 N_BUS = 5
@@ -46,7 +49,7 @@ def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = 
         Limits of the verdicts; without them those that apply by default.
     """
     found = analyse(result, limits)
-    summary = summarize(result, found)
+    summary = summarize(result, found, plan(result, found))
     run = summary["run"]
     console.print(
         f"[bold]{escape(str(run.get('scenario_name', 'run')))}[/bold]  "
@@ -70,7 +73,8 @@ def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = 
 
 def show_json(result: Log, limits: Sequence[Limit] | None = None) -> str:
     """The summary of a run, its verdicts among it, as JSON text: plain numbers and strings, no NaN, no infinity."""
-    return json.dumps(summarize(result, analyse(result, limits)), indent=2, allow_nan=False)
+    found = analyse(result, limits)
+    return json.dumps(summarize(result, found, plan(result, found)), indent=2, allow_nan=False)
 
 
 def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
@@ -87,6 +91,8 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
         yield _devices(devices)
     for name, part in summary.get("ups", {}).items():
         yield _pairs(f"UPS {name}", _storage(part))
+    for title, rows in planning_pairs(summary):
+        yield _pairs(title, rows)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -248,6 +254,8 @@ def _storage(part: dict[str, float]) -> dict[str, str]:
         "state of charge": f"{part['soc_min']:.3f} to {part['soc_max']:.3f}" if "soc_min" in part else "",
         "charged, discharged": f"{_number(part['e_charged_mwh'])}, {_number(part['e_discharged_mwh'])} MWh",
         "equivalent cycles": _number(part.get("equivalent_cycles")),
+        "cycles, deepest": f"{_number(part['n_cycle'])}, {100 * part['max_depth']:.2f} %" if "n_cycle" in part else "",
+        "years to end of life": _number(part.get("life_years")),
         "largest charge, discharge": f"{_number(part['max_p_charge_mw'])}, {_number(part['max_p_discharge_mw'])} MW",
         "engaged": f"{_number(part['n_engaged'])} times, {_number(part['engaged_s'])} s",
         "saturated": f"{_number(part['n_saturated'])} times, {_number(part['saturated_s'])} s, "
@@ -260,5 +268,5 @@ def _pairs(title: str, pairs: dict[str, str]) -> Table:
     table = _table(title, "", "")
     for key, value in pairs.items():
         if value:
-            table.add_row(key, value)
+            table.add_row(escape(key), escape(value))
     return table

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from cosim.metrics.verdict import Verdict, counted
+from cosim.metrics.case import Verdict
+from cosim.metrics.verdict import counted
 from cosim.report.payload import Run
 from cosim.report.words import number
 

@@ -15,6 +15,11 @@ MINUTE_S = 60.0
 
 _UNITS = (
     ("_mw_per_s", "MW/s"),
+    ("_g_per_kwh", "g/kWh"),
+    ("_per_mw_pu", "pu/MW"),
+    ("_per_mvar_pu", "pu/Mvar"),
+    ("_kg", "kg"),
+    ("_mva", "MVA"),
     ("_mwh", "MWh"),
     ("_mw", "MW"),
     ("_mvar", "Mvar"),

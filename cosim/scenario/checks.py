@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
-from cosim.errors import Problem
+from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.faults import FaultConfig
 from cosim.feeder.names import is_path
 from cosim.load.config import weights_problem
 from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
+from cosim.scenario.parts import Parts, parts_of
 from cosim.scenario.problems import problem_at
 from cosim.scenario.schema import (
     CAPTURED_KINDS,
     NAME_PATTERN,
-    ControllerConfig,
     DatacenterSite,
-    LogConfig,
     Scenario,
-    TimeConfig,
     dss_root,
     feeder_source,
     is_whole_us,
 )
 from cosim.scenario.timeline import check_timeline
-from cosim.scenario.tree import Node, Path, from_python
+from cosim.scenario.tree import Node, Path
 from cosim.units import US_PER_S
 
 if TYPE_CHECKING:
@@ -40,49 +38,12 @@ MAX_TIME_S = 1e10
 """Largest value of any key in seconds; microseconds of it stay inside int64. [s]"""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The parts of a scenario that are valid on their own, so that checks across them need not wait for the rest."""
-
-    root: Node
-    folder: FilePath
-    time: TimeConfig | None = None
-    feeder: FeederConfig | None = None
-    datacenters: Mapping[str, DatacenterSite] = field(default_factory=dict)
-    buses: Mapping[str, str] = field(default_factory=dict)
-    """Bus of each data center, also of one that is wrong elsewhere."""
-    events: Sequence[tuple[int, ev.Event]] = ()
-    """Valid events with their index in the list."""
-    controllers: Sequence[tuple[int, ControllerConfig]] = ()
-    log: LogConfig | None = None
-
-    def problem(self, path: Path, message: str, value: object = None) -> Problem:
-        """A problem with the value at a path."""
-        return problem_at(self.root, path, message, value)
-
-
-def parts_of(scenario: Scenario) -> Parts:
-    """All parts of a valid scenario."""
-    root = scenario._origin.root if scenario._origin is not None else from_python({})[0]
-    return Parts(
-        root=root,
-        folder=scenario.folder,
-        time=scenario.time,
-        feeder=scenario.feeder,
-        datacenters=scenario.datacenters,
-        buses={name: site.bus for name, site in scenario.datacenters.items()},
-        events=list(enumerate(scenario.events)),
-        controllers=list(enumerate(scenario.controllers)),
-        log=scenario.log,
-    )
-
-
 def check_internal(scenario: Scenario | Parts) -> list[Problem]:
     """Contradictions that need no feeder: times, names, events in order, files that are not there."""
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_capture(parts)]
     problems += [*_check_names(parts), *_check_files(parts), *check_targets(parts), *_check_controllers(parts)]
-    problems += _check_weights(parts)
+    problems += [*_check_weights(parts), *_check_accounts(parts)]
     if parts.time is not None:
         problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
     return problems
@@ -278,6 +239,20 @@ def _check_files(parts: Parts) -> list[Problem]:
             if config.kind == "trace" and not _is_file(parts.folder / config.file):
                 path = ("datacenters", name, "load", "jobs", job, "file")
                 found.append(parts.problem(path, f"no such file: {parts.folder / config.file}"))
+    return found
+
+
+def _check_accounts(parts: Parts) -> list[Problem]:
+    """Series of carbon intensity and price that cannot be read."""
+    found: list[Problem] = []
+    until_s = parts.time.duration_s if parts.time is not None else 0.0
+    for key, account in (("carbon", parts.carbon), ("price", parts.price)):
+        if account is None:
+            continue
+        try:
+            account.series(parts.folder, until_s)
+        except InputError as error:
+            found += [p if p.line else parts.problem((key, "file"), p.message, account.file) for p in error.problems]
     return found
 
 

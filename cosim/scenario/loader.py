@@ -13,9 +13,11 @@ from pydantic import ValidationError
 from cosim.errors import InputError, Problem, unreadable
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.names import is_dss
-from cosim.scenario.checks import NamesOf, Parts, check_against_feeder, check_internal
+from cosim.scenario.accounts import CarbonConfig, PriceConfig
+from cosim.scenario.checks import NamesOf, check_against_feeder, check_internal
 from cosim.scenario.events import ElementId, Event
 from cosim.scenario.overrides import apply_overrides
+from cosim.scenario.parts import Parts
 from cosim.scenario.problems import explain, problem_at
 from cosim.scenario.schema import (
     ControllerConfig,
@@ -221,7 +223,13 @@ def _with_default_log_step(root: Node) -> Node:
 def _valid_parts(root: Node, plain: Any, folder: FilePath) -> Parts:
     """Whatever of a document is valid on its own."""
     parts = Parts(root=root, folder=folder)
-    simple = {"time": TimeConfig, "feeder": FeederConfig, "log": LogConfig}
+    simple = {
+        "time": TimeConfig,
+        "feeder": FeederConfig,
+        "log": LogConfig,
+        "carbon": CarbonConfig,
+        "price": PriceConfig,
+    }
     values = {key: _valid(annotation, plain.get(key, {})) for key, annotation in simple.items()}
     sites, happenings = plain.get("datacenters"), plain.get("events")
     acting = plain.get("controllers")

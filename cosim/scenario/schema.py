@@ -13,6 +13,7 @@ from cosim.datacenter.config import FacilityConfig
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.names import is_path
 from cosim.load.config import LoadConfig
+from cosim.scenario.accounts import CarbonConfig, PriceConfig
 from cosim.scenario.events import ElementId, Event
 from cosim.scenario.tree import Node, Path
 from cosim.units import US_PER_S
@@ -209,6 +210,8 @@ class Scenario(_Strict):
     events: list[Event] = Field(default_factory=list, description="What happens, in any order")
     controllers: list[ControllerConfig] = Field(default_factory=list, description="Controllers, called in this order")
     log: LogConfig = Field(LogConfig(), description="What the log holds")
+    carbon: CarbonConfig | None = Field(None, description="Carbon intensity of the grid; null: not told")
+    price: PriceConfig | None = Field(None, description="Price of energy; null: not told")
 
     _origin: Origin | None = PrivateAttr(None)
 

@@ -36,6 +36,7 @@ def least_storage(
     *,
     max_ramp_mw_per_s: float,
     max_decline_mw_per_s: float,
+    max_solve_s: float = np.inf,
 ) -> Optimum:
     """Least energy, then least power, that holds ramp and decline of the grid side on this load.
 
@@ -49,6 +50,8 @@ def least_storage(
         Step. [s]
     max_ramp_mw_per_s, max_decline_mw_per_s : float
         Limits of the grid side. [MW/s]
+    max_solve_s : float
+        Longest time that each of the two programs may take. [s]
 
     Returns
     -------
@@ -59,11 +62,14 @@ def least_storage(
     ------
     ValueError
         Fewer than two values.
+    TimeoutError
+        Not solved in that time.
     """
     need = np.asarray(p_need_mw, np.float64)
     if need.ndim != 1 or need.size < 2:
         raise ValueError("p_need_mw must hold two values or more")
     program = _Program(need, step_s, max_ramp_mw_per_s, max_decline_mw_per_s)
+    program.max_solve_s = max_solve_s
     least_mws = program.solve(energy=1.0, power=0.0)[program.energy]
     found = program.solve(energy=0.0, power=1.0, most_mws=float(least_mws) * (1 + _SLACK) + 1e-9)
     n = need.size
@@ -78,6 +84,8 @@ def least_storage(
 
 class _Program:
     """Variables: power of the storage p (n) [MW], energy e (n + 1) [MWs], its range E and the largest power P."""
+
+    max_solve_s = np.inf
 
     def __init__(self, need: Floats, step_s: float, ramp: float, decline: float) -> None:
         from scipy import sparse
@@ -106,7 +114,12 @@ class _Program:
         bounds = np.tile([0.0, np.inf], (self.width, 1))
         bounds[: self.n, 0] = -np.inf
         bounds[self.energy, 1] = most_mws
-        found = linprog(cost, self.below, self.at_most, self.equal, np.zeros(self.n), bounds=bounds, method="highs")
+        options = {"time_limit": self.max_solve_s} if np.isfinite(self.max_solve_s) else {}
+        found = linprog(
+            cost, self.below, self.at_most, self.equal, np.zeros(self.n), bounds=bounds, method="highs", options=options
+        )
+        if found.status == 1:
+            raise TimeoutError(f"not solved in {self.max_solve_s:g} s")
         if not found.success:  # it always has a solution: a grid side that stands still
             raise RuntimeError(f"linear program of the least storage: {found.message}")
         values: Floats = found.x

@@ -8,7 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
+from cosim.errors import InputError
 from cosim.record import codec
+from cosim.record.channels import Channel
+from cosim.record.recorder import Recorder
+from cosim.record.result import open_result
 
 RNG = np.random.default_rng(5)
 ROWS, NODES = 256, 278
@@ -61,3 +65,44 @@ def test_encoded_chunk_is_hardly_larger_than_zlibs_and_never_than_raw(kind):
     size = len(codec.encode(block, "gzip"))
     assert size <= 1.25 * len(zlib.compress(shuffled(block), 4)) + 64
     assert size <= block.nbytes + 64
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4", "i2", "u1"])
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_decoded_chunk_is_the_one_encoded(kind, dtype):
+    block = np.ascontiguousarray((BLOCKS[kind]() * (1 if dtype[0] == "f" else 40)).clip(-100, 100).astype(dtype))
+    found = codec.decode(codec.encode(block, "gzip"), block.dtype, block.shape)
+    assert found.dtype == block.dtype
+    np.testing.assert_array_equal(found, block)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 1000), (3, 900), (255, 513), (256, 512), (700, 701), (5, 5)])
+def test_rows_read_by_whole_chunks_are_those_of_hdf5(tmp_path, first, last):
+    rows = walk_of(1000)
+    write(tmp_path / "a.h5", rows)
+    with open_result(tmp_path / "a.h5") as log, h5py.File(tmp_path / "a.h5") as file:
+        found = log.read("bus/vm_pu", first, last)
+        np.testing.assert_array_equal(found, file["bus/vm_pu"][first:last])
+        assert found.dtype == np.float32
+
+
+def test_a_chunk_that_is_damaged_is_told_and_never_given(tmp_path):
+    write(tmp_path / "a.h5", walk_of(1000))
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        data = file["bus/vm_pu"]
+        _, raw = data.id.read_direct_chunk((0, 0))
+        data.id.write_direct_chunk((0, 0), raw[: len(raw) // 2] + bytes(len(raw) - len(raw) // 2))
+    with open_result(tmp_path / "a.h5") as log, pytest.raises(InputError, match="damaged"):
+        log.read("bus/vm_pu", 0, 1000)
+
+
+def walk_of(n_row):
+    return 1 + np.cumsum(1e-5 * RNG.standard_normal((n_row, NODES)), axis=0)
+
+
+def write(out, rows):
+    names = tuple(f"n{i}" for i in range(NODES))
+    facts = {"scenario_yaml": "schema: 1\n", "scenario_name": "x", "seed": 1, "cosim_version": "0.1.0"}
+    recorder = Recorder.create(out, [Channel("bus/vm_pu", "pu", names)], **facts)
+    recorder.append(np.arange(len(rows)) * 100_000, {"bus/vm_pu": rows.astype("f4")})
+    recorder.finish("complete")

@@ -219,8 +219,15 @@
   let drawn = [first, last];
 
   function layout() {
-    const strip = kinds.length ? 24 + 15 * kinds.length : 0, gap = 34, each = 215;
-    const height = strip + panels.length * (each + gap) + 60, usable = height - 60;
+    const strip = kinds.length ? 24 + 15 * kinds.length : 0, each = 215;
+    // Legends break into rows on a narrow screen: room for as many as they take.
+    const wide = (s) => 48 + 6.2 * (s.label.length + (many ? runs[s.run].label.length + 2 : 0));
+    const gaps = panels.map((p) => {
+      const mine = drawnSeries.filter((s) => s.panel === p.key);
+      const fit = Math.max(1, Math.floor((plot.clientWidth - 140) / Math.max(48, ...mine.map(wide))));
+      return mine.reduce((sum, s) => sum + wide(s), 0) <= plot.clientWidth - 140 ? 34 : 16 + 19 * Math.ceil(mine.length / fit);
+    });
+    const height = strip + gaps.reduce((sum, gap) => sum + gap + each, 0) + 60, usable = height - 60;
     const lay = {
       height, margin: { l: 78, r: 62, t: 10, b: 50 }, paper_bgcolor: "#fff", plot_bgcolor: "#fff", hovermode: "x", shapes: shapes(),
       font: { family: "system-ui, sans-serif", size: 12, color: "#1b2733" }, annotations: [],
@@ -234,10 +241,12 @@
         categoryarray: kinds.map((k) => k.replace(/_/g, " ")).reverse(), tickfont: { size: 10 }, automargin: true, anchor: "x", range: [-0.7, kinds.length - 0.3] };
       top = 1 - strip / usable;
     } else lay.yaxis = { visible: false, domain: [0.999, 1] };
+    const ends = page.series.filter(stepped).flatMap((s) => [s.lo, s.lo + 65534 * s.step]);
+    const tapStep = Math.max(1, Math.ceil((Math.max(...ends) - Math.min(...ends)) / 6)); // whole taps only
     panels.forEach((p, i) => {
-      const high = top - (gap + i * (each + gap)) / usable, low = high - each / usable;
+      const high = top - (gaps.slice(0, i + 1).reduce((sum, gap) => sum + gap, 0) + i * each) / usable, low = high - each / usable;
       lay[`yaxis${i + 2}`] = { domain: [Math.max(0, low), high], title: { text: p.title, font: { size: 12 } }, gridcolor: "#e6eaee", zerolinecolor: "#c9d1d9",
-        anchor: "x", automargin: true, nticks: 7, ...(p.key === "devices" ? { tickformat: "d" } : {}) };
+        anchor: "x", automargin: true, nticks: 7, ...(p.key === "devices" ? { tickformat: "d", dtick: tapStep } : {}) };
       lay[`legend${i + 2}`] = { orientation: "h", x: 0, y: high + 2 / usable, yanchor: "bottom", font: { size: 11 }, bgcolor: "rgba(0,0,0,0)" };
       if (p.key === "ups" && hasSoc) lay[`yaxis${panels.length + 2}`] = { overlaying: `y${i + 2}`, side: "right", anchor: "x", range: [0, 1], tickformat: ".0%", tickmode: "linear", tick0: 0, dtick: 0.25, zeroline: false,
         showgrid: false, fixedrange: true, title: { text: "state of charge", font: { size: 12 } } };

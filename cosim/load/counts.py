@@ -1,0 +1,62 @@
+"""What jobs have done: iterations, tokens, queries, and the energy above idle that it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cosim.load.config import InferenceConfig, LoadConfig, QueryClassConfig, TrainingConfig
+
+_MWS_PER_MWH = 3600.0
+
+Counts = dict[str, float]
+"""Of one job: `n_<what>` counts what it did, `e_mwh` is its energy above idle, `e_<part>_mwh` are parts of that.
+
+Metrics ask for no more: whatever else a job counts (`n_request`) shows as energy per piece of it.
+"""
+
+
+def job_counts(config: LoadConfig, name: str, job: Any, classes: Any) -> Counts:
+    """Counts of one job so far.
+
+    Parameters
+    ----------
+    config : LoadConfig
+        Load of its data center.
+    name : str
+        The job.
+    job : record
+        Its state, of `cosim.load.state.JOB`.
+    classes : ndarray
+        Query classes of all jobs, of `cosim.load.state.CLASS`.
+    """
+    counts = {"e_mwh": float(job["e_mws"]) / _MWS_PER_MWH}
+    one = config.jobs[name]
+    if isinstance(one, TrainingConfig):
+        counts["n_iteration"] = float(job["n_done"])
+        if one.tokens_per_iteration is not None:
+            counts["n_token"] = counts["n_iteration"] * one.tokens_per_iteration
+    elif isinstance(one, InferenceConfig):
+        first = int(job["class_first"])
+        served = [float(n) for n in classes["n_served"][first : first + int(job["n_class"])]]
+        counts |= _inference(counts["e_mwh"], list(zip(one.classes.values(), served, strict=True)))
+    return counts
+
+
+def _inference(e_mwh: float, served: list[tuple[QueryClassConfig, float]]) -> Counts:
+    """Queries and tokens, and what of the energy went into prefill and decode, where every class tells."""
+    counts = {"n_query": sum(n for _, n in served)}
+    for way in ("in", "out"):
+        tokens = [getattr(query, f"tokens_{way}") for query, _ in served]
+        if _known(tokens):
+            counts[f"n_token_{way}"] = sum(n * each for (_, n), each in zip(served, tokens, strict=True))
+    shares = [query.prefill_share for query, _ in served]
+    weights = [n * query.size * query.complexity * query.duration_s for query, n in served]
+    if _known(shares) and sum(weights) > 0.0:
+        share = sum(w * s for w, s in zip(weights, shares, strict=True) if s is not None) / sum(weights)
+        counts |= {"e_prefill_mwh": share * e_mwh, "e_decode_mwh": (1.0 - share) * e_mwh}
+    return counts
+
+
+def _known(values: Iterable[float | None]) -> bool:
+    return all(value is not None for value in values)
