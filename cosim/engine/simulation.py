@@ -262,6 +262,7 @@ class Simulation:
         longest = min(MAX_TICKS * self.step_us, self.book.max_block_us - self.step_us)
         if max_block_s is not None:
             longest = min(longest, max(self.step_us, to_us(max_block_s)))
+        longest = min(longest, self.book.known_us - now)
         on_tick = (now + max(longest, self.step_us)) // self.step_us * self.step_us
         return min(self.queue.next_us(self.end_us), on_tick, self.end_us)
 
