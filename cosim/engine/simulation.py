@@ -23,6 +23,7 @@ from cosim.engine.points import point_places, take_wave
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.engine.samples import captured_places, n_before, ring_size, take_samples
+from cosim.engine.serving import serving_columns
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
 from cosim.feeder.checks import make_desk, make_protection, make_shapes
@@ -125,7 +126,7 @@ class Simulation:
         fields = {column.source for column in self.columns}
         points = point_places(scenario, self.compiled)
         n_ring = ring_size(scenario.log.capture, self.step_us, self.compiled.watched.size, len(self.sites))
-        self.log = new_log(self.compiled, len(self.sites), n_ring, fields, points)
+        self.log = new_log(self.compiled, len(self.sites), len(self.load.queues), n_ring, fields, points)
         self.queue = EventQueue()
         self.faults = FaultDesk()
         self.events: list[tuple[int, str, str, float, str]] = []
@@ -186,6 +187,7 @@ class Simulation:
             "line": None if log.lines == "all" else list(log.lines),
         }
         columns = log_columns(self.sites, self._with_ups, elements, wanted, rows, log.quantities)
+        columns += serving_columns(self)
         return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosim.engine import kernel_log as kl
+from cosim.engine.serving import serving_totals
 from cosim.feeder.network import TAP
 from cosim.units import US_PER_DAY, US_PER_S
 
@@ -62,6 +63,7 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     out["solver/largest_bound_pu"] = float(t[kl.MAX_BOUND])
     out |= _bus_totals(sim)
     out |= _device_totals(sim)
+    out |= serving_totals(sim)
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
         out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S
         out[f"job/{name}/lost_s"] = float(job["lost_us"]) / US_PER_S
