@@ -44,6 +44,7 @@ class QueueBuilder:
         q["tree_first"], q["n_leaf"], q["table_first"] = self.n_tree, n_leaf, self.n_table
         q["bin_first"] = len(self.queues) * N_KIND
         q["u_prefill_ppm"] = round(replica.prefill_utilization * PPM)
+        q["mixed"] = int(replica.prefill == "mixed")
         q["prefill_us"] = US_PER_S / replica.prefill_tokens_per_s
         q["step_us"] = replica.step_s * US_PER_S
         q["request_us"] = replica.step_per_request_s * US_PER_S

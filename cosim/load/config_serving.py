@@ -140,6 +140,11 @@ class ReplicaConfig(_Strict):
     max_batch: int = Field(gt=0, le=4096, description="Requests in it at most [1]")
     kv_tokens: int = Field(gt=0, le=10**9, description="Tokens its KV cache holds; a request reserves all of its own")
     prefill_tokens_per_s: float = Field(gt=0, description="Speed of prefill, bound by computing [token/s]")
+    prefill: Literal["mixed", "alone"] = Field(
+        "mixed",
+        description="mixed: all prompts that wait, together with a decode step (in-flight batching); alone: one after "
+        "the other while decoding rests",
+    )
     step_s: PositiveSeconds = Field(description="Decode step: part that does not depend on what is in it [s]")
     step_per_request_s: Seconds = Field(0.0, description="Decode step: more for each request in it [s]")
     step_per_token_s: Seconds = Field(0.0, description="Decode step: more for each token in the KV cache [s]")

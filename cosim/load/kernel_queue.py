@@ -1,9 +1,9 @@
 """Requests before and in replicas with continuous batching: event by event, exact to the microsecond.
 
-A replica prefills prompts one after the other, in the order they came, and decodes its residents together while no
-prompt waits. All residents get tokens at one rate, so a replica keeps one progress v [token] and a heap of the v at
-which each resident is done: what lies between two events costs nothing. Time is cut into cells only for the power: a
-cell is run when it begins, from what was known then.
+A replica decodes its residents together, step by step: each step gives each of them a token, so it keeps one progress v
+[token] and a heap of the v at which each resident is done, and steps between two events cost nothing. A prompt waits
+for the end of the step that runs; then it is prefilled alone, or all that wait are, together with a decode step. Cells
+of time are for the power only: one is run when it begins, from what was known then.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _token_us(q, rep):
 def _bring(q, rep, t_us):
     """Carry a replica to t_us; nothing happens in between."""
     dt_us = t_us - rep.t_us
-    if rep.n_prefill > 0:
+    if rep.n_batch > 0:
         rep.rem_us -= dt_us * q.s_prefill
     elif rep.n_decode > 0:
         rep.v += dt_us * q.s_decode / _token_us(q, rep)
@@ -125,15 +125,17 @@ def _plan(load, q, r):
     rep = load.replicas[q.replica_first + r]
     wait_us = math.inf
     u_ppm = 0
-    if rep.n_prefill > 0:
+    if rep.n_batch > 0:
         u_ppm = q.u_prefill_ppm
         if q.s_prefill > STANDSTILL:
             wait_us = rep.rem_us / q.s_prefill
     elif rep.n_decode > 0:
         u_ppm = load.tables[q.table_first + rep.n_decode]
         if q.s_decode > STANDSTILL:
-            left = load.residents[q.place_first + r * q.max_batch].v_end - rep.v
-            wait_us = left * _token_us(q, rep) / q.s_decode
+            v_next = rep.v_stop if rep.n_prefill > 0 else load.residents[q.place_first + r * q.max_batch].v_end
+            wait_us = (v_next - rep.v) * _token_us(q, rep) / q.s_decode
+    elif rep.n_prefill > 0:
+        wait_us = 0.0
     if u_ppm != rep.u_ppm:
         _integrate(q, rep.t_us)
         q.u_ppm += u_ppm - rep.u_ppm
@@ -147,13 +149,13 @@ def _plan(load, q, r):
 
 @inner
 def _admit(load, q, r, t_us, come_us, tokens_in, tokens_out):
-    """A request enters replica r at t_us; prompts before it are prefilled first."""
+    """A request enters replica r at t_us; its prompt waits for the end of the step that runs."""
     rep = load.replicas[q.replica_first + r]
     _bring(q, rep, t_us)
     prompt = load.prompts[q.place_first + r * q.max_batch + (rep.head + rep.n_prefill) % q.max_batch]
     prompt.t_us, prompt.tokens_in, prompt.tokens_out = come_us, tokens_in, tokens_out
     if rep.n_prefill == 0:
-        rep.rem_us = tokens_in * q.prefill_us
+        rep.v_stop = math.ceil(rep.v - SAME_TOKEN)
     rep.n_prefill += 1
     rep.kv += tokens_in + tokens_out
     q.n_run += 1
@@ -242,8 +244,19 @@ def _finish(load, q, rep, t_us, come_us, first_us, tokens_in, tokens_out):
 
 
 @inner
-def _end_prefill(load, q, r, t_us):
-    """The first token of the prompt at the head of replica r."""
+def _begin_prefill(load, q, r):
+    """The prompt at the head of replica r, or all of them beside a decode step."""
+    rep = load.replicas[q.replica_first + r]
+    first = q.place_first + r * q.max_batch
+    rep.n_batch = rep.n_prefill if q.mixed == 1 else 1
+    rep.rem_us = _token_us(q, rep) if q.mixed == 1 and rep.n_decode > 0 else 0.0
+    for i in range(rep.n_batch):
+        rep.rem_us += load.prompts[first + (rep.head + i) % q.max_batch].tokens_in * q.prefill_us
+
+
+@inner
+def _first_token(load, q, r, t_us):
+    """The prompt at the head of replica r becomes a resident."""
     rep = load.replicas[q.replica_first + r]
     first = q.place_first + r * q.max_batch
     prompt = load.prompts[first + rep.head]
@@ -263,22 +276,42 @@ def _end_prefill(load, q, r, t_us):
         rep.kv_work += 2 * prompt.tokens_in + prompt.tokens_out
     else:
         _finish(load, q, rep, t_us, prompt.t_us, t_us, prompt.tokens_in, prompt.tokens_out)
-    if rep.n_prefill > 0:
-        rep.rem_us = load.prompts[first + rep.head].tokens_in * q.prefill_us
 
 
 @inner
-def _end_decode(load, q, r, t_us):
-    """The last token of the residents of replica r that are done, at least of one."""
+def _end_residents(load, q, r, t_us):
+    """The last token of the residents of replica r that are done."""
     rep = load.replicas[q.replica_first + r]
     first = q.place_first + r * q.max_batch
-    rep.v = max(rep.v, load.residents[first].v_end)
     while rep.n_decode > 0 and load.residents[first].v_end <= rep.v + SAME_TOKEN:
         done = load.residents[first]
         rep.kv_work -= 2 * done.tokens_in + done.tokens_out
         _finish(load, q, rep, t_us, done.t_us, done.first_us, done.tokens_in, done.tokens_out)
         _pop(load, first, rep.n_decode)
         rep.n_decode -= 1
+
+
+@inner
+def _turn(load, q, r, t_us):
+    """The event that replica r had planned for t_us."""
+    rep = load.replicas[q.replica_first + r]
+    _bring(q, rep, t_us)
+    if rep.n_batch > 0:
+        if q.mixed == 1:
+            rep.v += 1.0
+            _end_residents(load, q, r, t_us)
+        for _ in range(rep.n_batch):
+            _first_token(load, q, r, t_us)
+        rep.n_batch = 0
+        rep.v_stop = rep.v
+    elif rep.n_prefill > 0:
+        rep.v = rep.v_stop
+        _end_residents(load, q, r, t_us)
+        _begin_prefill(load, q, r)
+    else:
+        rep.v = load.residents[q.place_first + r * q.max_batch].v_end
+        _end_residents(load, q, r, t_us)
+    _plan(load, q, r)
 
 
 @inner
@@ -313,7 +346,7 @@ def clear_queue(load, q):
             prompt = load.prompts[first + (rep.head + i) % q.max_batch]
             _lose(q, prompt.tokens_in, prompt.tokens_out)
         q.n_lost += rep.n_decode + rep.n_prefill
-        rep.n_decode = rep.n_prefill = rep.head = rep.kv = rep.kv_work = rep.u_ppm = 0
+        rep.n_decode = rep.n_prefill = rep.n_batch = rep.head = rep.kv = rep.kv_work = rep.u_ppm = 0
         rep.next_us = NEVER
     for i in range(4 * q.n_leaf):
         key = load.trees[q.tree_first + i]
@@ -345,14 +378,7 @@ def run_cell(load, q, until_us, allowed):
         if min(next_us, come_us) >= until_us:
             break
         if next_us <= come_us:
-            r = _least(load, q, q.tree_first)
-            rep = load.replicas[q.replica_first + r]
-            _bring(q, rep, next_us)
-            if rep.n_prefill > 0:
-                _end_prefill(load, q, r, next_us)
-            else:
-                _end_decode(load, q, r, next_us)
-            _plan(load, q, r)
+            _turn(load, q, _least(load, q, q.tree_first), next_us)
             if q.n_wait > 0:
                 _dispatch(load, q, next_us)
         else:

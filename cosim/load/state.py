@@ -58,13 +58,13 @@ RESIDENT = np.dtype([("v_end", "f8"), ("t_us", "i8"), ("first_us", "i8"), ("toke
 
 REPLICA = np.dtype(
     [
-        ("t_us", "i8"), ("next_us", "i8"), ("v", "f8"), ("rem_us", "f8"), ("n_decode", "i8"), ("n_prefill", "i8"),
-        ("head", "i8"), ("kv", "i8"), ("kv_work", "i8"), ("u_ppm", "i8"),
+        ("t_us", "i8"), ("next_us", "i8"), ("v", "f8"), ("v_stop", "f8"), ("rem_us", "f8"), ("n_decode", "i8"),
+        ("n_prefill", "i8"), ("n_batch", "i8"), ("head", "i8"), ("kv", "i8"), ("kv_work", "i8"), ("u_ppm", "i8"),
     ]
 )  # fmt: skip
-"""One replica: when it was brought up to date, its next event, tokens each resident has got, prefill left at full
-speed, residents, prompts that wait for prefill and the first of them, tokens reserved, twice the tokens that a decode
-step reads, utilization [ppm]."""
+"""One replica: when it was brought up to date, its next event, tokens each resident has got and at the end of the step
+for which prompts wait, prefill left at full speed, residents, prompts, those being prefilled, the first of them, tokens
+reserved, twice the tokens that a decode step reads, utilization [ppm]."""
 
 QUEUE = np.dtype(
     [
@@ -72,6 +72,7 @@ QUEUE = np.dtype(
         ("replica_first", "i8"), ("n_replica", "i8"), ("place_first", "i8"), ("max_batch", "i8"), ("kv_max", "i8"),
         ("wait_first", "i8"), ("wait_max", "i8"), ("timeout_us", "i8"), ("feed_first", "i8"), ("feed_max", "i8"),
         ("tree_first", "i8"), ("n_leaf", "i8"), ("table_first", "i8"), ("bin_first", "i8"), ("u_prefill_ppm", "i8"),
+        ("mixed", "i8"),
         ("prefill_us", "f8"), ("step_us", "f8"), ("request_us", "f8"), ("token_us", "f8"),
         ("prefill_exponent", "f8"), ("decode_exponent", "f8"),
         # where it stands

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 NEVER = 2**62
 
 
-@dataclass
+@dataclass(eq=False)
 class Request:
     t_us: int
     tokens_in: int
@@ -27,7 +27,9 @@ class Request:
 class Replica:
     prompts: list = field(default_factory=list)
     residents: list = field(default_factory=list)
+    batch: list = field(default_factory=list)
     v: float = 0.0
+    v_stop: float = 0.0
     rem_us: float = 0.0
     t_us: int = 0
     next_us: int = NEVER
@@ -35,7 +37,7 @@ class Replica:
 
     @property
     def all(self):
-        return self.prompts + self.residents
+        return self.prompts + self.residents  # prompts of the batch are still among them
 
 
 class Twin:
@@ -43,6 +45,7 @@ class Twin:
 
     def __init__(self, replica, n, queue_limit, timeout_us):
         self.c, self.queue_limit, self.timeout_us = replica, queue_limit, timeout_us
+        self.mixed = replica["prefill"] == "mixed"
         self.replicas = [Replica() for _ in range(n)]
         self.waiting, self.done, self.gone = [], [], []
         self.s_prefill = self.s_decode = 1.0
@@ -56,7 +59,7 @@ class Twin:
         )  # fmt: skip
 
     def bring(self, rep, t_us):
-        if rep.prompts:
+        if rep.batch:
             rep.rem_us -= (t_us - rep.t_us) * self.s_prefill
         elif rep.residents:
             rep.v += (t_us - rep.t_us) * self.s_decode / self.token_us(rep)
@@ -65,11 +68,14 @@ class Twin:
     def plan(self, rep):
         wait_us = math.inf
         u_ppm = 0
-        if rep.prompts:
+        if rep.batch:
             u_ppm, wait_us = round(self.c["prefill_utilization"] * 1e6), rep.rem_us / self.s_prefill
         elif rep.residents:
             u_ppm = self.table[len(rep.residents)]
-            wait_us = (min(r.v_end for r in rep.residents) - rep.v) * self.token_us(rep) / self.s_decode
+            v_next = rep.v_stop if rep.prompts else min(r.v_end for r in rep.residents)
+            wait_us = (v_next - rep.v) * self.token_us(rep) / self.s_decode
+        elif rep.prompts:
+            wait_us = 0.0
         if u_ppm != rep.u_ppm:
             self.integrate(rep.t_us)
             rep.u_ppm = u_ppm
@@ -100,7 +106,7 @@ class Twin:
     def admit(self, rep, request, t_us):
         self.bring(rep, t_us)
         if not rep.prompts:
-            rep.rem_us = request.tokens_in * (1e6 / self.c["prefill_tokens_per_s"])
+            rep.v_stop = math.ceil(rep.v - 1e-6)
         rep.prompts.append(request)
         self.plan(rep)
 
@@ -120,22 +126,31 @@ class Twin:
     def event(self, rep):
         t_us = rep.next_us
         self.bring(rep, t_us)
-        if rep.prompts:
-            request = rep.prompts.pop(0)
-            request.first_us = t_us
-            if request.tokens_out > 1:
-                rep.v = rep.v if rep.residents else 0.0
-                request.v_end = rep.v + request.tokens_out - 1
-                rep.residents.append(request)
-            else:
-                self.finish(request, t_us)
-            if rep.prompts:
-                rep.rem_us = rep.prompts[0].tokens_in * (1e6 / self.c["prefill_tokens_per_s"])
+        if rep.batch:
+            if self.mixed:
+                rep.v += 1
+                self.end_residents(rep, t_us)
+            for request in rep.batch:
+                rep.prompts.remove(request)
+                request.first_us = t_us
+                if request.tokens_out > 1:
+                    rep.v = rep.v if rep.residents else 0.0
+                    request.v_end = rep.v + request.tokens_out - 1
+                    rep.residents.append(request)
+                else:
+                    self.finish(request, t_us)
+            rep.batch = []
+            rep.v_stop = rep.v
+        elif rep.prompts:
+            rep.v = rep.v_stop
+            self.end_residents(rep, t_us)
+            rep.batch = list(rep.prompts) if self.mixed else rep.prompts[:1]
+            rep.rem_us = self.token_us(rep) if self.mixed and rep.residents else 0.0
+            for request in rep.batch:
+                rep.rem_us += request.tokens_in * (1e6 / self.c["prefill_tokens_per_s"])
         else:
-            rep.v = max(rep.v, min(r.v_end for r in rep.residents))
-            for request in [r for r in rep.residents if r.v_end <= rep.v + 1e-6]:
-                rep.residents.remove(request)
-                self.finish(request, t_us)
+            rep.v = min(r.v_end for r in rep.residents)
+            self.end_residents(rep, t_us)
         self.plan(rep)
         self.expire(t_us)
         while self.waiting:
@@ -144,6 +159,11 @@ class Twin:
                 break
             self.admit(free, self.waiting.pop(0), t_us)
             self.expire(t_us)
+
+    def end_residents(self, rep, t_us):
+        for request in [r for r in rep.residents if r.v_end <= rep.v + 1e-6]:
+            rep.residents.remove(request)
+            self.finish(request, t_us)
 
     def finish(self, request, t_us):
         request.done_us, request.fate = t_us, "done"

@@ -33,7 +33,7 @@ REPLICA = {
     "accelerators": 8, "max_batch": 6, "kv_tokens": 5000, "prefill_tokens_per_s": 8000.0, "step_s": 0.02,
     "step_per_request_s": 0.001, "step_per_token_s": 1e-6, "prefill_utilization": 0.95,
     "decode_utilization": [{"batch": 1, "utilization": 0.4}, {"batch": 5, "utilization": 0.7}],
-    "prefill_exponent": 0.5, "decode_exponent": 0.25,
+    "prefill_exponent": 0.5, "decode_exponent": 0.25, "prefill": "mixed",
 }  # fmt: skip
 
 
@@ -85,6 +85,7 @@ def percentile_bins(times_us):
     return bins
 
 
+@pytest.mark.parametrize("prefill", ["mixed", "alone"])
 @pytest.mark.parametrize(
     ("rate", "more", "allowed"),
     [
@@ -94,12 +95,13 @@ def percentile_bins(times_us):
         (30.0, {"queue_limit": 0}, lambda k: 1.0),
     ],
 )
-def test_queue_equals_its_twin_event_by_event(rate, more, allowed):
-    job = serving(rate, accelerators=24, **more)
+def test_queue_equals_its_twin_event_by_event(rate, more, allowed, prefill):
+    replica = REPLICA | {"prefill": prefill}
+    job = serving(rate, replica, accelerators=24, **more)
     arrays, book = built(job)
     n_cell = 400
     u = run(arrays, book, n_cell, allowed)
-    twin = Twin(REPLICA, 3, more.get("queue_limit", 10_000), round(more["timeout_s"] * 1e6) if "timeout_s" in more
+    twin = Twin(replica, 3, more.get("queue_limit", 10_000), round(more["timeout_s"] * 1e6) if "timeout_s" in more
                 else 2**62)  # fmt: skip
     points = REPLICA["decode_utilization"]
     xs, us = [p["batch"] for p in points], [p["utilization"] for p in points]
@@ -204,9 +206,9 @@ def test_batch_bound_by_requests_is_processor_sharing():
 def test_no_room_to_wait_loses_as_erlang_b_says():
     """M/G/c/c: what a batch that never waits turns away does not depend on the distribution of lengths."""
     rng, n, c, a = np.random.default_rng(8), 200_000, 20, 16.0
-    tokens = 2 + np.rint(100 * rng.lognormal(-0.5, 1.0, n)).astype(int)
-    hold_s = (tokens - 1).mean() * 0.02
-    replica = {"max_batch": c, "prefill_tokens_per_s": 1e9, "step_s": 0.02, "step_per_request_s": 0.0}
+    tokens = 2 + np.rint(2000 * rng.lognormal(-0.5, 1.0, n)).astype(int)
+    hold_s = (tokens - 1).mean() * 0.001
+    replica = {"max_batch": c, "prefill_tokens_per_s": 1e9, "step_s": 0.001, "step_per_request_s": 0.0}
     q = served(poisson_times(rng, a / hold_s, n), np.ones(n, int), tokens, 1, replica, queue_limit=0)
     log_b = c * math.log(a) - a - special.gammaln(c + 1) - math.log(special.gammaincc(c + 1, a))
     assert q["n_full"] / n == pytest.approx(math.exp(log_b), rel=0.05)
