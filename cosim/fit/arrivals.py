@@ -12,7 +12,6 @@ IDC as it is; it is chosen by the coefficient of variation of the distances.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from scipy.optimize import nnls
 from scipy.stats import rankdata
 
 from cosim.errors import InputError, Problem
+from cosim.fit.dispersion import STRETCH_S, Curves, dispersion, local_dispersion, stamp_interval_s, variation
 from cosim.fit.simulate import SITE
 from cosim.load.arrivals import DrawnRequests, draw_requests, read_requests
 from cosim.load.config_serving import ArrivalsConfig, TokensConfig
@@ -40,15 +39,13 @@ THETAS_S = (0.02, 0.05, 0.15, 0.5, 1.5, 5.0, 15.0, 50.0, 150.0, 500.0)
 """Correlation times of which sources are chosen. [s]"""
 LEAST_EXCESS = 0.05
 """A source that adds less than this to the index of dispersion at every scale is left out."""
-MERGE_LOSS = 0.02
-"""What two sources made one may add to the relative error of the index."""
 MIN_REQUESTS = 200
 MIN_WINDOWS = 10
 """A scale of which the record holds fewer windows is not judged."""
-COARSE_S = 0.05
-"""Stamps on multiples of at least this are coarse: below it nothing is known. [s]"""
-MAX_POINTS, LEAST_POINT_S = 24, 150.0
-"""Points of lambda(t), and how near to one another they may be: faster changes are the sources'. [s]"""
+MAX_POINTS = 24
+"""Points of lambda(t) at most; they are `STRETCH_S` apart at least."""
+LOCAL_SCALES_S = (1.0, 5.0, 20.0)
+"""Windows of the index of dispersion about the mean of 150 s. [s]"""
 DRIFT = 3.0
 """Index of dispersion at 100 s above which the rate is said to drift."""
 SEEDS = tuple(range(101, 141))
@@ -143,34 +140,6 @@ def load_record(path: Path) -> Record:
     return Record(path.name, t_s, tokens_in, tokens_out, stamp_s)
 
 
-def stamp_interval_s(t_s: Floats) -> float:
-    """The interval whose multiples the stamps are, to 2 % of it, where it is coarse; else 0. [s]"""
-    steps = np.diff(np.unique(t_s))
-    steps = steps[steps > 1e-4]
-    about = float(np.quantile(steps, 0.02)) if steps.size else 0.0
-    if about < COARSE_S:
-        return 0.0
-    interval_s = float(f"{steps.sum() / np.rint(steps / about).sum():.4g}")
-    phase = (t_s - t_s[0]) / interval_s
-    return interval_s if np.mean(np.abs(phase - np.rint(phase)) < 0.02) > 0.99 else 0.0
-
-
-def dispersion(t_s: Floats, duration_s: float, scale_s: float) -> float:
-    """Index of dispersion of counts in windows of `scale_s` that move by a tenth of it (by 0.1 s at least). [1]"""
-    cell_s = max(scale_s / 10, min(0.1, scale_s))
-    per = round(scale_s / cell_s)
-    cells = np.bincount((t_s / cell_s + 1e-9).astype(int), minlength=math.ceil(duration_s / cell_s))
-    upto = np.concatenate(((0,), np.cumsum(cells[: int(duration_s / cell_s)])))
-    counts = upto[per:] - upto[:-per]
-    return float(counts.var() / counts.mean()) if counts.size and counts.mean() > 0 else math.nan
-
-
-def variation(t_s: Floats) -> float:
-    """Coefficient of variation of the distances of requests. [1]"""
-    steps = np.diff(t_s)
-    return float(steps.std() / steps.mean())
-
-
 def _scales(record: Record) -> list[float]:
     """Scales that the record is long enough for; of coarse stamps whole multiples."""
     longest_s = record.duration_s / MIN_WINDOWS
@@ -184,7 +153,7 @@ def _scales(record: Record) -> list[float]:
 def _profile(record: Record) -> list[dict[str, float]]:
     """lambda(t): a mean, or where the rate drifts up to 24 points."""
     duration_s = record.duration_s
-    n = min(MAX_POINTS, int(duration_s / LEAST_POINT_S))
+    n = min(MAX_POINTS, int(duration_s / STRETCH_S))
     if n < 4 or dispersion(record.t_s, duration_s, SCALES_S[-1]) < DRIFT:
         n = 1
     counts, edges = np.histogram(record.t_s, n, (0.0, duration_s))
@@ -214,60 +183,12 @@ def fit_process(record: Record) -> dict[str, Any]:
     lam = _rates(profile, duration_s)
     plain = 1.0 - scales / duration_s + scales * lam.var() / rate
     gain = float((lam**2).mean()) / lam.mean() ** 2
-    thetas = [t for t in THETAS_S if t >= record.stamp_s / 3 and t <= (LEAST_POINT_S / 2 if len(profile) > 1 else
+    thetas = [t for t in THETAS_S if t >= record.stamp_s / 3 and t <= (STRETCH_S / 2 if len(profile) > 1 else
               duration_s / 10)]  # fmt: skip
     curves = Curves(scales, duration_s, rate / gain, wanted, plain)
     sources = curves.merged([(t, c) for t, c in zip(thetas, curves.weights(thetas), strict=True) if c > 0])
     spread = [(t, math.sqrt(c) / rate) for t, c in sources if np.max(curves.part(t) * c) > LEAST_EXCESS]
     return _tuned(record, base, spread) if spread else {"kind": "poisson"} | base
-
-
-@dataclass(frozen=True)
-class Curves:
-    """The index of dispersion of a record, and what sources make of it."""
-
-    scales: Floats
-    duration_s: float
-    rate: float
-    wanted: Floats
-    plain: Floats
-    """Without sources."""
-
-    def part(self, theta_s: float) -> Floats:
-        """What a source of unit variance adds at each scale."""
-
-        def g(t: Any) -> Any:
-            return 2.0 * (theta_s * t + theta_s**2 * np.expm1(-t / theta_s))
-
-        grown = g(self.scales) - (self.scales / self.duration_s) ** 2 * g(self.duration_s)
-        found: Floats = grown / (self.rate * self.scales)
-        return found
-
-    def weights(self, thetas: list[float]) -> Floats:
-        """Variances of sources of these correlation times that come nearest, relative to the index."""
-        matrix = np.array([self.part(t) for t in thetas]).T
-        found: Floats = nnls(matrix / self.wanted[:, None], (self.wanted - self.plain) / self.wanted)[0]
-        return found
-
-    def misses(self, thetas: list[float]) -> float:
-        """Root of the mean square of what the nearest sources miss, relative to the index."""
-        found = self.plain + sum(c * self.part(t) for t, c in zip(thetas, self.weights(thetas), strict=True))
-        return float(np.sqrt(np.mean((found / self.wanted - 1.0) ** 2)))
-
-    def merged(self, sources: list[tuple[float, float]]) -> list[tuple[float, float]]:
-        """Neighbours on the grid made one where that is hardly worse: fewer sources silence more of the time."""
-        while len(sources) > 1:
-            bound = self.misses([t for t, _ in sources]) + MERGE_LOSS
-            tries = []
-            for i, ((t1, c1), (t2, c2)) in enumerate(itertools.pairwise(sources)):
-                thetas = [t for t, _ in sources]
-                thetas[i : i + 2] = [(t1 * c1 + t2 * c2) / (c1 + c2)]
-                tries.append((self.misses(thetas), thetas))
-            least, thetas = min(tries)
-            if least > bound:
-                break
-            sources = [(t, c) for t, c in zip(thetas, self.weights(thetas), strict=True) if c > 0]
-        return sources
 
 
 def _tuned(record: Record, base: dict[str, Any], sources: list[tuple[float, float]]) -> dict[str, Any]:
@@ -367,6 +288,8 @@ def statistics(record: Record, t_s: Floats, tokens_in: Ints, tokens_out: Ints) -
     found = {"requests/s": len(t_s) / duration_s, "CV of distances": variation(t_s)}
     scales = [s for s in SCALES_S if s <= duration_s / MIN_WINDOWS]
     found |= {f"IDC {s:g} s": dispersion(t_s, duration_s, s) for s in scales}
+    if duration_s >= MIN_WINDOWS * STRETCH_S:
+        found |= {f"IDC {s:g} s, no drift": local_dispersion(t_s, duration_s, s) for s in LOCAL_SCALES_S}
     for name, tokens in (("in", tokens_in), ("out", tokens_out)):
         found[f"mean tokens {name}"] = float(tokens.mean())
         found[f"p99 tokens {name}"] = float(np.percentile(tokens, 99))

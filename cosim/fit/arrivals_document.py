@@ -113,7 +113,7 @@ def found_lines(fit: ArrivalFit) -> list[str]:
 
 
 def render_arrivals(fit: ArrivalFit, console: Console) -> None:
-    """Print the model and its tables."""
+    """Print the model and its tables: draws, their 5th (low) and 95th percentile (high)."""
     for line in found_lines(fit):
         console.print(line)
     _table("Model of the whole record against the whole record", fit.rows, None, console)
@@ -125,16 +125,21 @@ def render_arrivals(fit: ArrivalFit, console: Console) -> None:
 
 def _table(title: str, rows: list[Row], first: dict[str, float] | None, console: Console) -> None:
     table = Table(title=title, title_justify="left", box=None)
-    heads = ("", *(["first half"] if first else []), "record", "draws", "difference", "their 5 %", "95 %", "")
+    heads = ("", *(["1st half"] if first else []), "record", "draws", "difference", "low", "high", "")
     for head in heads:
         table.add_column(head, justify="right" if head else "left", no_wrap=True)
     for row in rows:
         difference = f"{100 * (row.simulation / row.trace - 1):+.1f} %" if row.trace else ""
-        known = [f"{first.get(row.name, math.nan):.4g}"] if first else []
-        numbers = [f"{value:.4g}" for value in (row.trace, row.simulation)]
-        band = [f"{value:.4g}" for value in (row.low, row.high)]
-        table.add_row(row.name, *known, *numbers, difference, *band, "" if row.holds else "outside")
+        known = [number(first.get(row.name, math.nan))] if first else []
+        numbers = [number(value) for value in (row.trace, row.simulation)]
+        band = [number(value) for value in (row.low, row.high)]
+        table.add_row(row.name, *known, *numbers, difference, *band, "" if row.holds else "out")
     console.print(table)
+
+
+def number(value: float) -> str:
+    """Four digits, none after an exponent."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def arrivals_json(fit: ArrivalFit) -> str:

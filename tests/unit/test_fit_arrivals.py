@@ -13,9 +13,10 @@ from scipy import stats
 
 import cosim
 from cosim.errors import InputError
-from cosim.fit.arrivals import Record, dispersion, fit_arrivals, load_record, stamp_interval_s
+from cosim.fit.arrivals import Record, fit_arrivals, load_record
 from cosim.fit.arrivals_document import arrivals_json, arrivals_yaml, render_arrivals
 from cosim.fit.command import fit_and_say
+from cosim.fit.dispersion import dispersion, stamp_interval_s
 from cosim.fit.profile import fit_profile, fit_tokens_model
 from cosim.scenario import load_scenario
 
@@ -60,6 +61,17 @@ def test_fitted_requests_with_coarse_stamps_compare_through_the_stamps(shared):
         if name.startswith("IDC"):
             assert row.simulation == pytest.approx(row.trace, rel=0.25), name
     assert rows["IDC 0.1 s"].trace > 10
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize("record", ["azure2023_conv", "mooncake_conversation_trace"])
+def test_burstiness_of_the_first_half_is_that_of_the_second_but_for_drift(shared, record):
+    """Rate and lambda(t) of the halves differ; about the mean of each 150 s the index agrees within 15 %."""
+    fit = fit_arrivals(load_record(shared / "data" / "arrivals" / f"{record}.csv.gz"))
+    rows = {row.name: row for row in fit.held_out if "no drift" in row.name}
+    assert len(rows) == 3
+    for name, row in rows.items():
+        assert row.simulation == pytest.approx(row.trace, rel=0.15), name
 
 
 def code_like(seed, stamp_s=0.0):
