@@ -327,30 +327,24 @@ def _with_titles(names: list[str]) -> list[str]:
 
 @app.command()
 def fit(
-    trace: Annotated[Path, typer.Argument(metavar="TRACE.csv", help="Power trace: t_s and one of p_w, p_kw, p_mw.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Scenario to write; default TRACE.fit.yaml.")] = None,
+    trace: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Power trace: t_s and one of p_w, p_kw, p_mw.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Scenario to write; default FILE.fit.yaml.")] = None,
+    arrivals: Annotated[
+        bool, typer.Option("--arrivals", help="FILE.csv holds requests: t_s, tokens_in, tokens_out.")
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="FILE.csv holds queries: tokens_in, tokens_out, energy_j, runtime_s.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     report: Annotated[Path | None, typer.Option("--report", metavar="PAGE.html", help="Page to write.")] = None,
 ) -> None:
-    """Fit a scenario to a measured power trace and say how well it fits."""
-    from cosim.fit.document import fit_yaml
-    from cosim.fit.fitting import fit_trace
-    from cosim.fit.page import write_page
-    from cosim.fit.reading import load_trace
-    from cosim.fit.show import fit_json, render_fit
+    """Fit a scenario to a power trace, to requests or to a profile of queries; say how well it fits."""
+    from cosim.fit.command import fit_and_say
 
-    found = fit_trace(load_trace(trace))
-    text = fit_yaml(found)
-    target = out if out is not None else trace.with_name(trace.name.split(".")[0] + ".fit.yaml")
-    target.write_text(text, encoding="utf-8")
-    if report is not None:
-        write_page(found, report)
-    if json:
-        print(fit_json(found))
-        return
-    render_fit(found, _console())
-    print(f"{target}: {len(text):,} bytes" + (f"    {report}" if report is not None else ""))
-    print(f"next: cosim run {target}")
+    if arrivals and profile:
+        raise InputError("give one of --arrivals and --profile")
+    kind = "arrivals" if arrivals else "profile" if profile else "trace"
+    fit_and_say(trace, out, _console(), kind=kind, json=json, report=report)
 
 
 @app.command()

@@ -28,6 +28,7 @@ from cosim.engine.kernel_log import (
     hold_sags,
     read_solved,
     watch_voltages,
+    write_queues,
     write_row,
     write_sample,
 )
@@ -195,6 +196,7 @@ def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
             if surf.info[ON_SURFACE] == 1:
                 voltages(surf)
                 v = surf.v
+            write_queues(clock, load.queues, log, t_us)
             write_row(clock, dc, ups, f, area, watch_row, v, log, t_us)
         if t_us >= time[T_END]:
             return DONE

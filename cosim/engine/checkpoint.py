@@ -9,12 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCKS = frozenset(
-    {"scalars", "bus_vm", "bus_va", "bus_min", "bus_max", "line_p", "line_loading", "trafo_loading", "device"}
+    {
+        "scalars",
+        "serving",
+        "bus_vm",
+        "bus_va",
+        "bus_min",
+        "bus_max",
+        "line_p",
+        "line_loading",
+        "trafo_loading",
+        "device",
+    }
     | {"t_us", "n_row", "wave_us", "wave", "wave_node", "n_wave"}
 )
 """Fields of `LogArrays` that are empty between two blocks."""
 _CONSTANT = frozenset(
     {"samples", "stages", "segments", "weights", "points", "draws", "first_draw", "events", "n_event"}
+    | {"feed", "tables"}
 )
 """Fields that are the scenario's, or drawn again from their names, or empty between two blocks."""
 

@@ -25,6 +25,7 @@ N_TOTAL = 9
 FEEDER_COLUMNS = 5
 SITE_COLUMNS = 22
 SAMPLE_COLUMNS = 6
+SERVING_COLUMNS = 6
 
 
 class ClockArrays(Bundle):
@@ -41,6 +42,7 @@ class LogArrays(Bundle):
     t_us: np.ndarray  # i8 (row,)
     n_row: np.ndarray  # i8 (1,)
     scalars: np.ndarray  # f8 (row, FEEDER_COLUMNS + site * SITE_COLUMNS)
+    serving: np.ndarray  # f8 (row, queue * SERVING_COLUMNS)
     bus_vm: np.ndarray  # f4 (row, bus)
     bus_va: np.ndarray
     bus_min: np.ndarray
@@ -140,6 +142,22 @@ def write_row(clock, dc, ups, f, area, watch_row, v, log, t_us):
     clock.time[LAST_ROW] = t_us
     clock.time[NEXT_ROW] = t_us + clock.time[LOG_STEP]
     log.n_row[0] = r + 1
+
+
+@inner
+def write_queues(clock, queues, log, t_us):
+    """Columns of serving jobs of the row that comes next, in the order of `cosim.engine.serving`."""
+    span_s = (t_us - clock.time[LAST_ROW]) * 1e-6
+    row = log.serving[log.n_row[0]]
+    for i in range(queues.size):
+        q, at = queues[i], i * SERVING_COLUMNS
+        row[at] = q.n_wait
+        row[at + 1] = q.n_run
+        row[at + 2] = q.row_arrived
+        row[at + 3] = q.row_lost
+        row[at + 4] = q.row_out / span_s if span_s > 0.0 else 0.0
+        row[at + 5] = q.row_ttft_us * 1e-6 / q.row_first if q.row_first > 0 else 0.0
+        q.row_arrived = q.row_lost = q.row_out = q.row_ttft_us = q.row_first = 0
 
 
 @inner

@@ -180,6 +180,7 @@ def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
     unit.p_fr_mw = 0.0
     demand(dc, s, load.p_ai_mw[s], standby_mw, site.gen == GEN_ON or alive or carried, t_us)
     if site.gen == GEN_ON:
+        load.allowed[s] = 1.0
         _ask_generator(site, unit, t_us)
         port_p_mw[s] = port_q_mvar[s] = 0.0
         watch_saturation(ups, s, 0.0, t_us)
@@ -197,6 +198,8 @@ def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
         _hold_cap(load, site, unit, s, p_ups_mw, smoothing, t_us)
     if site.fr_on == 1 and site.rect_on == 1:
         _give_way(load, site, unit, s, p_ups_mw)
+    swing_mw = site.p_ai_mw + site.p_cut_mw - load.p_const_mw[s]
+    load.allowed[s] = 1.0 - site.p_cut_mw / swing_mw if site.p_cut_mw > 0.0 else 1.0
     unit.p_mw = p_ups_mw
     p_dc_in_mw = min(site.p_dc_mw + p_ups_mw, site.rect_max_mw) if site.rect_on == 1 else 0.0
     p_mw, q_mvar = request(dc, s, p_dc_in_mw)

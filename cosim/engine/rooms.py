@@ -24,7 +24,12 @@ def new_clock(step_us: int, log_step_us: int, end_us: int, limits: NDArray[np.fl
 
 
 def new_log(
-    compiled: CompiledFeeder, n_site: int, n_ring: int, fields: Collection[str], points: NDArray[np.int64]
+    compiled: CompiledFeeder,
+    n_site: int,
+    n_queue: int,
+    n_ring: int,
+    fields: Collection[str],
+    points: NDArray[np.int64],
 ) -> kl.LogArrays:
     """Empty log of one block, with room for `n_ring` full-rate samples; `points` are kept at every instant.
 
@@ -42,6 +47,7 @@ def new_log(
         t_us=np.zeros(rows, np.int64),
         n_row=np.zeros(1, np.int64),
         scalars=np.zeros((rows, kl.FEEDER_COLUMNS + n_site * kl.SITE_COLUMNS)),
+        serving=np.zeros((rows, n_queue * kl.SERVING_COLUMNS)),
         bus_vm=block(n_bus),
         bus_va=block(n_bus, "bus_va"),
         bus_min=block(n_bus),

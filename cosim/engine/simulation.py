@@ -26,6 +26,7 @@ from cosim.engine.points import point_places, take_wave
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.engine.samples import captured_places, n_before, ring_size, take_samples
+from cosim.engine.serving import serving_columns
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
 from cosim.feeder.checks import make_desk, make_protection, make_shapes
@@ -129,7 +130,7 @@ class Simulation:
         fields = {column.source for column in self.columns}
         points = point_places(scenario, self.compiled)
         n_ring = ring_size(scenario.log.capture, self.step_us, self.compiled.watched.size, len(self.sites))
-        self.log = new_log(self.compiled, len(self.sites), n_ring, fields, points)
+        self.log = new_log(self.compiled, len(self.sites), len(self.load.queues), n_ring, fields, points)
         self.queue = EventQueue()
         self.faults = FaultDesk()
         self.events: list[tuple[int, str, str, float, str]] = []
@@ -196,6 +197,7 @@ class Simulation:
         columns = log_columns(
             self.sites, self._with_ups, elements, wanted, rows, log.quantities, self._area_config is not None
         )
+        columns += serving_columns(self)
         return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])
 
     @property
@@ -273,6 +275,7 @@ class Simulation:
         longest = min(MAX_TICKS * self.step_us, self.book.max_block_us - self.step_us)
         if max_block_s is not None:
             longest = min(longest, max(self.step_us, to_us(max_block_s)))
+        longest = min(longest, self.book.known_us - now)
         on_tick = (now + max(longest, self.step_us)) // self.step_us * self.step_us
         return min(self.queue.next_us(self.end_us), on_tick, self.end_us)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosim.engine import kernel_log as kl
+from cosim.engine.serving import serving_totals
 from cosim.feeder.network import TAP
 from cosim.load.counts import job_counts
 from cosim.units import US_PER_DAY, US_PER_S
@@ -64,6 +65,7 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     out |= _bus_totals(sim)
     out |= _device_totals(sim)
     out |= _area_totals(sim.area.area[0])
+    out |= serving_totals(sim)
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
         site, _, own = name.partition("/")
         counts = job_counts(sim.scenario.datacenters[site].load, own, job, sim.load.classes)

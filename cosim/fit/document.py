@@ -49,12 +49,27 @@ def fit_yaml(fit: Fit) -> str:
         "datacenters": {SITE: {"bus": _bus(machine.top_mw), "load": load_dict(machine)}},
         "log": {"step_s": dt_s, "nodes": "extremes"},
     }
+    return checked_size(as_yaml(document))
+
+
+def as_yaml(document: dict[str, Any]) -> str:
+    """A document as YAML, lists of small mappings one line each."""
     yaml = YAML()
     yaml.width = 118
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = io.StringIO()
     yaml.dump(_flowing(document), stream)
-    text = stream.getvalue()
+    return stream.getvalue()
+
+
+def checked_size(text: str) -> str:
+    """The text, unless it is larger than a model.
+
+    Raises
+    ------
+    CosimError
+        It takes more than `MAX_BYTES`.
+    """
     if len(text.encode()) > MAX_BYTES:
         raise CosimError(f"the fitted scenario takes {len(text.encode())} bytes, more than the {MAX_BYTES} of a model")
     return text
@@ -73,9 +88,13 @@ def _name(file: str) -> str:
 
 
 def _flowing(value: Any) -> Any:
-    """Lists of small mappings one line each."""
+    """Lists of small mappings one line each, lists of numbers in lines."""
     if isinstance(value, dict):
         return CommentedMap({key: _flowing(item) for key, item in value.items()})
+    if isinstance(value, list) and not all(isinstance(item, dict) for item in value):
+        numbers = CommentedSeq(value)
+        numbers.fa.set_flow_style()
+        return numbers
     if isinstance(value, list):
         rows = CommentedSeq()
         for item in value:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cosim.errors import InputError, Problem
 from cosim.events import new_ring
 from cosim.load import state as k
+from cosim.load.build_serving import QueueBuilder
 from cosim.load.config import (
     DynamicsConfig,
     FailureConfig,
@@ -23,13 +24,14 @@ from cosim.load.config import (
     LoadConfig,
     NoiseConfig,
     QueryClassConfig,
+    ServingConfig,
     TraceConfig,
     TrainingConfig,
-    job_weight,
 )
 from cosim.load.draws import DrawBook, Stream
 from cosim.load.kernel_lag import EDGE, set_edge, transition
 from cosim.load.trace import trace_samples
+from cosim.load.weights import job_weight
 from cosim.units import S_PER_H, US_PER_S, W_PER_MW, to_us
 
 NOISE_SIGMAS = 4.0
@@ -50,6 +52,7 @@ class LoadBuilder:
         self.classes: _Rows = []
         self.samples: _Rows = []
         self.streams: list[Stream] = []
+        self.serving = QueueBuilder(step_us, seed, folder)
         self.n_ring = 0
         self.const_mw: list[float] = []
         self.swing_factor = [1.0] * len(sites)
@@ -73,6 +76,8 @@ class LoadBuilder:
             classes=np.array(self.classes, k.CLASS),
             ring=np.zeros(self.n_ring),
             samples=np.array(self.samples, k.SAMPLE),
+            **self.serving.arrays(),
+            allowed=np.ones(n_site),
             draws=book.draws,
             first_draw=book.first,
             p_const_mw=np.array(self.const_mw),
@@ -82,6 +87,7 @@ class LoadBuilder:
             n_event=n_event,
             step_us=np.array([self.step_us], np.int64),
         )
+        book.join(self.serving.feeds(self.jobs), load.queues, load.feed)
         book.turn_to(0)
         for job in self.jobs:
             for a, b, sigma, phi, stream in (
@@ -159,6 +165,10 @@ class LoadBuilder:
         self._add_noise(job, config.noise, n_node, f"{site_name}/{name}")
         if isinstance(config, InferenceConfig):
             self._add_inference(job, config, f"{site_name}/{name}")
+        elif isinstance(config, ServingConfig):
+            n_replica = (config.accelerators or fleet.count) // config.replica.accelerators
+            job["weight"] = n_replica * config.replica.accelerators / fleet.count
+            self.serving.add(i, job, config, n_replica, (f"{site_name}/{name}", where))
         else:
             self._add_staged(job, i, config, n_node, f"{site_name}/{name}")
 
@@ -239,8 +249,9 @@ class LoadBuilder:
         job["query_step_us"] = step_us
         job["class_first"], job["n_class"] = len(self.classes), len(config.classes)
         for class_name, query in config.classes.items():
-            p_mw = config.p_query_w * query.size / 1000 * query.complexity / W_PER_MW
-            n_ring = max(1, round(query.duration_s * US_PER_S / step_us))
+            p_w, duration_s = config.query(query)
+            p_mw = p_w / W_PER_MW
+            n_ring = max(1, round(duration_s * US_PER_S / step_us))
             stream = self._stream(
                 f"{name}/{class_name}", kind="poisson", min_interval_us=step_us,
                 index=self._grid_index(step_us), mean=_arrival_means(query, step_us / US_PER_S),

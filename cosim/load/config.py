@@ -6,10 +6,19 @@ Equation numbers are those of "The Unseen AI Disruptions for Power Grids: LLM-In
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cosim.load.config_serving import (
+    ArrivalsConfig,
+    RatePoint,
+    ReplicaConfig,
+    TokenModel,
+    TokensConfig,
+    rate_problem,
+)
+from cosim.load.weights import weights_problem
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -204,21 +213,20 @@ class FineTuningConfig(_FleetJobConfig):
     failure: FailureConfig = Field(FailureConfig(), description="Unplanned stops")
 
 
-class RatePoint(_Strict):
-    """Arrival rate at one time; linear in between."""
-
-    t_s: Seconds = Field(description="Time [s]")
-    rate_per_s: float = Field(ge=0, description="Arrival rate lambda [1/s]")
-
-
 class QueryClassConfig(_Strict):
-    """Queries of one size s_j and complexity c_j (Eq. 15-16)."""
+    """Queries of one size s_j and complexity c_j, or of one number of tokens (Eq. 15-16)."""
 
-    size: float = Field(gt=0, description="Size s_j, e.g. tokens of prompt and answer [1]")
+    size: float | None = Field(None, gt=0, description="Size s_j, e.g. tokens of prompt and answer; or tokens [1]")
     complexity: float = Field(1.0, gt=0, description="Complexity c_j, relative to the reference model [1]")
-    duration_s: PositiveSeconds = Field(description="Time one query is in service [s]")
-    tokens_in: float | None = Field(None, ge=0, description="Tokens of its prompt; null: unknown [1]")
-    tokens_out: float | None = Field(None, ge=0, description="Tokens of its answer; null: unknown [1]")
+    duration_s: PositiveSeconds | None = Field(
+        None, description="Time one query is in service; null: by runtime_model [s]"
+    )
+    tokens_in: int | None = Field(
+        None, ge=1, description="Tokens of the prompt, for energy_model, runtime_model; null: unknown"
+    )
+    tokens_out: int | None = Field(
+        None, ge=1, description="Tokens of the answer, for energy_model, runtime_model; null: unknown"
+    )
     prefill_share: Fraction | None = Field(
         None, description="Part of its energy above idle that reading the prompt takes; null: unknown [1]"
     )
@@ -229,30 +237,95 @@ class QueryClassConfig(_Strict):
 
     @model_validator(mode="after")
     def _rate_goes_forward(self) -> Self:
-        times = [point.t_s for point in self.rate]
-        if any(b <= a for a, b in itertools.pairwise(times)):
-            raise ValueError("rate needs points with rising t_s")
-        if self.period_s is not None and times[-1] > self.period_s:
-            raise ValueError(f"rate has a point at t_s={times[-1]:g}, after period_s={self.period_s:g}")
+        if problem := rate_problem(self.rate, self.period_s):
+            raise ValueError(problem)
         return self
 
 
 class InferenceConfig(_FleetJobConfig):
     """Inference (Eq. 15-16): B_j(t) queries in service, each drawing P_query(s_j, c_j) for its duration.
 
-    P_query = p_query_w * (size / 1000) * complexity; the paper leaves the form open.
+    P_query = p_query_w * (size / 1000) * complexity, the paper leaves the form open; or e(tokens) / r(tokens) times
+    complexity, by models of energy and runtime fitted to profile data (`cosim fit --profile`).
     """
 
     kind: Literal["inference"]
-    p_query_w: float = Field(gt=0, description="Power of a query of size 1000 and complexity 1, above idle [W]")
+    p_query_w: float | None = Field(
+        None, gt=0, description="Power of a query of size 1000 and complexity 1, above idle; or energy_model [W]"
+    )
+    energy_model: TokenModel | None = Field(None, description="Energy of a query above idle by its tokens [J]")
+    runtime_model: TokenModel | None = Field(None, description="Time a query is in service by its tokens [s]")
     classes: dict[str, QueryClassConfig] = Field(min_length=1, description="Query classes by name")
     step_s: PositiveSeconds = Field(0.1, description="Grid on which arrivals are drawn [s]")
 
     @model_validator(mode="after")
-    def _queries_outlast_the_grid(self) -> Self:
+    def _queries_have_power_and_time(self) -> Self:
+        if (self.p_query_w is None) == (self.energy_model is None):
+            raise ValueError("give exactly one of p_query_w and energy_model")
         for name, query in self.classes.items():
-            if query.duration_s < self.step_s:
-                raise ValueError(f"step_s={self.step_s:g} is above duration_s={query.duration_s:g} of class {name}")
+            needed = [("size", query.size)] if self.energy_model is None else []
+            if self.energy_model is not None or query.duration_s is None:
+                needed += [("tokens_in", query.tokens_in), ("tokens_out", query.tokens_out)]
+            if query.duration_s is None and self.runtime_model is None:
+                needed += [("duration_s, or runtime_model", None)]
+            if missing := [what for what, value in needed if value is None]:
+                raise ValueError(f"class {name} needs {', '.join(missing)}")
+            p_w, duration_s = self.query(query)
+            if duration_s < self.step_s:
+                raise ValueError(f"step_s={self.step_s:g} is above duration_s={duration_s:g} of class {name}")
+            if p_w <= 0:
+                raise ValueError(f"energy_model gives class {name} {p_w:g} W; its tokens lie outside the model")
+        return self
+
+    def query(self, query: QueryClassConfig) -> tuple[float, float]:
+        """Power [W] and duration [s] of one query of a class."""
+        tokens = (query.tokens_in or 0, query.tokens_out or 0)
+        duration_s = query.duration_s
+        if duration_s is None:
+            assert self.runtime_model is not None
+            duration_s = self.runtime_model.of(*tokens)
+        if self.energy_model is None:
+            assert self.p_query_w is not None
+            return self.p_query_w * (query.size or 0.0) / 1000 * query.complexity, duration_s
+        return self.energy_model.of(*tokens) * query.complexity / duration_s if duration_s > 0 else 0.0, duration_s
+
+
+class ServingConfig(_FleetJobConfig):
+    """Inference request by request: a queue before replicas with continuous batching.
+
+    Its accelerators over those of a replica are the number of replicas; what is left over idles.
+    """
+
+    kind: Literal["serving"]
+    replica: ReplicaConfig = Field(description="One copy of the model")
+    arrivals: ArrivalsConfig = Field(description="When requests come")
+    tokens_in: TokensConfig | None = Field(None, description="Tokens of prompts; null with arrivals of a record")
+    tokens_out: TokensConfig | None = Field(None, description="Tokens of answers; null with arrivals of a record")
+    tokens_correlation: float = Field(
+        0.0, ge=-1, le=1, description="Correlation of both, of their normal scores (Gaussian copula) [1]"
+    )
+    queue_limit: int = Field(
+        10_000, ge=0, le=10_000_000, description="Requests that may wait; more are turned away [1]"
+    )
+    timeout_s: PositiveSeconds | None = Field(None, description="A request that has waited so long leaves [s]")
+    step_s: PositiveSeconds = Field(
+        0.1, description="Cell over which power is a mean, and after which a cap slows replicas [s]"
+    )
+
+    @model_validator(mode="after")
+    def _requests_have_tokens(self) -> Self:
+        if self.weight is not None:
+            raise ValueError("replicas cannot follow weight; give accelerators")
+        tokens = (self.tokens_in, self.tokens_out)
+        if self.arrivals.kind == "trace":
+            if any(tokens):
+                raise ValueError("arrivals of a record have their own tokens; leave out tokens_in and tokens_out")
+            return self
+        if not all(tokens):
+            raise ValueError("tokens_in and tokens_out are missing")
+        least = sum(t.fixed if t.fixed is not None else (t.quantiles or [1])[0] for t in tokens if t is not None)
+        if least > self.replica.kv_tokens:
+            raise ValueError(f"kv_tokens={self.replica.kv_tokens} of the replica holds no request of {least:g} tokens")
         return self
 
 
@@ -273,7 +346,9 @@ class TraceConfig(_JobConfig):
     d_s2: float = Field(0.0, description="D of Eq. 9 by central differences of the trace [s2]")
 
 
-JobConfig = Annotated[TrainingConfig | FineTuningConfig | InferenceConfig | TraceConfig, Field(discriminator="kind")]
+JobConfig = Annotated[
+    TrainingConfig | FineTuningConfig | InferenceConfig | ServingConfig | TraceConfig, Field(discriminator="kind")
+]
 
 
 class LoadConfig(_Strict):
@@ -299,55 +374,9 @@ class LoadConfig(_Strict):
                 raise ValueError(
                     f"accelerators={job.accelerators} of job {name} is above count={self.accelerators.count}"
                 )
+            least = job.replica.accelerators if isinstance(job, ServingConfig) else 1
+            if (job.accelerators or self.accelerators.count) < least:
+                raise ValueError(f"job {name} has fewer accelerators than one replica, {least}")
         if problem := weights_problem(self):
             raise ValueError(problem)
         return self
-
-
-def job_weight(load: LoadConfig, job: _FleetJobConfig, t_s: float) -> float:
-    """Weight w(t) of Eq. 17 that a running job has. [1]"""
-    if job.weight is not None:
-        return next((p.weight for p in reversed(job.weight) if p.at_s <= t_s), 0.0)
-    assert load.accelerators is not None
-    return 1.0 if job.accelerators is None else job.accelerators / load.accelerators.count
-
-
-def heaviest(load: LoadConfig, switched: Iterable[tuple[float, str, bool]] = ()) -> tuple[float, float]:
-    """Time and size of the largest sum of weights of jobs that run together.
-
-    Parameters
-    ----------
-    load : LoadConfig
-    switched : iterable of (float, str, bool)
-        Times [s] at which events start (True) or stop a job, beside its own start_s and stop_s.
-
-    Returns
-    -------
-    at_s, weight : float
-        First time of the largest sum [s], and that sum [1].
-    """
-    jobs = {name: job for name, job in load.jobs.items() if not isinstance(job, TraceConfig)}
-    changes = [change for change in switched if change[1] in jobs]
-    for name, job in jobs.items():
-        if job.start_s is not None:
-            changes.append((job.start_s, name, True))
-        if job.stop_s is not None:
-            changes.append((job.stop_s, name, False))
-    times = {at_s for at_s, _, _ in changes} | {p.at_s for job in jobs.values() for p in job.weight or ()}
-    running: set[str] = set()
-    waiting = sorted(changes, key=lambda change: (change[0], change[2]))
-    best = (0.0, 0.0)
-    for t_s in sorted(times):
-        while waiting and waiting[0][0] <= t_s:
-            _, name, starts = waiting.pop(0)
-            (running.add if starts else running.discard)(name)
-        total = sum(job_weight(load, jobs[name], t_s) for name in running)
-        if total > best[1]:
-            best = (t_s, total)
-    return best
-
-
-def weights_problem(load: LoadConfig, switched: Iterable[tuple[float, str, bool]] = ()) -> str | None:
-    """What is wrong where jobs together ask for more than the fleet, else None."""
-    at_s, weight = heaviest(load, switched)
-    return f"jobs: their weights sum to {weight:.3g} at t = {at_s:g} s, above 1" if weight > 1 + 1e-9 else None

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from cosim.load.feed import Feed
 
 CHUNK = 4096
 """Draws in one chunk."""
@@ -52,6 +56,19 @@ class DrawBook:
         self.streams = streams
         self.draws = np.zeros((len(streams), 2 * CHUNK))
         self.first = np.full(len(streams), -1, np.int64)
+        self._feeds: list[tuple[Feed, Any, NDArray[Any]]] = []
+
+    def join(self, feeds: list[Feed], queues: NDArray[Any], feed: NDArray[Any]) -> None:
+        """Take in the requests of serving jobs; `queues` and `feed` are the kernel's."""
+        ends = (queues["feed_first"] + queues["feed_max"]).tolist()
+        parts = [feed[first:end] for first, end in zip(queues["feed_first"].tolist(), ends, strict=True)]
+        self._feeds = list(zip(feeds, queues, parts, strict=True))
+
+    @property
+    def known_us(self) -> int:
+        """The kernel may go up to here before `turn_to` is called again. [us]"""
+        reach = (feed.known_us - int(feed.job["query_step_us"]) - feed.step_us for feed, _, _ in self._feeds)
+        return min(reach, default=2**62)
 
     @property
     def max_block_us(self) -> int:
@@ -66,3 +83,5 @@ class DrawBook:
                 self.draws[s, :CHUNK] = draw_chunk(self.seed, stream, chunk)
                 self.draws[s, CHUNK:] = draw_chunk(self.seed, stream, chunk + 1)
                 self.first[s] = chunk * CHUNK
+        for feed, queue, part in self._feeds:
+            feed.fill(queue, part, t_us)

@@ -11,6 +11,7 @@ import numpy as np
 from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED, emit
 from cosim.jit import inner, njit
 from cosim.load.kernel_lag import advance_lag, read_power
+from cosim.load.kernel_queue import clear_queue, open_queue, run_cell
 from cosim.load.state import (
     CHECKPOINT,
     COLD,
@@ -19,6 +20,7 @@ from cosim.load.state import (
     INFERENCE,
     MAIN,
     NEVER,
+    SERVING,
     SETTLED_MW,
     STAGED,
     STOPPED,
@@ -102,6 +104,8 @@ def start(load, k, t_us):
         job.k_query = t_us // job.query_step_us - 1 if job.kind == INFERENCE else 0
         job.i_trace = 0
         job.trace_lap_us = t_us
+        if job.kind == SERVING:
+            open_queue(load, load.queues[job.queue], t_us)
     elif job.n_cold > 0:
         job.mode = COLD
         job.seg = 0
@@ -123,6 +127,8 @@ def _end(load, job, mode, t_us):
         load.classes[c].in_service = 0.0
         for i in range(load.classes[c].n_ring):
             load.ring[load.classes[c].ring_first + i] = 0.0
+    if job.kind == SERVING:
+        clear_queue(load, load.queues[job.queue])
 
 
 @njit
@@ -251,6 +257,19 @@ def _query_edge(load, job, t_us):
 
 
 @inner
+def _serve(load, job, t_us):
+    """The next cell of a serving job: its replicas' mean utilization, at the speed that the site's cap leaves."""
+    q = load.queues[job.queue]
+    until_us = (t_us // job.query_step_us + 1) * job.query_step_us
+    allowed = load.allowed[job.site]
+    job.u_frac = run_cell(load, q, until_us, allowed)
+    wanted = job.u_frac * job.amp_mw * job.weight * (until_us - t_us) * 1e-6
+    q.e_wanted += wanted
+    q.e += wanted * allowed
+    job.edge_us = until_us
+
+
+@inner
 def _settle(load, job, t_us):
     """New command and next edge after anything changed at t_us."""
     u_mw = job.amp_mw * job.weight * job.u_frac
@@ -285,6 +304,8 @@ def _edge(load, k, t_us):
             emit(load.events, load.n_event, t_us, JOB_STOPPED, k, job.p_mw)
     elif job.kind == INFERENCE and job.edge_us <= t_us:
         _query_edge(load, job, t_us)
+    elif job.kind == SERVING and job.edge_us <= t_us:
+        _serve(load, job, t_us)
     elif job.kind == TRACE:
         job.edge_us = NEVER
     _settle(load, job, t_us)

@@ -13,7 +13,7 @@ NEVER = np.int64(2**62)
 SETTLED_MW = 1e-13
 """A lag this close to its command has arrived. [MW]"""
 
-STAGED, INFERENCE, TRACE = 0, 1, 2
+STAGED, INFERENCE, TRACE, SERVING = range(4)
 WAITING, COLD, MAIN, EVALUATION, CHECKPOINT, FAILED, STOPPED, UNPOWERED = range(8)
 
 JOB = np.dtype(
@@ -26,7 +26,7 @@ JOB = np.dtype(
         ("ckpt_us", "i8"), ("ckpt_u", "f8"), ("ckpt_every_us", "i8"), ("ckpt_every_n", "i8"),
         ("fail_per_us", "f8"), ("restart_us", "i8"),
         ("weight_first", "i8"), ("n_weight", "i8"),
-        ("class_first", "i8"), ("n_class", "i8"), ("query_step_us", "i8"),
+        ("class_first", "i8"), ("n_class", "i8"), ("query_step_us", "i8"), ("queue", "i8"),
         ("trace_first", "i8"), ("n_trace", "i8"), ("trace_period_us", "i8"), ("trace_linear", "i8"),
         ("noise_step_us", "i8"), ("sigma", "f8"), ("phi", "f8"), ("node_sigma", "f8"), ("node_phi", "f8"),
         ("jitter_stream", "i8"), ("noise_stream", "i8"), ("node_stream", "i8"), ("fail_stream", "i8"),
@@ -50,6 +50,46 @@ CLASS = np.dtype(
 )  # fmt: skip
 SAMPLE = np.dtype([("t_us", "i8"), ("p_mw", "f8")])
 
+REQUEST = np.dtype([("t_us", "i8"), ("tokens_in", "i8"), ("tokens_out", "i8")])
+"""A request: when it came, tokens of its prompt and of its answer."""
+
+RESIDENT = np.dtype([("v_end", "f8"), ("t_us", "i8"), ("first_us", "i8"), ("tokens_in", "i8"), ("tokens_out", "i8")])
+"""A request that is decoded: progress of its replica at which it is done [token], when it came, its first token."""
+
+REPLICA = np.dtype(
+    [
+        ("t_us", "i8"), ("next_us", "i8"), ("v", "f8"), ("v_stop", "f8"), ("rem_us", "f8"), ("n_decode", "i8"),
+        ("n_prefill", "i8"), ("n_batch", "i8"), ("head", "i8"), ("kv", "i8"), ("kv_work", "i8"), ("u_ppm", "i8"),
+    ]
+)  # fmt: skip
+"""One replica: when it was brought up to date, its next event, tokens each resident has got and at the end of the step
+for which prompts wait, prefill left at full speed, residents, prompts, those being prefilled, the first of them, tokens
+reserved, twice the tokens that a decode step reads, utilization [ppm]."""
+
+QUEUE = np.dtype(
+    [
+        # what it is
+        ("replica_first", "i8"), ("n_replica", "i8"), ("place_first", "i8"), ("max_batch", "i8"), ("kv_max", "i8"),
+        ("wait_first", "i8"), ("wait_max", "i8"), ("timeout_us", "i8"), ("feed_first", "i8"), ("feed_max", "i8"),
+        ("tree_first", "i8"), ("n_leaf", "i8"), ("table_first", "i8"), ("bin_first", "i8"), ("u_prefill_ppm", "i8"),
+        ("mixed", "i8"),
+        ("prefill_us", "f8"), ("step_us", "f8"), ("request_us", "f8"), ("token_us", "f8"),
+        ("prefill_exponent", "f8"), ("decode_exponent", "f8"),
+        # where it stands
+        ("n_feed", "i8"), ("i_feed", "i8"), ("done_us", "i8"), ("wait_head", "i8"), ("n_wait", "i8"), ("n_run", "i8"),
+        ("u_ppm", "i8"), ("u_us", "i8"), ("u_sum", "i8"), ("allowed", "f8"), ("s_prefill", "f8"), ("s_decode", "f8"),
+        # counts over the run: requests, tokens, times [us], energy above idle [MWs]
+        ("n_arrived", "i8"), ("n_first", "i8"), ("n_done", "i8"), ("n_full", "i8"), ("n_expired", "i8"),
+        ("n_refused", "i8"), ("n_lost", "i8"),
+        ("in_arrived", "i8"), ("out_arrived", "i8"), ("in_done", "i8"), ("out_done", "i8"), ("in_lost", "i8"),
+        ("out_lost", "i8"), ("ttft_us", "i8"), ("decode_us", "i8"), ("latency_us", "i8"), ("run_us", "i8"),
+        ("capped_us", "i8"), ("busy_us", "f8"), ("e", "f8"), ("e_wanted", "f8"),
+        # since the last row of the log
+        ("row_arrived", "i8"), ("row_out", "i8"), ("row_first", "i8"), ("row_ttft_us", "i8"), ("row_lost", "i8"),
+    ]
+)  # fmt: skip
+"""The requests of one serving job: its replicas' parameters, the queue before them, what became of requests."""
+
 
 class LoadArrays(Bundle):
     """Everything the load kernel reads and writes; the same numba type for every scenario."""
@@ -61,6 +101,16 @@ class LoadArrays(Bundle):
     classes: np.ndarray  # CLASS
     ring: np.ndarray  # f8: arrivals of the last n_ring cells, class by class
     samples: np.ndarray  # SAMPLE
+    queues: np.ndarray  # QUEUE, one a serving job
+    replicas: np.ndarray  # REPLICA, queue by queue
+    residents: np.ndarray  # RESIDENT: of each replica a heap of max_batch, the first done first
+    prompts: np.ndarray  # REQUEST: of each replica a ring of max_batch that wait for prefill
+    waiting: np.ndarray  # REQUEST: of each queue a ring of wait_max
+    feed: np.ndarray  # REQUEST: of each queue the arrivals to come
+    trees: np.ndarray  # i8: of each queue the smallest next_us, then the smallest load, of ever more replicas
+    tables: np.ndarray  # i8: of each queue the utilization of decoding by batch [ppm]
+    bins: np.ndarray  # i8 (kind, bin): of each queue N_KIND histograms of times
+    allowed: np.ndarray  # f8 (site,): share of the swing that the site's cap leaves
     draws: np.ndarray  # f8 (stream, draw): a window of each random stream
     first_draw: np.ndarray  # i8 (stream,): index of the window's first draw
     p_const_mw: np.ndarray  # f8 (site,): base and idle power

@@ -25,6 +25,8 @@ N_BUS = 5
 """Buses in the table of voltages: those with the lowest."""
 N_DEVICE = 12
 """Regulators and capacitor banks in their table: those that moved most."""
+PERCENTS = (50, 90, 99)
+"""Percentiles of latencies."""
 N_CAPTURE = 20
 """Captures in their table."""
 _POWER_LABEL = {
@@ -93,6 +95,9 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
         yield _pairs(f"UPS {name}", _storage(part))
     for title, rows in planning_pairs(summary):
         yield _pairs(title, rows)
+    for site, jobs in summary.get("engine", {}).get("serving", {}).items():
+        for job, part in jobs.items():
+            yield _serving(f"{job} of {site}", part)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -262,6 +267,26 @@ def _storage(part: dict[str, float]) -> dict[str, str]:
         f"by up to {_number(max(part['max_excess_mw'], part['saturated_excess_max_mw']))} MW",
         "transferred": f"{_number(part['n_transferred'])} times, {_number(part['transferred_s'])} s",
     }
+
+
+def _serving(name: str, part: dict[str, float]) -> Table:
+    """Latencies by percentile, of all and of those served under a cap; what became of requests in its title."""
+    gone = {"n_turned_away": "turned away", "n_timed_out": "timed out", "n_too_long": "too long", "n_lost": "lost"}
+    about = [
+        f"{_number(part['n_done'])} of {_number(part['n_arrived'])} requests done",
+        *(f"{_number(part[key])} {word}" for key, word in gone.items() if part[key] > 0),
+        f"{_number(part['tokens_per_s'])} tokens/s",
+        f"utilization {100 * part['utilization']:.1f} %",
+        *([f"{_number(part['e_per_token_j'])} J/token"] if "e_per_token_j" in part else []),
+    ]
+    table = _table(f"Serving, {name}: {', '.join(about)}", "s", *(f"p{p}" for p in PERCENTS))
+    words = {"ttft": "time to first token", "tpot": "time per output token", "latency": "time to last token"}
+    for suffix, where in (("", ""), ("_capped", " under a cap")):
+        for kind, label in words.items():
+            keys = [f"{kind}_p{p}{suffix}_s" for p in PERCENTS]
+            if keys[0] in part:
+                table.add_row(label + where, *(_number(part[key]) for key in keys))
+    return table
 
 
 def _pairs(title: str, pairs: dict[str, str]) -> Table:

@@ -13,7 +13,7 @@ from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.faults import FaultConfig
 from cosim.feeder.names import is_path
-from cosim.load.config import weights_problem
+from cosim.load.weights import weights_problem
 from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
 from cosim.scenario.parts import Parts, parts_of
@@ -236,9 +236,12 @@ def _check_files(parts: Parts) -> list[Problem]:
         found.append(parts.problem(("feeder", "dss_root"), f"no such folder: {root}"))
     for name, site in parts.datacenters.items():
         for job, config in site.load.jobs.items():
-            if config.kind == "trace" and not _is_file(parts.folder / config.file):
-                path = ("datacenters", name, "load", "jobs", job, "file")
-                found.append(parts.problem(path, f"no such file: {parts.folder / config.file}"))
+            path: Path = ("datacenters", name, "load", "jobs", job, "file")
+            recorded: Any = config
+            if config.kind == "serving" and config.arrivals.kind == "trace":
+                path, recorded = (*path[:-1], "arrivals", "file"), config.arrivals
+            if recorded.kind == "trace" and not _is_file(parts.folder / recorded.file):
+                found.append(parts.problem(path, f"no such file: {parts.folder / recorded.file}"))
     return found
 
 

@@ -248,11 +248,14 @@ class Scenario(_Strict):
         return node.file, node.line
 
     def trace_files(self) -> Iterable[tuple[Path, FilePath]]:
-        """Path in the scenario and file of every trace it reads."""
+        """Path in the scenario and file of every trace it reads, of power or of requests."""
         for name, site in self.datacenters.items():
             for job, config in site.load.jobs.items():
                 if config.kind == "trace":
                     yield ("datacenters", name, "load", "jobs", job, "file"), self.folder / config.file
+                elif config.kind == "serving" and config.arrivals.kind == "trace":
+                    path = ("datacenters", name, "load", "jobs", job, "arrivals", "file")
+                    yield path, self.folder / config.arrivals.file
 
 
 def feeder_source(model: str, folder: FilePath) -> str:

@@ -19,7 +19,11 @@ NAMES = FeederNames(buses=NUMBERS, loads=NUMBERS, switches=("tie1", "tie2"), lin
 
 def plain() -> dict[str, Any]:
     data = YAML(typ="safe", pure=True).load(EXAMPLE)
-    data["datacenters"]["edge"]["load"]["jobs"]["measured"]["file"] = str(EXAMPLE.parent / "every_kind_trace.csv")
+    for job in (
+        data["datacenters"]["edge"]["load"]["jobs"]["measured"],
+        data["datacenters"]["campus"]["load"]["jobs"]["replay"]["arrivals"],
+    ):
+        job["file"] = str(EXAMPLE.parent / "every_kind_trace.csv")
     return copy.deepcopy(data)
 
 
@@ -92,9 +96,10 @@ def test_scenario_unknown_feeder_is_placed_at_its_line():
 def test_scenario_relative_files_start_in_its_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scenario = load_scenario(EXAMPLE)
-    ((path, file),) = scenario.trace_files()
-    assert path == ("datacenters", "edge", "load", "jobs", "measured", "file")
-    assert file == EXAMPLE.parent / "every_kind_trace.csv"
+    jobs = [("campus", "replay", "arrivals"), ("edge", "measured")]
+    wanted = [("datacenters", site, "load", "jobs", *job, "file") for site, *job in jobs]
+    assert [path for path, _ in scenario.trace_files()] == wanted
+    assert {file for _, file in scenario.trace_files()} == {EXAMPLE.parent / "every_kind_trace.csv"}
     asked: list[str] = []
     (tmp_path / "net.json").write_text("{}")
     (tmp_path / "x.yaml").write_text("schema: 1\nname: x\ntime:\n  duration_s: 1\nfeeder:\n  model: net.json\n")

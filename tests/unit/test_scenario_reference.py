@@ -25,7 +25,7 @@ def keys(value: object) -> set[str]:
     return {key for inner in value for key in keys(inner)} if isinstance(value, list) else set()
 
 
-NAMES = {"campus", "edge", "pretrain", "tune", "chat", "measured", "short"}
+NAMES = {"campus", "edge", "pretrain", "tune", "chat", "measured", "short", "assist", "replay"}
 
 
 @pytest.mark.parametrize("key", sorted(keys(YAML(typ="safe", pure=True).load(resolve(load_scenario(EXAMPLE)))) - NAMES))
