@@ -65,12 +65,27 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
         out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S
         out[f"job/{name}/lost_s"] = float(job["lost_us"]) / US_PER_S
+        out |= {f"job/{name}/{key}": value for key, value in _job_totals(job).items()}
         for way in ("up", "down"):
             edge = job[way]
             if edge["omega"] > 0:  # of a lasting step; Eq. 9 with the lag: C - 2 zeta / omega_n
                 c_s = edge["k1"] + 2 * edge["zeta"] * (1 - edge["k0"]) / edge["omega"]
                 shift_s = c_s - 2 * edge["zeta"] / edge["omega"] - edge["tau_s"]
                 out[f"job/{name}/{way}_step_energy_shift_s"] = float(shift_s)
+    return out
+
+
+def _job_totals(job: Any) -> dict[str, float]:
+    """Iterations of a job, and what its owner's mitigation costs in time and energy. [1, s, MWh]"""
+    n = float(job["n_cycle"])
+    out = {"n_iteration": n}
+    if job["control_us"] > 0:
+        delayed_s = float(job["delay_us"]) / US_PER_S
+        worked_s = float(job["run_us"]) / US_PER_S - delayed_s
+        out["delayed_s"] = delayed_s
+        out["n_iteration_lost"] = n * delayed_s / worked_s if worked_s > 0 else 0.0
+        out["e_without_work_mwh"] = float(job["e_extra"]) / _MWS_PER_MWH
+        out["e_held_back_mwh"] = float(job["e_short"]) / _MWS_PER_MWH
     return out
 
 

@@ -11,6 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cosim.load.mitigation import MitigationConfig
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
@@ -127,6 +129,7 @@ class _FleetJobConfig(_JobConfig):
     )
     dynamics: DynamicsConfig = Field(DynamicsConfig(), description="Eq. 7-9")
     noise: NoiseConfig = Field(NoiseConfig(), description="Fluctuation of the swing")
+    mitigation: MitigationConfig | None = Field(None, description="What the owner does at the accelerators; null: none")
 
     @model_validator(mode="after")
     def _has_one_share(self) -> Self:
@@ -291,9 +294,19 @@ class LoadConfig(_Strict):
                 raise ValueError(
                     f"accelerators={job.accelerators} of job {name} is above count={self.accelerators.count}"
                 )
+            if job.mitigation is not None and (problem := _mitigation_problem(self.accelerators, job)):
+                raise ValueError(f"mitigation of job {name}: {problem}")
         if problem := weights_problem(self):
             raise ValueError(problem)
         return self
+
+
+def _mitigation_problem(fleet: AcceleratorsConfig, job: _FleetJobConfig) -> str | None:
+    """What these accelerators or this job cannot do, else None."""
+    assert job.mitigation is not None
+    if job.mitigation.stagger_s > 0 and not isinstance(job, TrainingConfig):
+        return f"stagger_s={job.mitigation.stagger_s:g} is for training, which has a cold start"
+    return job.mitigation.beyond(fleet.p_idle_w, fleet.p_peak_w)
 
 
 def job_weight(load: LoadConfig, job: _FleetJobConfig, t_s: float) -> float:

@@ -82,6 +82,9 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
         yield _voltage(summary["voltage"])
     if "source" in summary or summary.get("lines"):
         yield _flows(summary)
+    mitigated = _mitigated(summary.get("engine", {}))
+    if mitigated.row_count:
+        yield mitigated
     devices = _device_rows(summary.get("engine", {}))
     if devices:
         yield _devices(devices)
@@ -167,6 +170,24 @@ def _ramps(name: str, ramps: dict[str, dict[str, dict[str, float]]]) -> Table:
         for i, (window, row) in enumerate(windows.items()):
             label = _POWER_LABEL.get(kind, kind) if i == 0 else ""
             table.add_row(label, window, *(_number(row.get(key)) for key in keys))
+    return table
+
+
+def _mitigated(totals: Mapping[str, Any]) -> Table:
+    """Jobs whose owner holds back their swings, and what that costs."""
+    columns = {
+        "iterations": "n_iteration",
+        "lost": "n_iteration_lost",
+        "delayed s": "delayed_s",
+        "without work MWh": "e_without_work_mwh",
+        "held back MWh": "e_held_back_mwh",
+    }
+    table = _table("Owner-side mitigation and its cost", "", *columns)
+    for path in totals:
+        if path.startswith("job/") and path.endswith("/delayed_s"):
+            job = path.removesuffix("/delayed_s")
+            row = [_number(totals.get(f"{job}/{key}")) for key in columns.values()]
+            table.add_row(escape(job.removeprefix("job/")), *row)
     return table
 
 
