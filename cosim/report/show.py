@@ -176,18 +176,17 @@ def _ramps(name: str, ramps: dict[str, dict[str, dict[str, float]]]) -> Table:
 def _mitigated(totals: Mapping[str, Any]) -> Table:
     """Jobs whose owner holds back their swings, and what that costs."""
     columns = {
-        "iterations": "n_iteration",
+        "done": "n_iteration",
         "lost": "n_iteration_lost",
-        "delayed s": "delayed_s",
-        "without work MWh": "e_without_work_mwh",
-        "held back MWh": "e_held_back_mwh",
+        "by s": "delayed_s",
+        "without work": "e_without_work_mwh",
+        "held back": "e_held_back_mwh",
     }
-    table = _table("Owner-side mitigation and its cost", "", *columns)
-    for path in totals:
-        if path.startswith("job/") and path.endswith("/delayed_s"):
-            job = path.removesuffix("/delayed_s")
-            row = [_number(totals.get(f"{job}/{key}")) for key in columns.values()]
-            table.add_row(escape(job.removeprefix("job/")), *row)
+    table = _table("Owner-side mitigation and its cost: iterations, MWh", "", *columns)
+    for site, jobs in totals.get("job", {}).items():
+        for name, job in jobs.items():
+            if "delayed_s" in job:
+                table.add_row(escape(f"{site}/{name}"), *(_number(job.get(key)) for key in columns.values()))
     return table
 
 
