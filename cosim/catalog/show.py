@@ -59,9 +59,9 @@ def _accelerators() -> list[Table]:
         "link [GB/s]",
     )
     for a in list_accelerators():
-        figures = (a.p_max_w, a.p_idle_w, a.memory_gb, a.memory_gb_per_s, a.peak_fp32_tflops, a.peak_fp16_tflops)
-        figures += (a.peak_fp8_tflops, a.interconnect_gb_per_s)
-        _row(table, f"{a.vendor} {a.name}", a.release_year, *figures, a.source)
+        memory = (a.memory_gb, a.memory_gb_per_s)
+        peaks = (a.peak_fp32_tflops, a.peak_fp16_tflops, a.peak_fp8_tflops, a.interconnect_gb_per_s)
+        _row(table, f"{a.vendor} {a.name}", a.release_year, a.p_max_w, a.p_idle_w, *memory, *peaks, a.source)
     return [table]
 
 

@@ -1,7 +1,7 @@
 """What the estimate takes as given, each with its source. None is tuned to a single case.
 
 MATMUL_EFFICIENCY is the one fitted number: for each precision the part of the dense peak at which the estimate meets
-published throughputs on average (tests/validation/estimate/published.py); none of these is a run it is judged on.
+published throughputs on average (tests/validation/estimate/estimate_published.py); none of these is judged on.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def _inference(work: Work) -> Stage:
     compute = replica_flops / (work.tensor * work.peak_flops * c.MATMUL_EFFICIENCY[work.precision])
     n_token = work.n_token // work.data
     touched = min(work.model.n_parameter, work.model.active_parameters * n_token)  # experts that some token asks for
-    read = touched * c.BYTES[work.precision]
+    read = float(touched * c.BYTES[work.precision])
     if work.phase == "decode":
         read += kept_bytes(work, used=True) * work.local_batch
     memory = read / work.tensor / (work.accelerator.memory_gb_per_s * 1e9 * c.MEMORY_EFFICIENCY)

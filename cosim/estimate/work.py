@@ -95,7 +95,7 @@ def work_of(model: str, accelerator: str, **given: Any) -> Work:
     found_model, found_accelerator = find_model(model), find_accelerator(accelerator)
     server = find_server(given["server"]) if given.get("server") else None
     network = server.network_gb_per_s if server is not None else None
-    fields = {
+    fields: dict[str, Any] = {
         "phase": "training", "tensor": 1, "pipeline": 1, "interleave": 1, "batch": 1, "micro_batch": 1,
         "sequence": found_model.n_context or 2048, "generate": 0, "precision": "bf16", "recompute": "none",
         "attention": "fused", "cache": "paged",
