@@ -263,17 +263,21 @@ def _with_titles(names: list[str]) -> list[str]:
 def fit(
     trace: Annotated[Path, typer.Argument(metavar="TRACE.csv", help="Power trace: t_s and one of p_w, p_kw, p_mw.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Scenario to write; default TRACE.fit.yaml.")] = None,
+    events: Annotated[
+        Path | None, typer.Option("--events", metavar="EVENTS.csv", help="Event log beside it: key and t_s or time_ms.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     report: Annotated[Path | None, typer.Option("--report", metavar="PAGE.html", help="Page to write.")] = None,
 ) -> None:
     """Fit a scenario to a measured power trace and say how well it fits."""
     from cosim.fit.document import fit_yaml
+    from cosim.fit.events import load_events
     from cosim.fit.fitting import fit_trace
     from cosim.fit.page import write_page
     from cosim.fit.reading import load_trace
     from cosim.fit.show import fit_json, render_fit
 
-    found = fit_trace(load_trace(trace))
+    found = fit_trace(load_trace(trace), load_events(events) if events is not None else None)
     text = fit_yaml(found)
     target = out if out is not None else trace.with_name(trace.name.split(".")[0] + ".fit.yaml")
     target.write_text(text, encoding="utf-8")
