@@ -79,6 +79,8 @@ def _job_totals(job: Any) -> dict[str, float]:
     """Iterations of a job, and what its owner's mitigation costs in time and energy. [1, s, MWh]"""
     n = float(job["n_cycle"])
     out = {"n_iteration": n}
+    if job["wait_mean_us"] > 0:
+        out["waited_s"] = float(job["waited_us"]) / US_PER_S
     if job["control_us"] > 0:
         delayed_s = float(job["delay_us"]) / US_PER_S
         worked_s = float(job["run_us"]) / US_PER_S - delayed_s

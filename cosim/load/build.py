@@ -196,6 +196,8 @@ class LoadBuilder:
         self, job: Any, i: int, config: TrainingConfig | FineTuningConfig, n_node: float, name: str
     ) -> None:
         job["kind"] = k.STAGED
+        if isinstance(config, TrainingConfig) and config.straggler.rate_per_node_hour > 0:
+            self._add_stragglers(job, i, config, n_node, name)
         shortest_us = self._add_training(job, config) if isinstance(config, TrainingConfig) else (
             self._add_fine_tuning(job, config)
         )  # fmt: skip
@@ -215,6 +217,18 @@ class LoadBuilder:
                 f"{name}/failure", kind="exponential", min_interval_us=int(job["restart_us"]),
                 index=lambda _: int(jobs[i]["n_fail"]),
             )  # fmt: skip
+
+    def _add_stragglers(self, job: Any, i: int, config: TrainingConfig, n_node: float, name: str) -> None:
+        """An iteration has a wait where an exponential draw is above -ln(chance of a wait in it)."""
+        iteration_s = sum(s.duration_s for s in config.iteration)
+        chance = -math.expm1(-config.straggler.rate_per_node_hour * n_node * iteration_s / S_PER_H)
+        job["wait_over"], job["wait_mean_us"] = -math.log(chance), to_us(config.straggler.mean_wait_s)
+        job["wait_u"] = config.straggler.utilization
+        jobs = self.jobs
+        job["straggler_stream"] = self._stream(
+            f"{name}/straggler", kind="exponential", min_interval_us=max(1, to_us(iteration_s) // 5),
+            index=lambda _: int(jobs[i]["n_cycle"]),
+        )  # fmt: skip
 
     def _add_training(self, job: Any, config: TrainingConfig) -> int:
         job["cold_first"] = len(self.segments)

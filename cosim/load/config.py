@@ -102,6 +102,14 @@ class FailureConfig(_Strict):
     restart_s: float = Field(120.0, ge=1, description="From the failure to the cold start that follows [s]")
 
 
+class StragglerConfig(_Strict):
+    """Iterations in which all accelerators wait for a slow one at the end: a Poisson process per node-hour."""
+
+    rate_per_node_hour: float = Field(0.0, ge=0, description="Waits per node and hour of running [1/h]")
+    mean_wait_s: PositiveSeconds = Field(2.0, description="Mean of a wait, exponentially distributed [s]")
+    utilization: Fraction = Field(0.3, description="Utilization of those that wait [1]")
+
+
 class WeightPoint(_Strict):
     """From at_s on the job has this share of the fleet."""
 
@@ -159,6 +167,7 @@ class TrainingConfig(_FleetJobConfig):
         description="What precedes the first iteration, also after a failure",
     )
     failure: FailureConfig = Field(FailureConfig(), description="Unplanned stops")
+    straggler: StragglerConfig = Field(StragglerConfig(), description="Waits for a slow accelerator")
 
 
 class FineTuningStageConfig(_Strict):

@@ -57,6 +57,10 @@ def _begin_cycle(load, job, t_us):
     job.scale = 1.0
     if jitter > 0.0:
         job.scale = min(max(1.0 + jitter * _draw(load, job.jitter_stream, job.n_cycle), 0.2), 5.0)
+    job.wait_us = 0
+    if job.wait_mean_us > 0.0:  # beyond its threshold an exponential draw is one again
+        over = _draw(load, job.straggler_stream, job.n_cycle) - job.wait_over
+        job.wait_us = np.int64(round(max(over, 0.0) * job.wait_mean_us))
     job.n_cycle += 1
     _begin_segment(load, job, t_us)
 
@@ -231,10 +235,16 @@ def _staged_edge(load, job, t_us):
             _begin_main(load, job, t_us)
         else:
             _begin_segment(load, job, t_us)
-    elif job.seg == load.stages[job.stage_first + job.stage].n_seg:
-        _after_cycle(load, job, t_us)
-    else:
+    elif job.seg < load.stages[job.stage_first + job.stage].n_seg:
         _begin_segment(load, job, t_us)
+    elif job.wait_us > 0:  # the last segment goes on, at the level of those that wait for a straggler
+        job.seg -= 1
+        job.u_frac = job.wait_u
+        job.edge_us = t_us + job.wait_us
+        job.waited_us += job.wait_us
+        job.wait_us = 0
+    else:
+        _after_cycle(load, job, t_us)
 
 
 @inner
