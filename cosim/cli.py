@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from cosim.metrics.limits import Limit
     from cosim.record.result import Result
-    from cosim.wiring import Progress
 
 app = typer.Typer(
     name="cosim",
@@ -72,11 +71,12 @@ def run(
     if CACHE_NOTE:
         print(f"cosim: {CACHE_NOTE}", file=sys.stderr)
     without_blas()
+    from cosim.report.bar import Bar
     from cosim.wiring import run as run_scenario
 
     overrides = _overrides(set_, dss_root)
     started = time.perf_counter()
-    with _Bar(enabled=not quiet) as bar:
+    with Bar(lambda: _console(stderr=True), enabled=not quiet) as bar:
         result = run_scenario(scenario, set=overrides, out=out, seed=seed, resume=resume, progress=bar.tell)
     if not quiet:
         span = result.t_s[-1] if len(result.t_s) else 0.0
@@ -95,72 +95,6 @@ def _overrides(set_: list[str] | None, dss_root: Path | None) -> dict[str, objec
     if dss_root is not None:
         replaced["feeder.dss_root"] = str(dss_root.absolute())
     return replaced
-
-
-class _Bar:
-    """Simulated time, speed and time left on a terminal; one line every 10 % in a log file."""
-
-    def __init__(self, enabled: bool) -> None:
-        self._enabled = enabled
-        self._bar: object | None = None
-        self._started = time.perf_counter()
-        self._first_s: float | None = None
-        self._shown = 0.0
-        self._words = ""
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()  # type: ignore[attr-defined]
-
-    @property
-    def tell(self) -> Progress:
-        """What `cosim.run` calls."""
-        return self._tell
-
-    def _tell(self, words: str, now_s: float, end_s: float) -> None:
-        if not self._enabled:
-            return
-        if self._first_s is None or (words == "running" and self._words.startswith("compiling")):
-            self._first_s = now_s  # compiling does not count for the speed
-            self._started = time.perf_counter()
-        if sys.stderr.isatty():
-            self._draw(words, now_s, end_s)
-            self._words = words
-            return
-        if words != self._words and words != "running":
-            print(words, file=sys.stderr, flush=True)
-        self._words = words
-        elapsed = time.perf_counter() - self._started
-        if now_s - self._shown >= 0.1 * end_s and elapsed > 5:
-            self._shown = now_s
-            left = elapsed * (end_s - now_s) / max(now_s - self._first_s, 1e-9)
-            print(
-                f"t = {now_s:g} of {end_s:g} s, {now_s / elapsed:.0f} x real time, {left:.0f} s left", file=sys.stderr
-            )
-
-    def _draw(self, words: str, now_s: float, end_s: float) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        if self._bar is None:
-            bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[where]}"),
-                TimeRemainingColumn(),
-                console=_console(stderr=True),
-                transient=True,
-            )
-            bar.start()
-            bar.add_task(words, total=end_s, where="")
-            self._bar = bar
-        elapsed = max(time.perf_counter() - self._started, 1e-6)
-        speed = (now_s - (self._first_s or 0.0)) / elapsed
-        self._bar.update(  # type: ignore[attr-defined]
-            0, completed=now_s, description=words, where=f"t = {now_s:.0f} of {end_s:g} s, {speed:,.0f} x real time"
-        )
 
 
 @app.command()
@@ -335,6 +269,9 @@ def fit(
     profile: Annotated[
         bool, typer.Option("--profile", help="FILE.csv holds queries: tokens_in, tokens_out, energy_j, runtime_s.")
     ] = False,
+    events: Annotated[
+        Path | None, typer.Option("--events", metavar="EVENTS.csv", help="Event log beside it: key and t_s or time_ms.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     report: Annotated[Path | None, typer.Option("--report", metavar="PAGE.html", help="Page to write.")] = None,
 ) -> None:
@@ -344,7 +281,54 @@ def fit(
     if arrivals and profile:
         raise InputError("give one of --arrivals and --profile")
     kind = "arrivals" if arrivals else "profile" if profile else "trace"
-    fit_and_say(trace, out, _console(), kind=kind, json=json, report=report)
+    if events is not None and kind != "trace":
+        raise InputError(f"--events stands beside a power trace, not with --{kind}")
+    fit_and_say(trace, out, _console(), kind=kind, json=json, report=report, events=events)
+
+
+@app.command()
+def estimate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name in `cosim catalog models`.")],
+    accelerator: Annotated[str, typer.Option(help="Name in `cosim catalog accelerators`.")],
+    count: Annotated[int, typer.Option(help="Number of accelerators.")],
+    phase: Annotated[str, typer.Option(help="training, fine_tuning, lora, prefill or decode.")] = "training",
+    batch: Annotated[int, typer.Option(help="Sequences of all replicas together.")] = 1,
+    sequence: Annotated[int | None, typer.Option(help="Tokens of one; default: the model's context.")] = None,
+    generate: Annotated[int, typer.Option(help="Tokens added to each at inference.")] = 0,
+    data: Annotated[int | None, typer.Option(help="Replicas; default: what count leaves.")] = None,
+    tensor: Annotated[int, typer.Option(help="Accelerators that share each layer.")] = 1,
+    pipeline: Annotated[int, typer.Option(help="Groups of layers one after another.")] = 1,
+    interleave: Annotated[int, typer.Option(help="Pieces of a group, for shorter waits.")] = 1,
+    micro_batch: Annotated[int, typer.Option(help="Sequences at once in one replica.")] = 1,
+    precision: Annotated[str, typer.Option(help="Of the matmuls: bf16 or fp8.")] = "bf16",
+    recompute: Annotated[str, typer.Option(help="Activations: none or full.")] = "none",
+    attention: Annotated[str, typer.Option(help="fused or eager.")] = "fused",
+    cache: Annotated[str, typer.Option(help="Key-value cache: paged or contiguous.")] = "paged",
+    server: Annotated[str | None, typer.Option(help="Name in `cosim catalog servers`; default: 8 in one.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Scenario to write (training phases).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Estimate step time, memory, power and swing of a model on accelerators, before anything is measured."""
+    from cosim.estimate import estimate as estimated
+    from cosim.estimate import work_of
+    from cosim.estimate.document import scenario_yaml
+    from cosim.estimate.show import estimate_json, render_estimate
+
+    found = estimated(
+        work_of(
+            model, accelerator, count=count, phase=phase, batch=batch, sequence=sequence, generate=generate, data=data,
+            tensor=tensor, pipeline=pipeline, interleave=interleave, micro_batch=micro_batch, precision=precision,
+            recompute=recompute, attention=attention, cache=cache, server=server,
+        )
+    )  # fmt: skip
+    if out is not None:
+        out.write_text(scenario_yaml(found), encoding="utf-8")
+    if json:
+        print(estimate_json(found))
+        return
+    render_estimate(found, _console())
+    if out is not None:
+        print(f"next: cosim run {out}")
 
 
 @app.command()

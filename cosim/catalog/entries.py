@@ -34,6 +34,10 @@ class Accelerator(Entry):
     memory_gb_per_s: Positive = Field(description="Bandwidth of the memory [GB/s]")
     peak_fp32_tflops: Positive | None = Field(description="Peak, FP32 without tensor cores; null: unclear [TFLOPS]")
     peak_fp16_tflops: Positive = Field(description="Peak, FP16 or BF16, dense [TFLOPS]")
+    peak_fp8_tflops: Positive | None = Field(description="Peak, FP8, dense; null: has none or unclear [TFLOPS]")
+    interconnect_gb_per_s: Positive | None = Field(
+        description="Link to other accelerators of the server, both directions together [GB/s]"
+    )
 
     @model_validator(mode="after")
     def _idle_is_known_and_below_peak(self) -> Self:
@@ -52,7 +56,35 @@ class Model(Entry):
     n_layer: Count = Field(description="Number of layers [1]")
     n_hidden: Count = Field(description="Hidden size [1]")
     n_head: Count | None = Field(description="Number of attention heads; null: has none [1]")
+    n_kv_head: Count | None = Field(None, description="Heads of keys and values; null: as many as n_head [1]")
+    n_kv_width: Count | None = Field(
+        None, description="Values kept for each token and layer; null: 2 n_kv_head n_hidden / n_head [1]"
+    )
+    n_ffn: Count | None = Field(None, description="Inner size of the feed-forward part; null: 4 n_hidden, or other [1]")
+    n_vocabulary: Count = Field(description="Size of the vocabulary [1]")
+    n_active_parameter: Count | None = Field(
+        None, description="Parameters at work for one token (mixture of experts); null: all [1]"
+    )
     n_context: Count | None = Field(description="Context length; null: configurable [1]")
+
+    @property
+    def kv_width(self) -> int:
+        """Values of keys and values kept for each token and layer; 0 without attention. [1]"""
+        if self.n_head is None:
+            return 0
+        heads = self.n_kv_head or self.n_head
+        return self.n_kv_width or 2 * heads * self.n_hidden // self.n_head
+
+    @property
+    def active_parameters(self) -> int:
+        """Parameters at work for one token. [1]"""
+        return self.n_active_parameter or self.n_parameter
+
+    @model_validator(mode="after")
+    def _has_no_more_at_work_than_there_are(self) -> Self:
+        if self.active_parameters > self.n_parameter:
+            raise ValueError(f"n_active_parameter={self.n_active_parameter} is above n_parameter={self.n_parameter}")
+        return self
 
 
 class Server(Entry):
@@ -62,6 +94,9 @@ class Server(Entry):
     accelerator: Text = Field(description="Name of its accelerators in this catalog")
     n_accelerator: Count = Field(description="Number of accelerators [1]")
     p_max_w: Positive = Field(description="Largest power at the inlet [W]")
+    network_gb_per_s: Positive | None = Field(
+        description="Network to other servers, for one accelerator, one direction; null: unclear [GB/s]"
+    )
     release_year: int = Field(ge=2000, le=2100, description="Year of its announcement")
 
 

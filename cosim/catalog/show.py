@@ -55,22 +55,37 @@ def _accelerators() -> list[Table]:
         "bandwidth [GB/s]",
         "FP32 [TFLOPS]",
         "FP16 [TFLOPS]",
+        "FP8 [TFLOPS]",
+        "link [GB/s]",
     )
     for a in list_accelerators():
-        figures = (a.p_max_w, a.p_idle_w, a.memory_gb, a.memory_gb_per_s, a.peak_fp32_tflops, a.peak_fp16_tflops)
-        _row(table, f"{a.vendor} {a.name}", a.release_year, *figures, a.source)
+        memory = (a.memory_gb, a.memory_gb_per_s)
+        peaks = (a.peak_fp32_tflops, a.peak_fp16_tflops, a.peak_fp8_tflops, a.interconnect_gb_per_s)
+        _row(table, f"{a.vendor} {a.name}", a.release_year, a.p_max_w, a.p_idle_w, *memory, *peaks, a.source)
     return [table]
 
 
 def _models() -> list[Table]:
-    table = _table("model", "parameters [1e6]", "layers", "hidden size", "heads", "context")
+    table = _table(
+        "model",
+        "parameters [1e6]",
+        "at work [1e6]",
+        "layers",
+        "hidden size",
+        "heads",
+        "kv heads",
+        "vocabulary",
+        "context",
+    )
     for m in list_models():
-        _row(table, m.name, m.n_parameter / 1e6, m.n_layer, m.n_hidden, m.n_head, m.n_context, m.source)
+        kv = m.n_kv_head or (m.n_head if m.n_kv_width is None else None)
+        heads = (m.n_layer, m.n_hidden, m.n_head, kv, m.n_vocabulary, m.n_context)
+        _row(table, m.name, m.n_parameter / 1e6, m.active_parameters / 1e6, *heads, m.source)
     return [table]
 
 
 def _servers() -> list[Table]:
-    servers = _table("server", "year", "accelerators", "max [kW]", "beside accelerators [kW]")
+    servers = _table("server", "year", "accelerators", "max [kW]", "beside accelerators [kW]", "network [GB/s]")
     for s in list_servers():
         fitted = f"{s.n_accelerator} x {s.accelerator}"
         _row(
@@ -80,6 +95,7 @@ def _servers() -> list[Table]:
             fitted,
             s.p_max_w / _W_PER_KW,
             p_rest_w(s) / _W_PER_KW,
+            s.network_gb_per_s,
             s.source,
         )
     parts = _table("part of a server", "low", "high", "unit", "of what")

@@ -57,6 +57,8 @@ def serving_totals(sim: Simulation) -> dict[str, float]:
         bins = sim.load.bins[int(q["bin_first"]) : int(q["bin_first"]) + 2 * len(KINDS)]
         totals = _counts(q) | _latencies(bins) | _energy(sim, name, config, q)
         out |= {f"serving/{name}/{key}": value for key, value in totals.items()}
+        done = {"n_request": q["n_done"], "n_token_in": q["in_done"], "n_token_out": q["out_done"]}
+        out |= {f"job/{name}/{key}": float(n) for key, n in done.items()}
     return out
 
 

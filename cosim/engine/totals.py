@@ -72,6 +72,7 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
         out |= {f"job/{name}/{key}": value for key, value in counts.items()}
         out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S
         out[f"job/{name}/lost_s"] = float(job["lost_us"]) / US_PER_S
+        out |= {f"job/{name}/{key}": value for key, value in _job_totals(job).items()}
         for way in ("up", "down"):
             edge = job[way]
             if edge["omega"] > 0:  # of a lasting step; Eq. 9 with the lag: C - 2 zeta / omega_n
@@ -93,6 +94,22 @@ def _area_totals(area: Any) -> dict[str, float]:
         "area/max_slope_hz_per_s": float(area["max_slope_hz_s"]),
         "area/p_shed_mw": float(area["p_shed_mw"]),
     }
+
+
+def _job_totals(job: Any) -> dict[str, float]:
+    """What stragglers and its owner's mitigation cost a job in time, iterations and energy. [s, 1, MWh]"""
+    n = float(job["n_done"])
+    out: dict[str, float] = {}
+    if job["wait_mean_us"] > 0:
+        out["waited_s"] = float(job["waited_us"]) / US_PER_S
+    if job["control_us"] > 0:
+        delayed_s = float(job["delay_us"]) / US_PER_S
+        worked_s = float(job["run_us"]) / US_PER_S - delayed_s
+        out["delayed_s"] = delayed_s
+        out["n_iteration_lost"] = n * delayed_s / worked_s if worked_s > 0 else 0.0
+        out["e_without_work_mwh"] = float(job["e_extra"]) / _MWS_PER_MWH
+        out["e_held_back_mwh"] = float(job["e_short"]) / _MWS_PER_MWH
+    return out
 
 
 def _relative(gap: float, whole: float) -> float:

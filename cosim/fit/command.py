@@ -11,7 +11,14 @@ from cosim.errors import InputError
 
 
 def fit_and_say(
-    source: Path, out: Path | None, console: Console, *, kind: str, json: bool, report: Path | None
+    source: Path,
+    out: Path | None,
+    console: Console,
+    *,
+    kind: str,
+    json: bool,
+    report: Path | None,
+    events: Path | None = None,
 ) -> None:
     """Fit, write the scenario, print.
 
@@ -27,6 +34,8 @@ def fit_and_say(
         Print JSON instead.
     report : Path, optional
         Page to write, of a power trace only.
+    events : Path, optional
+        CSV of the job's own event log, beside a power trace.
 
     Raises
     ------
@@ -36,7 +45,7 @@ def fit_and_say(
     if report is not None and kind != "trace":
         raise InputError(f"--report shows fits of power traces; leave it out with --{kind}")
     target = out if out is not None else source.with_name(source.name.split(".")[0] + ".fit.yaml")
-    text, as_json, render = _KINDS[kind](source, report)
+    text, as_json, render = _KINDS[kind](source, report, events)
     if text:
         target.write_text(text, encoding="utf-8")
     if json:
@@ -53,20 +62,21 @@ def fit_and_say(
 _Found = tuple[str, Callable[[], str], Callable[[Console], None]]
 
 
-def _trace(source: Path, report: Path | None) -> _Found:
+def _trace(source: Path, report: Path | None, events: Path | None) -> _Found:
     from cosim.fit.document import fit_yaml
+    from cosim.fit.events import load_events
     from cosim.fit.fitting import fit_trace
     from cosim.fit.page import write_page
     from cosim.fit.reading import load_trace
     from cosim.fit.show import fit_json, render_fit
 
-    found = fit_trace(load_trace(source))
+    found = fit_trace(load_trace(source), load_events(events) if events is not None else None)
     if report is not None:
         write_page(found, report)
     return fit_yaml(found), lambda: fit_json(found), lambda console: render_fit(found, console)
 
 
-def _arrivals(source: Path, _: Path | None) -> _Found:
+def _arrivals(source: Path, *_: Path | None) -> _Found:
     from cosim.fit.arrivals import fit_arrivals, load_record
     from cosim.fit.arrivals_document import arrivals_json, arrivals_yaml, render_arrivals
 
@@ -74,7 +84,7 @@ def _arrivals(source: Path, _: Path | None) -> _Found:
     return arrivals_yaml(found), lambda: arrivals_json(found), lambda console: render_arrivals(found, console)
 
 
-def _profile(source: Path, _: Path | None) -> _Found:
+def _profile(source: Path, *_: Path | None) -> _Found:
     from cosim.fit.profile import fit_profile, profile_json, profile_yaml, render_profile
 
     found = fit_profile(source)
@@ -82,7 +92,7 @@ def _profile(source: Path, _: Path | None) -> _Found:
     return text, lambda: profile_json(found), lambda console: render_profile(found, console)
 
 
-_KINDS: dict[str, Callable[[Path, Path | None], _Found]] = {
+_KINDS: dict[str, Callable[[Path, Path | None, Path | None], _Found]] = {
     "trace": _trace,
     "arrivals": _arrivals,
     "profile": _profile,

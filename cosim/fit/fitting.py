@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from cosim.fit import structure as st
 from cosim.fit.edges import MAX_INTERVAL_S, compare_edges, switched
+from cosim.fit.events import EventLog, align
 from cosim.fit.kinds import inference, knobs_of, staged, training
+from cosim.fit.logged import logged
 from cosim.fit.machine import Machine
 from cosim.fit.reading import Trace
 from cosim.fit.refine import signature_of, simulated, tune
@@ -36,35 +38,46 @@ class Fit:
     """Last part of the trace against a model fitted to the part before it; empty where the trace does not repeat."""
     held_out_s: tuple[float, float]
     """That last part. [s]"""
+    events: EventLog | None = None
+    """The log beside the trace, aligned with it."""
 
 
-def fit_trace(trace: Trace) -> Fit:
+def fit_trace(trace: Trace, events: EventLog | None = None) -> Fit:
     """A model of the machine that drew a trace.
 
     Parameters
     ----------
     trace : Trace
         From `load_trace`.
+    events : EventLog, optional
+        From `load_events`: iteration, evaluations, checkpoints, start and stop are then taken from it.
 
     Returns
     -------
     Fit
         The model of the whole trace; its statistics; and those of a model of the first part on the second.
+
+    Raises
+    ------
+    InputError
+        The log is that of another run.
     """
-    machine = fit_machine(trace)
+    if events is not None:
+        events = align(events, trace.p_mw, trace.dt_s)
+    machine = fit_machine(trace, events)
     n = len(trace.p_mw)
     rows = _rows(machine, trace.p_mw, 0)
     middle = round(n * (1 - HELD_OUT_SHARE))
     held_out: list[Row] = []
     if _repeats(machine, middle):
-        half = fit_machine(trace.part(0, middle))
+        half = fit_machine(trace.part(0, middle), None if events is None else events.until(middle * trace.dt_s))
         held_out = _rows(half, trace.p_mw, middle)
-    return Fit(trace, machine, rows, held_out, (middle * trace.dt_s, n * trace.dt_s))
+    return Fit(trace, machine, rows, held_out, (middle * trace.dt_s, n * trace.dt_s), events)
 
 
-def fit_machine(trace: Trace) -> Machine:
-    """Structure, then tuning."""
-    first = first_model(trace)
+def fit_machine(trace: Trace, events: EventLog | None = None) -> Machine:
+    """Structure, by the log where there is one, then tuning."""
+    first = first_model(trace) if events is None else logged(trace, events)
     return tune(first, knobs_of(first), trace.p_mw)
 
 

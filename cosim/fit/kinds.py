@@ -29,7 +29,7 @@ MAX_LEVELS = 24
 """Most levels of a trace without a period."""
 
 
-def _floor(p_mw: Floats, usual_mw: float) -> float:
+def floor_of(p_mw: Floats, usual_mw: float) -> float:
     """Power at U = 0: the lowest of the trace where that shows the idle machine, else what one sample may cost.
 
     A run begins at U = 0, so its first row lies at the floor; the floor is kept so near that this one row changes
@@ -56,7 +56,7 @@ def training(trace: Trace, period_s: float) -> Machine:
     shape = st.waveform(regular, dt_s, found, n_bin)
     width_s = found.period_s / n_bin
     start = st.levels_of(st.segments(p_mw[:first], MAX_START, 0.05 * usual), dt_s, name="start") if first > 2 else ()
-    floor = float(np.median(p_mw[last:])) if stops else _floor(p_mw, usual)
+    floor = float(np.median(p_mw[last:])) if stops else floor_of(p_mw, usual)
     return Machine(
         kind="training",
         dt_s=dt_s,
@@ -67,11 +67,12 @@ def training(trace: Trace, period_s: float) -> Machine:
         stop_s=last * dt_s if stops else None,
         jitter=found.jitter,
         evaluation=st.recurrent(st.long_lows(regular, dt_s, found), dt_s, found.period_s),
-        noise=_first_noise(regular, dt_s, floor, 0.02),
+        noise=first_noise(regular, dt_s, floor, 0.02),
     )
 
 
-def _first_noise(p_mw: Floats, dt_s: float, floor_mw: float, std: float) -> Noise:
+def first_noise(p_mw: Floats, dt_s: float, floor_mw: float, std: float) -> Noise:
+    """Noise to begin with: what neighbouring samples differ by."""
     if len(p_mw) < 2:
         return Noise()
     swing = max(float(np.median(p_mw)) - floor_mw, 1e-12)
@@ -100,14 +101,14 @@ def staged(trace: Trace) -> Machine:
         kind="fine_tuning",
         dt_s=dt_s,
         duration_s=trace.duration_s,
-        floor_mw=_floor(p_mw, usual),
+        floor_mw=floor_of(p_mw, usual),
         start=st.levels_of([s for s in found if s.last <= begin], dt_s, name="start"),
         main=(Level(dt_s, _level(steady, usual)),),
         end=st.levels_of(tail, dt_s, name="end"),
         end_s=end * dt_s if tail else None,
         evaluation=evaluation,
         checkpoint=_small_dips(steady, usual, series, begin, dt_s),
-        noise=_first_noise(steady, dt_s, _floor(p_mw, usual), 0.01),
+        noise=first_noise(steady, dt_s, floor_of(p_mw, usual), 0.01),
     )
 
 
@@ -185,7 +186,7 @@ def inference(trace: Trace) -> Machine:
     usual = float(np.median(p_mw))
     spread = 1.4826 * float(np.median(np.abs(np.diff(p_mw)))) / math.sqrt(2)
     found = st.segments(p_mw, MAX_LEVELS // 2, max(4 * spread, 0.004 * usual))
-    floor = _floor(p_mw, usual)
+    floor = floor_of(p_mw, usual)
     query_mw = max(spread**2, (1e-5 * usual) ** 2) / max(usual - floor, 1e-12)
     return Machine(
         kind="inference",
@@ -195,7 +196,7 @@ def inference(trace: Trace) -> Machine:
         main=st.levels_of(found, dt_s),
         query_mw=query_mw,
         query_s=dt_s,
-        noise=_first_noise(p_mw, dt_s, floor, 0.02),
+        noise=first_noise(p_mw, dt_s, floor, 0.02),
     )
 
 

@@ -26,6 +26,13 @@ def found_lines(fit: Fit) -> list[str]:
         )
     else:
         lines.append(f"{len(machine.start) + len(machine.main) + len(machine.end)} levels")
+    log = fit.events
+    if log is not None:
+        lines.append(
+            f"by its event log: run from {log.run[0]:.1f} to {log.run[1]:.1f} s of the trace, {len(log.blocks)} "
+            f"blocks, {sum(log.n_steps)} iterations of {log.iteration_s:.4g} s, {len(log.evaluations)} evaluations; "
+            f"they explain {log.explained:.0%} of its variance"
+        )
     for name, what in (("evaluation", machine.evaluation), ("checkpoint", machine.checkpoint)):
         if what is not None:
             lines.append(f"{name} {_every(what)} of {what.duration_s:.3g} s at {1000 * what.p_mw:.5g} kW")

@@ -16,6 +16,7 @@ from cosim.events import new_ring
 from cosim.load import state as k
 from cosim.load.build_serving import QueueBuilder
 from cosim.load.config import (
+    AcceleratorsConfig,
     DynamicsConfig,
     FailureConfig,
     FineTuningConfig,
@@ -30,6 +31,7 @@ from cosim.load.config import (
 )
 from cosim.load.draws import DrawBook, Stream
 from cosim.load.kernel_lag import EDGE, set_edge, transition
+from cosim.load.mitigation import MitigationConfig
 from cosim.load.trace import trace_samples
 from cosim.load.weights import job_weight
 from cosim.units import S_PER_H, US_PER_S, W_PER_MW, to_us
@@ -134,10 +136,10 @@ class LoadBuilder:
         config = load.jobs[name]
         job = self.jobs[i]
         job["site"] = site
-        for field in ("next_us", "start_us", "stop_us", "edge_us", "stage_end_us", "fail_us"):
+        for field in ("next_us", "start_us", "stop_us", "edge_us", "stage_end_us", "fail_us", "tick_us", "below_us"):
             job[field] = k.NEVER
         job["noise_step_us"] = job["query_step_us"] = US_PER_S
-        job["scale"] = job["weight"] = 1.0
+        job["scale"] = job["weight"] = job["cap_u"] = 1.0
         job["restart_us"] = to_us(FailureConfig().restart_s)
         if config.start_s is not None:
             job["start_us"] = job["next_us"] = to_us(config.start_s)
@@ -163,6 +165,8 @@ class LoadBuilder:
         spread = math.hypot(noise.std, noise.node_std / math.sqrt(n_node))
         self.swing_factor[site] = max(self.swing_factor[site], (1 + overshoot) * (1 + NOISE_SIGMAS * spread))
         self._add_noise(job, config.noise, n_node, f"{site_name}/{name}")
+        if config.mitigation is not None:
+            _set_mitigation(job, config.mitigation, fleet)
         if isinstance(config, InferenceConfig):
             self._add_inference(job, config, f"{site_name}/{name}")
         elif isinstance(config, ServingConfig):
@@ -202,11 +206,13 @@ class LoadBuilder:
         self, job: Any, i: int, config: TrainingConfig | FineTuningConfig, n_node: float, name: str
     ) -> None:
         job["kind"] = k.STAGED
+        if isinstance(config, TrainingConfig) and config.straggler.rate_per_node_hour > 0:
+            self._add_stragglers(job, i, config, n_node, name)
         shortest_us = self._add_training(job, config) if isinstance(config, TrainingConfig) else (
             self._add_fine_tuning(job, config)
         )  # fmt: skip
-        _set_interrupt(job, "eval", config.evaluation)
-        _set_interrupt(job, "ckpt", config.checkpoint)
+        _set_interrupt(job, "eval", config, config.evaluation)
+        _set_interrupt(job, "ckpt", config, config.checkpoint)
         job["restart_us"] = to_us(config.failure.restart_s)
         rate = config.failure.rate_per_node_hour * n_node
         job["fail_per_us"] = rate / (S_PER_H * US_PER_S)
@@ -222,12 +228,26 @@ class LoadBuilder:
                 index=lambda _: int(jobs[i]["n_fail"]),
             )  # fmt: skip
 
+    def _add_stragglers(self, job: Any, i: int, config: TrainingConfig, n_node: float, name: str) -> None:
+        """An iteration has a wait where an exponential draw is above -ln(chance of a wait in it)."""
+        iteration_s = sum(s.duration_s for s in config.iteration)
+        chance = -math.expm1(-config.straggler.rate_per_node_hour * n_node * iteration_s / S_PER_H)
+        job["wait_over"], job["wait_mean_us"] = -math.log(chance), to_us(config.straggler.mean_wait_s)
+        job["wait_u"] = config.straggler.utilization
+        jobs = self.jobs
+        job["straggler_stream"] = self._stream(
+            f"{name}/straggler", kind="exponential", min_interval_us=max(1, to_us(iteration_s) // 5),
+            index=lambda _: int(jobs[i]["n_cycle"]),
+        )  # fmt: skip
+
     def _add_training(self, job: Any, config: TrainingConfig) -> int:
-        job["cold_first"], job["n_cold"] = len(self.segments), len(config.cold_start)
-        self.segments += [(max(1, to_us(s.duration_s)), s.utilization) for s in config.cold_start]
+        job["cold_first"] = len(self.segments)
+        self.segments += _staggered(config)
+        self.segments += [_segment(job, config, to_us(s.duration_s), s.utilization) for s in config.cold_start]
+        job["n_cold"] = len(self.segments) - job["cold_first"]
         job["stage_first"], job["n_stage"] = len(self.stages), 1
         self.stages.append((0, len(self.segments), len(config.iteration), config.iteration_jitter, 1))
-        self.segments += [(max(1, to_us(s.duration_s)), s.utilization) for s in config.iteration]
+        self.segments += [_segment(job, config, to_us(s.duration_s), s.utilization) for s in config.iteration]
         return to_us(sum(s.duration_s for s in config.iteration))
 
     def _add_fine_tuning(self, job: Any, config: FineTuningConfig) -> int:
@@ -235,12 +255,12 @@ class LoadBuilder:
         shortest_us = to_us(3600)
         for stage in config.stages:
             cycle = [(to_us(stage.high_s), stage.utilization), (to_us(stage.low_s), stage.utilization * stage.beta)]
-            cycle = [(duration_us, u) for duration_us, u in cycle if duration_us > 0]
+            segments = [_segment(job, config, duration_us, u) for duration_us, u in cycle if duration_us > 0]
             self.stages.append(
-                (max(1, to_us(stage.duration_s)), len(self.segments), len(cycle), stage.jitter, int(stage.evaluates))
+                (max(1, to_us(stage.duration_s)), len(self.segments), len(segments), stage.jitter, int(stage.evaluates))
             )
-            self.segments += cycle
-            shortest_us = min(shortest_us, sum(duration_us for duration_us, _ in cycle))
+            self.segments += segments
+            shortest_us = min(shortest_us, sum(duration_us for duration_us, _, _ in segments))
         return shortest_us
 
     def _add_inference(self, job: Any, config: InferenceConfig, name: str) -> None:
@@ -268,10 +288,50 @@ class LoadBuilder:
         self.samples += list(zip((to_us(t) for t in t_s), p_mw, strict=True))
 
 
-def _set_interrupt(job: Any, prefix: str, interrupt: InterruptConfig | None) -> None:
+def _set_mitigation(job: Any, mitigation: MitigationConfig, fleet: AcceleratorsConfig) -> None:
+    """Powers and rates of one accelerator, relative to its swing."""
+    swing_w = fleet.p_peak_w - fleet.p_idle_w
+    job["control_us"] = to_us(mitigation.step_s)
+    job["speed_exponent"] = mitigation.speed_exponent
+    job["hold_us"] = to_us(mitigation.hold_s)
+    for field, p_w in (
+        ("cap_u", mitigation.p_cap_w), ("floor_u", mitigation.p_floor_w), ("filler_u", mitigation.p_filler_w),
+    ):  # fmt: skip
+        if p_w is not None:
+            job[field] = (p_w - fleet.p_idle_w) / swing_w
+    for field, w_per_s in (
+        ("up_per_us", mitigation.max_ramp_w_per_s), ("down_per_us", mitigation.max_decline_w_per_s),
+    ):  # fmt: skip
+        if w_per_s is not None:
+            job[field] = w_per_s / swing_w / US_PER_S
+
+
+def _segment(job: Any, config: TrainingConfig | FineTuningConfig, duration_us: int, u: float) -> tuple[int, float, int]:
+    """A row of `SEGMENT`: below a power cap a stage lasts longer. [us, 1, us]"""
+    cap_u = float(job["cap_u"])
+    if config.mitigation is None or u <= cap_u:
+        return max(1, duration_us), u, 0
+    longer_us = round(duration_us / config.mitigation.speed(cap_u, u))
+    return max(1, longer_us), cap_u, longer_us - duration_us
+
+
+def _staggered(config: TrainingConfig) -> list[tuple[int, float, int]]:
+    """Rows of `SEGMENT` in which one group of accelerators after another begins its cold start."""
+    if config.mitigation is None or config.mitigation.stagger_s == 0:
+        return []
+    n = config.mitigation.stagger_groups
+    first_u = (config.cold_start or config.iteration)[0].utilization
+    each_us = max(1, to_us(config.mitigation.stagger_s / n))
+    return [(each_us, first_u * (k + 1) / n, each_us) for k in range(n)]
+
+
+def _set_interrupt(
+    job: Any, prefix: str, config: TrainingConfig | FineTuningConfig, interrupt: InterruptConfig | None
+) -> None:
     if interrupt is None:
         return
-    job[f"{prefix}_us"], job[f"{prefix}_u"] = max(1, to_us(interrupt.duration_s)), interrupt.utilization
+    duration_us, u, extra_us = _segment(job, config, to_us(interrupt.duration_s), interrupt.utilization)
+    job[f"{prefix}_us"], job[f"{prefix}_u"], job[f"{prefix}_extra_us"] = duration_us, u, extra_us
     job[f"{prefix}_every_us"] = to_us(interrupt.every_s or 0.0)
     job[f"{prefix}_every_n"] = interrupt.every_iterations or 0
 

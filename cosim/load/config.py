@@ -18,6 +18,7 @@ from cosim.load.config_serving import (
     TokensConfig,
     rate_problem,
 )
+from cosim.load.mitigation import MitigationConfig
 from cosim.load.weights import weights_problem
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -109,6 +110,14 @@ class FailureConfig(_Strict):
     restart_s: float = Field(120.0, ge=1, description="From the failure to the cold start that follows [s]")
 
 
+class StragglerConfig(_Strict):
+    """Iterations in which all accelerators wait for a slow one at the end: a Poisson process per node-hour."""
+
+    rate_per_node_hour: float = Field(0.0, ge=0, description="Waits per node and hour of running [1/h]")
+    mean_wait_s: PositiveSeconds = Field(2.0, description="Mean of a wait, exponentially distributed [s]")
+    utilization: Fraction = Field(0.3, description="Utilization of those that wait [1]")
+
+
 class WeightPoint(_Strict):
     """From at_s on the job has this share of the fleet."""
 
@@ -136,6 +145,7 @@ class _FleetJobConfig(_JobConfig):
     )
     dynamics: DynamicsConfig = Field(DynamicsConfig(), description="Eq. 7-9")
     noise: NoiseConfig = Field(NoiseConfig(), description="Fluctuation of the swing")
+    mitigation: MitigationConfig | None = Field(None, description="What the owner does at the accelerators; null: none")
 
     @model_validator(mode="after")
     def _has_one_share(self) -> Self:
@@ -168,6 +178,7 @@ class TrainingConfig(_FleetJobConfig):
         description="What precedes the first iteration, also after a failure",
     )
     failure: FailureConfig = Field(FailureConfig(), description="Unplanned stops")
+    straggler: StragglerConfig = Field(StragglerConfig(), description="Waits for a slow accelerator")
 
 
 class FineTuningStageConfig(_Strict):
@@ -377,6 +388,16 @@ class LoadConfig(_Strict):
             least = job.replica.accelerators if isinstance(job, ServingConfig) else 1
             if (job.accelerators or self.accelerators.count) < least:
                 raise ValueError(f"job {name} has fewer accelerators than one replica, {least}")
+            if job.mitigation is not None and (problem := _mitigation_problem(self.accelerators, job)):
+                raise ValueError(f"mitigation of job {name}: {problem}")
         if problem := weights_problem(self):
             raise ValueError(problem)
         return self
+
+
+def _mitigation_problem(fleet: AcceleratorsConfig, job: _FleetJobConfig) -> str | None:
+    """What these accelerators or this job cannot do, else None."""
+    assert job.mitigation is not None
+    if job.mitigation.stagger_s > 0 and not isinstance(job, TrainingConfig):
+        return f"stagger_s={job.mitigation.stagger_s:g} is for training, which has a cold start"
+    return job.mitigation.beyond(fleet.p_idle_w, fleet.p_peak_w)

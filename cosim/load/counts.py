@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,11 +40,11 @@ def job_counts(config: LoadConfig, name: str, job: Any, classes: Any) -> Counts:
     elif isinstance(one, InferenceConfig):
         first = int(job["class_first"])
         served = [float(n) for n in classes["n_served"][first : first + int(job["n_class"])]]
-        counts |= _inference(counts["e_mwh"], list(zip(one.classes.values(), served, strict=True)))
+        counts |= _inference(one, counts["e_mwh"], list(zip(one.classes.values(), served, strict=True)))
     return counts
 
 
-def _inference(e_mwh: float, served: list[tuple[QueryClassConfig, float]]) -> Counts:
+def _inference(config: InferenceConfig, e_mwh: float, served: list[tuple[QueryClassConfig, float]]) -> Counts:
     """Queries and tokens, and what of the energy went into prefill and decode, where every class tells."""
     counts = {"n_query": sum(n for _, n in served)}
     for way in ("in", "out"):
@@ -51,7 +52,7 @@ def _inference(e_mwh: float, served: list[tuple[QueryClassConfig, float]]) -> Co
         if _known(tokens):
             counts[f"n_token_{way}"] = sum(n * each for (_, n), each in zip(served, tokens, strict=True))
     shares = [query.prefill_share for query, _ in served]
-    weights = [n * query.size * query.complexity * query.duration_s for query, n in served]
+    weights = [n * math.prod(config.query(query)) for query, n in served]
     if _known(shares) and sum(weights) > 0.0:
         share = sum(w * s for w, s in zip(weights, shares, strict=True) if s is not None) / sum(weights)
         counts |= {"e_prefill_mwh": share * e_mwh, "e_decode_mwh": (1.0 - share) * e_mwh}

@@ -11,6 +11,7 @@ import numpy as np
 from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED, emit
 from cosim.jit import inner, njit
 from cosim.load.kernel_lag import advance_lag, read_power
+from cosim.load.kernel_mitigation import command, wait_for_power
 from cosim.load.kernel_queue import clear_queue, open_queue, run_cell
 from cosim.load.state import (
     CHECKPOINT,
@@ -41,9 +42,11 @@ def _begin_segment(load, job, t_us):
     if job.mode == COLD:
         segment = load.segments[job.cold_first + job.seg]
         job.edge_us = t_us + segment.duration_us
+        job.delay_us += segment.extra_us
     else:
         segment = load.segments[load.stages[job.stage_first + job.stage].seg_first + job.seg]
         job.edge_us = t_us + max(np.int64(round(segment.duration_us * job.scale)), 1)
+        job.delay_us += np.int64(round(segment.extra_us * job.scale))
     job.u_frac = segment.u
 
 
@@ -56,6 +59,10 @@ def _begin_cycle(load, job, t_us):
     job.scale = 1.0
     if jitter > 0.0:
         job.scale = min(max(1.0 + jitter * _draw(load, job.jitter_stream, job.n_cycle), 0.2), 5.0)
+    job.wait_us = 0
+    if job.wait_mean_us > 0.0:  # beyond its threshold an exponential draw is one again
+        over = _draw(load, job.straggler_stream, job.n_cycle) - job.wait_over
+        job.wait_us = np.int64(round(max(over, 0.0) * job.wait_mean_us))
     job.n_cycle += 1
     _begin_segment(load, job, t_us)
 
@@ -168,6 +175,7 @@ def lose_power(load, site, t_us):
                 emit(load.events, load.n_event, t_us, JOB_FAILED, k, job.p_mw)
             _end(load, job, UNPOWERED, t_us)
             job.start_us = NEVER
+        job.u_mw = 0.0
         _settle(load, job, t_us)
         job.x_mw = 0.0
         job.v_mw_per_s = 0.0
@@ -203,12 +211,14 @@ def _after_cycle(load, job, t_us):
         job.eval_n = 0
         job.u_frac = job.eval_u
         job.edge_us = t_us + job.eval_us
+        job.delay_us += job.eval_extra_us
     elif evaluates and _due(job.ckpt_every_us, job.ckpt_every_n, job.ckpt_last_us, job.ckpt_n, t_us):
         job.mode = CHECKPOINT
         job.ckpt_last_us = t_us
         job.ckpt_n = 0
         job.u_frac = job.ckpt_u
         job.edge_us = t_us + job.ckpt_us
+        job.delay_us += job.ckpt_extra_us
     else:
         _begin_cycle(load, job, t_us)
 
@@ -232,10 +242,16 @@ def _staged_edge(load, job, t_us):
             _begin_main(load, job, t_us)
         else:
             _begin_segment(load, job, t_us)
-    elif job.seg == load.stages[job.stage_first + job.stage].n_seg:
-        _after_cycle(load, job, t_us)
-    else:
+    elif job.seg < load.stages[job.stage_first + job.stage].n_seg:
         _begin_segment(load, job, t_us)
+    elif job.wait_us > 0:  # the last segment goes on, at the level of those that wait for a straggler
+        job.seg -= 1
+        job.u_frac = job.wait_u
+        job.edge_us = t_us + job.wait_us
+        job.waited_us += job.wait_us
+        job.wait_us = 0
+    else:
+        _after_cycle(load, job, t_us)
 
 
 @inner
@@ -252,7 +268,7 @@ def _query_edge(load, job, t_us):
         load.ring[slot] = arrivals
         p_mw += query.in_service * query.p_mw
     full_mw = job.amp_mw * job.weight
-    job.u_frac = min(p_mw / full_mw, 1.0) if full_mw > 0.0 else 0.0
+    job.u_frac = min(p_mw / full_mw, job.cap_u) if full_mw > 0.0 else 0.0
     job.edge_us = (job.k_query + 1) * job.query_step_us
 
 
@@ -272,11 +288,12 @@ def _serve(load, job, t_us):
 @inner
 def _settle(load, job, t_us):
     """New command and next edge after anything changed at t_us."""
-    u_mw = job.amp_mw * job.weight * job.u_frac
+    job.work_mw = job.amp_mw * job.weight * job.u_frac
+    u_mw = job.work_mw if job.control_us == 0 else command(job, t_us)
     if u_mw != job.u_mw:
         job.falling = 1 if u_mw < job.x_mw else 0
         job.u_mw = u_mw
-    next_us = min(job.edge_us, job.fail_us)
+    next_us = min(min(job.edge_us, job.fail_us), job.tick_us)
     next_us = min(next_us, min(job.start_us, job.stop_us))
     if job.mode == MAIN and job.kind == STAGED:
         next_us = min(next_us, job.stage_end_us)
@@ -289,6 +306,8 @@ def _settle(load, job, t_us):
 def _edge(load, k, t_us):
     """Work off what is due at t_us of job k."""
     job = load.jobs[k]
+    if job.control_us > 0:
+        wait_for_power(job, t_us)
     while job.i_weight < job.n_weight and load.weights[job.weight_first + job.i_weight].t_us <= t_us:
         job.weight = load.weights[job.weight_first + job.i_weight].weight
         job.i_weight += 1
@@ -321,6 +340,10 @@ def _advance_states(load, job, t_us):
         job.run_us += dt_us
     elif job.mode in (FAILED, UNPOWERED):
         job.lost_us += dt_us
+    if job.control_us > 0:
+        gap = (job.u_mw - job.work_mw) * dt_us * 1e-6
+        job.e_extra += max(gap, 0.0)
+        job.e_short += max(-gap, 0.0)
     if job.kind != TRACE and not (job.x_mw == job.u_mw and job.v_mw_per_s == 0.0 and job.y_mw == job.u_mw):
         edge = job.down if job.falling == 1 else job.up
         job.x_mw, job.v_mw_per_s, job.y_mw = advance_lag(

@@ -25,6 +25,10 @@ JOB = np.dtype(
         ("eval_us", "i8"), ("eval_u", "f8"), ("eval_every_us", "i8"), ("eval_every_n", "i8"),
         ("ckpt_us", "i8"), ("ckpt_u", "f8"), ("ckpt_every_us", "i8"), ("ckpt_every_n", "i8"),
         ("fail_per_us", "f8"), ("restart_us", "i8"),
+        ("straggler_stream", "i8"), ("wait_over", "f8"), ("wait_mean_us", "f8"), ("wait_u", "f8"),
+        ("eval_extra_us", "i8"), ("ckpt_extra_us", "i8"),
+        ("control_us", "i8"), ("cap_u", "f8"), ("floor_u", "f8"), ("hold_us", "i8"), ("filler_u", "f8"),
+        ("up_per_us", "f8"), ("down_per_us", "f8"), ("speed_exponent", "f8"),
         ("weight_first", "i8"), ("n_weight", "i8"),
         ("class_first", "i8"), ("n_class", "i8"), ("query_step_us", "i8"), ("queue", "i8"),
         ("trace_first", "i8"), ("n_trace", "i8"), ("trace_period_us", "i8"), ("trace_linear", "i8"),
@@ -38,12 +42,15 @@ JOB = np.dtype(
         ("fail_us", "i8"), ("n_fail", "i8"), ("k_query", "i8"), ("i_trace", "i8"), ("trace_lap_us", "i8"),
         ("k_noise", "i8"), ("noise0", "f8"), ("noise1", "f8"), ("node0", "f8"), ("node1", "f8"),
         ("p_mw", "f8"), ("run_us", "i8"), ("lost_us", "i8"), ("e_mws", "f8"), ("n_done", "i8"),
+        ("wait_us", "i8"), ("waited_us", "i8"),
+        ("work_mw", "f8"), ("tick_us", "i8"), ("moved_us", "i8"), ("moving", "i8"), ("below_us", "i8"),
+        ("delay_us", "i8"), ("e_extra", "f8"), ("e_short", "f8"),
     ]
 )  # fmt: skip
 """One job: its parameters and its whole state. Times are absolute [us], powers [MW]."""
 
 STAGE = np.dtype([("duration_us", "i8"), ("seg_first", "i8"), ("n_seg", "i8"), ("jitter", "f8"), ("evaluates", "i8")])
-SEGMENT = np.dtype([("duration_us", "i8"), ("u", "f8")])
+SEGMENT = np.dtype([("duration_us", "i8"), ("u", "f8"), ("extra_us", "i8")])
 WEIGHT = np.dtype([("t_us", "i8"), ("weight", "f8")])
 CLASS = np.dtype(
     [("p_mw", "f8"), ("stream", "i8"), ("ring_first", "i8"), ("n_ring", "i8"), ("in_service", "f8"), ("n_served", "f8")]

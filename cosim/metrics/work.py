@@ -69,7 +69,8 @@ def work_of(log: Log, site: str, e_site_mwh: float | None) -> dict[str, Work]:
     found = {}
     for name, e_mwh in above.items():
         totals = jobs[name]
-        count = {key.removeprefix("n_"): float(n) for key, n in totals.items() if key.startswith("n_")}
+        told = {key.removeprefix("n_"): float(n) for key, n in totals.items() if key.startswith("n_")}
+        count = {kind: n for kind, n in told.items() if not kind.endswith("_lost")}
         if not count:
             continue
         share = e_site_mwh / whole_mwh

@@ -88,6 +88,9 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
         yield _voltage(summary["voltage"])
     if "source" in summary or summary.get("lines"):
         yield _flows(summary)
+    mitigated = _mitigated(summary.get("engine", {}))
+    if mitigated.row_count:
+        yield mitigated
     devices = _device_rows(summary.get("engine", {}))
     if devices:
         yield _devices(devices)
@@ -178,6 +181,23 @@ def _ramps(name: str, ramps: dict[str, dict[str, dict[str, float]]]) -> Table:
         for i, (window, row) in enumerate(windows.items()):
             label = _POWER_LABEL.get(kind, kind) if i == 0 else ""
             table.add_row(label, window, *(_number(row.get(key)) for key in keys))
+    return table
+
+
+def _mitigated(totals: Mapping[str, Any]) -> Table:
+    """Jobs whose owner holds back their swings, and what that costs."""
+    columns = {
+        "done": "n_iteration",
+        "lost": "n_iteration_lost",
+        "by s": "delayed_s",
+        "without work": "e_without_work_mwh",
+        "held back": "e_held_back_mwh",
+    }
+    table = _table("Owner-side mitigation and its cost: iterations, MWh", "", *columns)
+    for site, jobs in totals.get("job", {}).items():
+        for name, job in jobs.items():
+            if "delayed_s" in job:
+                table.add_row(escape(f"{site}/{name}"), *(_number(job.get(key)) for key in columns.values()))
     return table
 
 

@@ -204,6 +204,22 @@ def test_failures_come_at_their_rate_and_jobs_restart():
     assert load.jobs["lost_us"][0] == pytest.approx(n * 5e6, abs=5e6)
 
 
+@MANY_STEPS
+def test_stragglers_come_at_their_rate_and_all_wait_at_their_level():
+    """100 nodes at 3.6 waits per node-hour: one in ten iterations of 1 s, of 2 s on average, at U = 0.25."""
+    straggler = {"rate_per_node_hour": -36 * math.log(0.9), "mean_wait_s": 2.0, "utilization": 0.25}
+    job = training(iteration=[{"duration_s": 1.0, "utilization": 1.0}], straggler=straggler)
+    load, book = load_of(job, step_us=100_000)
+    got = (power((load, book), 20_000, step_us=100_000) - IDLE_MW) / SWING_MW
+    n = int(load.jobs["n_cycle"][0])
+    n_wait = np.count_nonzero((got[1:] < 0.3) & (got[:-1] > 0.9))
+    lost_s = load.jobs["waited_us"][0] / 1e6
+    assert n + lost_s == pytest.approx(20_000, abs=10)
+    assert lost_s == pytest.approx(0.1 * n * 2.0, rel=4 * math.sqrt(2 / (0.1 * n)))
+    assert n_wait == pytest.approx(0.1 * n * math.exp(-0.05 / 2), rel=0.08)  # the shortest fall between two rows
+    assert np.median(got[got < 0.3]) == pytest.approx(0.25, abs=1e-9)
+
+
 def test_a_failed_job_drops_to_idle_within_milliseconds():
     load, _book = load_of(training(iteration=[{"duration_s": 1, "utilization": 1.0}], dynamics={}), step_us=1_000)
     for k in range(1000):
