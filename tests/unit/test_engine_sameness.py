@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engine_cases import UPS, campus, kinds, scenario, simulate
+from engine_cases import TRAINING, UPS, campus, kinds, scenario, simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +32,27 @@ def test_block_size_changes_no_bit(whole, max_block_s):
     assert same(rows, whole[0])
     assert events == whole[1]
     assert same(totals, whole[2])
+
+
+@pytest.mark.parametrize("max_block_s", [0.01, 0.37, 7.0])
+def test_block_size_changes_no_bit_under_mitigation_and_stragglers(max_block_s):
+    job = TRAINING | {
+        "mitigation": {
+            "p_cap_w": 650, "p_floor_w": 500, "hold_s": 0.4, "max_ramp_w_per_s": 900, "max_decline_w_per_s": 700,
+            "p_filler_w": 300, "stagger_s": 2, "stagger_groups": 4,
+        },
+        "straggler": {"rate_per_node_hour": 2.0, "mean_wait_s": 0.6},
+    }  # fmt: skip
+    site = campus()
+    site["load"] = site["load"] | {"jobs": {"pretrain": job}}
+    plain = scenario(events=EVENTS, datacenters={"campus": site})
+    rows, events, totals = simulate(plain)
+    again_rows, again_events, again_totals = simulate(plain, max_block_s=max_block_s)
+    assert totals["job/campus/pretrain/delayed_s"] > 1
+    assert totals["job/campus/pretrain/waited_s"] > 0
+    assert same(rows, again_rows)
+    assert events == again_events
+    assert same(totals, again_totals)
 
 
 def test_another_log_interval_gives_identical_rows_at_common_times(whole):

@@ -49,6 +49,23 @@ def estimated(name: str) -> Estimate:
     return estimate(work_of(model, "H100 SXM", precision="fp8", server="DGX H100", **given))
 
 
+METER_S = 2.005
+"""Interval at which the meters read each node, not all at once (shared/data/README.md). [s]"""
+
+
+def metered_dip_kw(found: Estimate) -> float:
+    """The dip as those meters would show it: nodes read in turn, held, summed; median less 1st percentile. [kW]"""
+    ends = np.cumsum([stage.duration_s for stage in found.stages])
+    kw = np.array([found.site_mw(found.u(stage)) * 1e3 for stage in found.stages])
+    n_node = found.work.count // found.work.domain
+    seen = np.zeros(3000)
+    for node in range(n_node):
+        phase_s = METER_S * node / n_node
+        read_s = np.floor((np.arange(seen.size) - phase_s) / METER_S) * METER_S + phase_s
+        seen += kw[np.searchsorted(ends, read_s % found.step_s, "right").clip(max=len(kw) - 1)] / n_node
+    return float(np.median(seen) - np.percentile(seen, 1))
+
+
 def measured(shared: Path, name: str) -> Measured:
     """The same from the traces."""
     stem, _, given = RUNS[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from estimate_measured import RUNS, estimated, measured
+from estimate_measured import RUNS, estimated, measured, metered_dip_kw
 from estimate_published import NEMO, bf16, fp8
 
 from cosim.estimate import constants as c
@@ -33,7 +33,7 @@ def judged() -> str:
             ("step, s", seen.step_s, found.step_s),
             ("mean power, kW", seen.mean_kw, found.parts.total_mw * 1e3),
             ("highest stage, kW", seen.highest_kw, max(found.site_mw(found.u(s)) for s in found.stages) * 1e3),
-            ("dip, kW", seen.dip_kw, found.dip_mw * 1e3),
+            ("dip through the meter, kW", seen.dip_kw, metered_dip_kw(found)),
         ):
             off = f"{here / there - 1:+.0%}" if there > 0 else "-"
             lines.append(f"| {name} | {quantity} | {there:.4g} | {here:.4g} | {off} |")

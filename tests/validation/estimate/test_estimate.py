@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from estimate_measured import RUNS, estimated, measured
+from estimate_measured import RUNS, estimated, measured, metered_dip_kw
 from estimate_published import bf16, fp8
 
 from cosim import cli
@@ -63,6 +63,12 @@ def test_measured_runs_are_estimated_as_the_docs_say(shared, name, step, power):
     found, seen = estimated(name), measured(shared, name)
     assert step[0] < found.step_s / seen.step_s - 1 < step[1]
     assert power[0] < found.parts.total_mw * 1e3 / seen.mean_kw - 1 < power[1]
+
+
+@pytest.mark.validation
+def test_dip_of_gpt3_is_the_worst_case_and_not_twice_what_was_metered(shared):
+    name = "GPT-3 175B, 512 H100"
+    assert 1.0 < metered_dip_kw(estimated(name)) / measured(shared, name).dip_kw < 1.6
 
 
 @pytest.mark.validation
