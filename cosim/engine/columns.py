@@ -44,6 +44,8 @@ _SITE = (
     ("ups/{}/soc", "1", "State of charge"),
     ("ups/{}/mode", "1", "0 idle, 1 smoothing, 2 carrying, 3 out of service, 4 empty"),
     ("ups/{}/p_excess_mw", "MW", "What the UPS could not smooth"),
+    ("ups/{}/second_p_mw", "MW", "Power of its second storage, part of p_mw, charging positive"),
+    ("ups/{}/second_soc", "1", "State of charge of its second storage; soc is that of the first"),
 )
 assert len(_FEEDER) == FEEDER_COLUMNS
 assert len(_SITE) == SITE_COLUMNS
@@ -162,6 +164,7 @@ def log_columns(
     rows: Mapping[str, Sequence[int]],
     quantities: Collection[str] = QUANTITIES,
     with_area: bool = False,
+    with_second: Collection[str] = (),
 ) -> list[Column]:
     """Every column of the log.
 
@@ -179,6 +182,8 @@ def log_columns(
         What to log of buses, lines and transformers, as `log.quantities` has it.
     with_area : bool
         Whether the area behind the source has a frequency.
+    with_second : collection of str
+        Data centers whose UPS has a second storage.
     """
     columns = [
         Column(path, unit, text, None, "scalars", i)
@@ -187,7 +192,8 @@ def log_columns(
     ]
     for s, site in enumerate(sites):
         for i, (path, unit, text) in enumerate(_SITE):
-            if path.startswith("ups/") and site not in with_ups:
+            holders = with_second if "/second_" in path else with_ups
+            if path.startswith("ups/") and site not in holders:
                 continue
             place = FEEDER_COLUMNS + s * SITE_COLUMNS + i
             columns.append(Column(path.format(site), unit, text, None, "scalars", place))

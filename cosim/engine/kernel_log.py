@@ -23,7 +23,7 @@ INTERRUPTION_PU = 0.1
 N_TOTAL = 9
 
 FEEDER_COLUMNS = 5
-SITE_COLUMNS = 22
+SITE_COLUMNS = 24
 SAMPLE_COLUMNS = 6
 SERVING_COLUMNS = 6
 
@@ -205,6 +205,8 @@ def _write_site(site, unit, row, span_s):
     row[19] = unit.e / unit.e_full if unit.e_full > 0.0 else 0.0
     row[20] = mode(unit)
     row[21] = unit.excess_mw
+    row[22] = unit.s2_p_mw
+    row[23] = unit.s2_e / unit.s2_e_full if unit.s2_e_full > 0.0 else 0.0
     site.row_total = 0.0
     site.row_grid = 0.0
     site.row_ai = 0.0

@@ -351,7 +351,7 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
         site.p_unserved_mw = short_mw if short_mw > SHORT_MW else 0.0
     else:
         unit.gap_us = -1
-    settle(unit, p_ups_mw, site.p_ups_ac_mw, carrying and p_ups_mw + site.p_ups_ac_mw < 0.0)
+    settle(unit, p_ups_mw, site.p_ups_ac_mw, carrying and p_ups_mw + site.p_ups_ac_mw < 0.0, step_s)
     close_instant(site, unit.p_cell_mw)
     site.v_dc_pu = _bus_voltage(site)  # what the gap has left of it; it is full again at the next instant it is served
     if site.p_unserved_mw == 0.0 or site.up == 0:

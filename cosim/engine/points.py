@@ -50,3 +50,13 @@ def take_wave(log: LogArrays) -> tuple[NDArray[np.int64], NDArray[np.float64]] |
     n = int(log.n_wave[0])
     log.n_wave[0] = 0
     return log.wave_us[:n], log.wave[:n]
+
+
+def watched_nodes(scenario: Scenario, compiled: CompiledFeeder) -> NDArray[np.int64]:
+    """Nodes in the log: those named, or all nodes of the buses named."""
+    wanted, names = scenario.log.nodes, compiled.node_names
+    if wanted in ("all", "extremes"):
+        return np.arange(len(names))
+    place = {name: k for k, name in enumerate(names)}
+    found = [[place[n]] if n in place else nodes_at(compiled.network, n).tolist() for n in wanted]
+    return np.array(list(dict.fromkeys(node for nodes in found for node in nodes)), np.int64)

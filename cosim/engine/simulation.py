@@ -22,7 +22,7 @@ from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.faults import FaultDesk
 from cosim.engine.handlers import apply_event
-from cosim.engine.points import point_places, take_wave
+from cosim.engine.points import point_places, take_wave, watched_nodes
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.engine.samples import captured_places, n_before, ring_size, take_samples
@@ -34,7 +34,6 @@ from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.desk import ControlEvent
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP
-from cosim.feeder.places import nodes_at
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
 from cosim.scenario.checks import FeederNames
@@ -117,7 +116,7 @@ class Simulation:
         )
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
-        self.compiled.watch(self._watched_nodes())
+        self.compiled.watch(watched_nodes(scenario, self.compiled))
         self.area = build_area(self._area_config)
         self.desk = make_desk(feeder.network, scenario.feeder)
         self.protection = make_protection(
@@ -137,16 +136,6 @@ class Simulation:
         self.device_range = np.tile(self.compiled.device_values(), (2, 1))
         """Lowest and highest tap, or number of steps on, that each device has had."""
         self._schedule()
-
-    def _watched_nodes(self) -> NDArray[np.int64]:
-        """Nodes in the log: those named, or all nodes of the buses named."""
-        wanted = self.scenario.log.nodes
-        names = self.compiled.node_names
-        if wanted in ("all", "extremes"):
-            return np.arange(len(names))
-        place = {name: k for k, name in enumerate(names)}
-        found = [[place[n]] if n in place else nodes_at(self.compiled.network, n).tolist() for n in wanted]
-        return np.array(list(dict.fromkeys(node for nodes in found for node in nodes)), np.int64)
 
     @property
     def capture_columns(self) -> list[Column]:
@@ -195,7 +184,18 @@ class Simulation:
             "line": None if log.lines == "all" else list(log.lines),
         }
         columns = log_columns(
-            self.sites, self._with_ups, elements, wanted, rows, log.quantities, self._area_config is not None
+            self.sites,
+            self._with_ups,
+            elements,
+            wanted,
+            rows,
+            log.quantities,
+            self._area_config is not None,
+            [
+                name
+                for name, dc in self.scenario.datacenters.items()
+                if dc.ups is not None and dc.ups.second is not None
+            ],
         )
         columns += serving_columns(self)
         return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])

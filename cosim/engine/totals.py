@@ -119,7 +119,7 @@ def _relative(gap: float, whole: float) -> float:
 def _site_totals(site: Any, unit: Any) -> tuple[dict[str, float], float, float]:
     """Energies of one data center [MWh], the gap of its balance and what its UPS stored [MWs]."""
     used = site["e_equip"] + site["e_crac"] + site["e_standby"] + site["e_sup_ac"] + site["e_rect_loss"]
-    stored = float(unit["e"] - unit["e_init"])
+    stored = _stored(unit)
     # what the UPS took from the bus is stored or lost, by its own books
     gap = site["e_grid"] + site["e_ext"] - used - (stored + unit["e_loss"])
     energies = {
@@ -148,13 +148,30 @@ def _site_totals(site: Any, unit: Any) -> tuple[dict[str, float], float, float]:
     return out, float(gap), stored
 
 
+def _stored(unit: Any) -> float:
+    """What both storages of a UPS hold more than at the start. [MWs]"""
+    return float(unit["e"] - unit["e_init"] + unit["s2_e"] - unit["s2_e_init"])
+
+
+def _second_totals(unit: Any) -> dict[str, float]:
+    if not unit["s2_on"]:
+        return {}
+    full = float(unit["s2_e_full"])
+    return {
+        "second_e_charged_mwh": float(unit["s2_charged"]) / _MWS_PER_MWH,
+        "second_e_discharged_mwh": float(unit["s2_discharged"]) / _MWS_PER_MWH,
+        "second_soc_min": float(unit["s2_lowest"]) / full,
+        "second_soc_max": float(unit["s2_highest"]) / full,
+    }
+
+
 def _ups_totals(unit: Any, ride: Any) -> dict[str, float]:
     full = float(unit["e_full"])
-    return {
+    return _second_totals(unit) | {
         "e_charged_mwh": float(unit["e_charged"]) / _MWS_PER_MWH,
         "e_discharged_mwh": float(unit["e_discharged"]) / _MWS_PER_MWH,
         "e_loss_mwh": float(unit["e_loss"]) / _MWS_PER_MWH,
-        "e_stored_mwh": float(unit["e"] - unit["e_init"]) / _MWS_PER_MWH,
+        "e_stored_mwh": _stored(unit) / _MWS_PER_MWH,
         "soc_min": float(unit["e_lowest"]) / full,
         "soc_max": float(unit["e_highest"]) / full,
         "soc_end": float(unit["e"]) / full,

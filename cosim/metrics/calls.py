@@ -12,6 +12,8 @@ BEFORE_S = 60.0
 """What a site gives is counted from its mean power over this time before the call. [s]"""
 SLACK = 0.005
 """A cap counts as held up to this part of the power before the call above it. [1]"""
+ROUNDING_MW = 1e-9
+"""[MW]"""
 S_PER_H = 3600.0
 
 
@@ -80,6 +82,12 @@ def _ramp(log: Log, name: str, start_s: float) -> float:
     return float("inf")
 
 
+def _excess(p_mw: Any, cap_mw: float) -> float:
+    """Most above the cap; what rounding leaves is none. [MW]"""
+    most_mw = float(np.max(p_mw, initial=-np.inf)) - cap_mw
+    return most_mw if most_mw > ROUNDING_MW else 0.0
+
+
 def _call(t_s: Any, p_mw: Any, cut_mw: Any, span: tuple[float, float, float], cap_mw: float, before_mw: float) -> Call:
     start_s, due_s, end_s = span
     during = (t_s >= start_s) & (t_s <= end_s)
@@ -98,6 +106,6 @@ def _call(t_s: Any, p_mw: Any, cut_mw: Any, span: tuple[float, float, float], ca
         before_mw=before_mw,
         delivered_mw=before_mw - float(p_mw[held].mean()) if held.any() else 0.0,
         late_s=late_s,
-        over_mw=max(0.0, float(p_mw[held].max()) - cap_mw) if held.any() else 0.0,
+        over_mw=_excess(p_mw[held], cap_mw),
         e_throttled_mwh=spent,
     )

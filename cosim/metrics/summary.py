@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosim.metrics.analysis import Analysis, DataCenter, analyse
+from cosim.metrics.calls import calls_of
 from cosim.metrics.log import Log
 from cosim.metrics.ramp import Ramp
 from cosim.metrics.standards import summary as standards_summary
@@ -70,6 +71,9 @@ def summarize(log: Log, analysis: Analysis | None = None, planning: Planning | N
         summary["datacenter"] = {
             name: _datacenter(part, with_ups=name in found.ups) for name, part in found.datacenter.items()
         }
+    for name in found.datacenter:
+        if calls := calls_of(log, name):
+            summary["datacenter"][name]["calls"] = [call._asdict() for call in calls]
     if found.ups:
         summary["ups"] = {name: part.summary() for name, part in found.ups.items()}
     names = found.voltage.name if found.voltage is not None else []

@@ -24,6 +24,10 @@ def planning_pairs(summary: Mapping[str, Any]) -> Iterator[Pairs]:
     for name, part in summary.get("datacenter", {}).items():
         for job, work in part.get("work", {}).items():
             yield Pairs(f"Work of {name}/{job}", _work(work))
+        for call in part.get("calls", ()):
+            yield Pairs(f"Call of {name} at {number(call['start_s'], 6)} s", _call(call))
+    if area := summary.get("engine", {}).get("area"):
+        yield Pairs("Frequency of the area", _area(area))
     accounts = summary.get("accounts", {})
     if accounts:
         yield Pairs("Carbon and cost", _accounts(accounts, summary.get("planning", {}).get("trafo_loss", {})))
@@ -36,6 +40,24 @@ def planning_pairs(summary: Mapping[str, Any]) -> Iterator[Pairs]:
         yield Pairs(f"Storage of {name} against the offline optimum", _optimum(one))
     if planning.get("not_told"):
         yield Pairs("Not told", {_place(key): why for key, why in planning["not_told"].items()})
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, str]:
+    late_s = call.get("late_s")
+    return {
+        "called down to": f"{number(call['cap_mw'])} MW from {number(call['before_mw'])} MW",
+        "delivered": f"{number(call['delivered_mw'])} MW",
+        "late": "never under the cap" if late_s is None else f"{number(late_s)} s",
+        "above the cap by up to": f"{number(call['over_mw'])} MW",
+        "IT work held back": f"{number(call['e_throttled_mwh'])} MWh",
+    }
+
+
+def _area(area: Mapping[str, float]) -> dict[str, str]:
+    rows = {way: f"{area[f'{way}_hz']:.4f} Hz at {number(area[f'{way}_t_s'], 6)} s" for way in ("lowest", "highest")}
+    rows["fastest change"] = f"{number(area['max_slope_hz_per_s'])} Hz/s"
+    rows["load shed"] = f"{number(area['p_shed_mw'])} MW" if area["p_shed_mw"] else ""
+    return rows
 
 
 def _place(key: str) -> str:

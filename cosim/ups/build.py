@@ -15,7 +15,7 @@ from cosim.converter.curve import EfficiencyPoint, loss_in_mw
 from cosim.errors import InputError, Problem
 from cosim.units import US_PER_S, to_us
 from cosim.ups import state as st
-from cosim.ups.config import UpsConfig
+from cosim.ups.config import SecondStorageConfig, UpsConfig
 from cosim.ups.curves import Curve
 from cosim.ups.ride_config import RideThroughConfig
 from cosim.ups.state import MWS_PER_MWH, RIDE, SHED, THRESHOLD, UPS, UpsArrays
@@ -104,7 +104,7 @@ def build_ups(
 def _clear(record: Any) -> None:
     """A site without a UPS: histories of one, no loss, no cap, nothing told."""
     record["hist_n"] = record["past_n"] = record["ahead_n"] = 1
-    record["eta_charge"] = record["eta_discharge"] = 1.0
+    record["eta_charge"] = record["eta_discharge"] = record["s2_eta_charge"] = record["s2_eta_discharge"] = 1.0
     record["cap_mw"] = record["cap_goal_mw"] = math.inf
     record["p_set_mw"] = math.nan
 
@@ -137,8 +137,22 @@ def _fill(record: Any, config: UpsConfig, where: str, step_us: int) -> None:
     record["return_s"] = config.return_s
     record["taper_s"] = max(config.taper_s, step_us / US_PER_S)
     record["gap_us"] = -1
+    if config.second is not None:
+        _fill_second(record, config.second)
     fill_response(record, config.frequency)
     _fill_smoothing(record, config, step_us)
+
+
+def _fill_second(record: Any, config: SecondStorageConfig) -> None:
+    full = config.max_e_mwh * MWS_PER_MWH
+    record["s2_on"], record["s2_max_mw"], record["s2_e_full"] = 1, config.max_p_mw, full
+    for field in ("min", "target", "max"):
+        record[f"s2_e_{field}"] = getattr(config, f"soc_{field}") * full
+    for field in ("s2_e", "s2_e_init", "s2_lowest", "s2_highest"):
+        record[field] = config.soc_target * full
+    record["s2_eta_charge"], record["s2_eta_discharge"] = config.eta_charge, config.eta_discharge
+    record["s2_self_mw"] = config.self_discharge_per_h * config.max_e_mwh
+    record["s2_split_s"], record["s2_return_s"] = config.split_s, config.return_s
 
 
 def _fill_smoothing(record: Any, config: UpsConfig, step_us: int) -> None:

@@ -75,6 +75,41 @@ class OverloadConfig(_Strict):
     duration_s: float = Field(60.0, gt=0, le=3600, description="For this long; regained at the same pace [s]")
 
 
+class SecondStorageConfig(_Strict):
+    """A second, fast storage on the DC bus: a hybrid of two, of which the first is spared what is fast."""
+
+    storage: StorageName = Field(
+        "supercapacitor", description="Kind; it sets the defaults of eta_charge, eta_discharge, self_discharge_per_h"
+    )
+    max_p_mw: float = Field(gt=0, description="Rating, charging and discharging, on top of the first's [MW]")
+    max_e_mwh: float = Field(gt=0, description="Its energy, full to empty [MWh]")
+    split_s: float = Field(10.0, gt=0, le=3600, description="It takes what is faster than this time constant [s]")
+    return_s: float = Field(
+        30.0, gt=0, description="Time constant of its return to soc_target, by way of the first [s]"
+    )
+    eta_charge: float = Field(0.98, gt=0, le=1, description="Stored over taken from the bus [1]")
+    eta_discharge: float = Field(0.98, gt=0, le=1, description="Given to the bus over taken from storage [1]")
+    self_discharge_per_h: float = Field(0.002, ge=0, description="Part of the full energy lost in an hour [1/h]")
+    soc_min: float = Field(0.05, ge=0, le=1, description="Empty [1]")
+    soc_target: float = Field(0.5, ge=0, le=1, description="State of charge at the start and that it returns to [1]")
+    soc_max: float = Field(0.95, ge=0, le=1, description="Full [1]")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_defaults_of_its_kind(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("storage") not in STORAGE:
+            return data
+        kind = STORAGE[data["storage"]]._asdict()
+        del kind["max_c_rate"]
+        return kind | data
+
+    @model_validator(mode="after")
+    def _levels_are_ordered(self) -> Self:
+        if not self.soc_min <= self.soc_target <= self.soc_max:
+            raise ValueError(f"soc_target={self.soc_target:g} is not between soc_min and soc_max")
+        return self
+
+
 class UpsConfig(_Strict):
     """Bi-way UPS. Consumption positive: p_mw > 0 charges.
 
@@ -125,6 +160,9 @@ class UpsConfig(_Strict):
     )
     release_hold_s: float = Field(2.0, ge=0, description="trigger: ... and has been for this long [s]")
     smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig, description="Smoothing controller")
+    second: SecondStorageConfig | None = Field(
+        None, description="dc_bus: a second, fast storage beside the first, a hybrid of two; null: none"
+    )
     frequency: FrequencyResponseConfig | None = Field(
         None, description="Answer to the frequency of source.area, above smoothing and its limits; null: none"
     )
@@ -155,6 +193,8 @@ class UpsConfig(_Strict):
         for low, high in itertools.pairwise(order):
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"{low}={getattr(self, low):g} is above {high}={getattr(self, high):g}")
+        if self.second is not None and self.topology != "dc_bus":
+            raise ValueError("second is a storage on the DC bus: it needs topology=dc_bus")
         if self.soc_init > self.soc_max:
             raise ValueError(f"soc_init={self.soc_init:g} is above soc_max={self.soc_max:g}")
         if self.soc_init < self.soc_min:

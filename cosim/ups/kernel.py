@@ -9,6 +9,7 @@ from __future__ import annotations
 from cosim.converter.kernel import converter_input, converter_output
 from cosim.events import UPS_EMPTY, emit
 from cosim.jit import inner
+from cosim.ups.kernel_second import advance_second, second_cell, second_least, second_most, share_second
 from cosim.ups.state import AC_DC, CARRYING, EMPTY, IDLE, OUT_OF_SERVICE, SMOOTHING
 
 __all__ = ["advance_storage", "carry", "carry_support", "limit", "mode", "recharge_power", "settle"]
@@ -60,8 +61,8 @@ def limit(unit, p_wish_mw, room_up_mw, room_down_mw):
     else:
         most = _bus(unit, up_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2)
         least = -_bus(unit, -down_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2)
-    most = min(min(unit.max_charge_mw, most), max(0.0, room_up_mw))
-    least = min(min(unit.max_discharge_mw, least), max(0.0, room_down_mw))
+    most = min(min(unit.max_charge_mw, most) + second_most(unit, unit.taper_s), max(0.0, room_up_mw))
+    least = min(min(unit.max_discharge_mw, least) + second_least(unit, unit.taper_s), max(0.0, room_down_mw))
     return max(-least, min(most, p_wish_mw))
 
 
@@ -78,7 +79,7 @@ def carry(ups, s, p_wish_mw, step_s, t_us):
     if p_wish_mw >= 0.0:
         unit.gap_us = -1
         room_mw = _bus(unit, max(0.0, unit.e_max - unit.e) / step_s, a0, a1, a2)
-        return min(p_wish_mw, min(unit.max_charge_mw, room_mw))
+        return min(p_wish_mw, min(unit.max_charge_mw, room_mw) + second_most(unit, step_s))
     if unit.gap_us < 0:
         unit.gap_us = t_us
     if t_us - unit.gap_us < unit.delay_us:
@@ -87,8 +88,9 @@ def carry(ups, s, p_wish_mw, step_s, t_us):
     if unit.over_used_us < unit.over_us:
         most_mw *= unit.over_factor
     left_mw = -_bus(unit, -max(0.0, unit.e - unit.e_min) / step_s, a0, a1, a2)
-    p_mw = max(p_wish_mw, -min(most_mw, left_mw))
-    if left_mw < -p_wish_mw and unit.empty == 0:
+    second_mw = second_least(unit, step_s)
+    p_mw = max(p_wish_mw, -min(most_mw, left_mw) - second_mw)
+    if left_mw + second_mw < -p_wish_mw and unit.empty == 0:
         unit.empty = 1
         emit(ups.events, ups.n_event, t_us, UPS_EMPTY, s, unit.e / unit.e_full)
     return p_mw
@@ -105,11 +107,19 @@ def carry_support(unit, p_wish_mw, p_dc_mw, step_s):
 
 
 @inner
-def settle(unit, p_mw, p_ac_mw, carrying):
-    """Fix this instant's powers at the DC and AC buses, and what enters the cells. [MW]"""
+def settle(unit, p_mw, p_ac_mw, carrying, step_s):
+    """Fix this instant's powers at the DC and AC buses, and what enters the cells of one storage or both. [MW]"""
     unit.p_mw = p_mw
     unit.p_ac_mw = p_ac_mw
-    unit.p_cell_mw = _cell(unit, p_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2)
+    unit.s2_p_mw = 0.0
+    if unit.s2_on == 1 and unit.in_service == 1:
+        a0, a1, a2 = unit.dc_a0, unit.dc_a1, unit.dc_a2
+        most_mw = min(unit.max_charge_mw, _bus(unit, max(0.0, unit.e_max - unit.e) / step_s, a0, a1, a2))
+        rating_mw = unit.max_discharge_mw * (unit.over_factor if unit.over_used_us < unit.over_us else 1.0)
+        floor = unit.e_min if carrying or unit.walking == 1 else unit.e_reserve
+        least_mw = min(rating_mw, -_bus(unit, -max(0.0, unit.e - floor) / step_s, a0, a1, a2))
+        unit.s2_p_mw = share_second(unit, p_mw, most_mw, least_mw, step_s)
+    unit.p_cell_mw = _cell(unit, p_mw - unit.s2_p_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2) + second_cell(unit)
     if p_ac_mw != 0.0:
         unit.p_cell_mw += _cell(unit, p_ac_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2)
     if carrying and unit.carrying == 0:
@@ -126,19 +136,21 @@ def advance_storage(ups, s, p_grid_mw, t_us, dt_us, k_tick, on_tick):
     if on_tick:
         ups.history_mw[unit.hist_first + k_tick % unit.hist_n] = p_grid_mw
     dt_s = dt_us * 1e-6
-    unit.e += unit.p_cell_mw * dt_s
+    unit.e += (unit.p_cell_mw - second_cell(unit)) * dt_s
     bus_mw = unit.p_mw + unit.p_ac_mw
     unit.e_loss += (bus_mw - unit.p_cell_mw) * dt_s
     if unit.p_self_mw > 0.0:
         faded = min(unit.p_self_mw * dt_s, max(0.0, unit.e))
         unit.e -= faded
         unit.e_loss += faded
+    if unit.s2_on == 1:
+        advance_second(unit, bus_mw, dt_us)
     if bus_mw > 0.0:
         unit.e_charged += bus_mw * dt_s
     else:
         unit.e_discharged -= bus_mw * dt_s
     if unit.over_us > 0:
-        used_us = unit.over_used_us + (dt_us if -unit.p_mw > unit.max_discharge_mw else -dt_us)
+        used_us = unit.over_used_us + (dt_us if unit.s2_p_mw - unit.p_mw > unit.max_discharge_mw else -dt_us)
         unit.over_used_us = max(used_us, 0)
     if unit.e > unit.e_min + 0.01 * unit.e_full:
         unit.empty = 0

@@ -28,6 +28,9 @@ UPS = np.dtype(
         ("hist_first", "i8"), ("hist_n", "i8"), ("omega_low", "f8"), ("omega_high", "f8"), ("horizon_s", "f8"),
         ("past_first", "i8"), ("past_n", "i8"), ("ahead_n", "i8"), ("delay_us", "i8"), ("delay_first", "i8"),
         ("delay_n", "i8"), ("shed_first", "i8"), ("shed_n", "i8"),
+        ("s2_on", "i8"), ("s2_max_mw", "f8"), ("s2_e_full", "f8"), ("s2_e_min", "f8"), ("s2_e_max", "f8"),
+        ("s2_e_target", "f8"), ("s2_eta_charge", "f8"), ("s2_eta_discharge", "f8"), ("s2_self_mw", "f8"),
+        ("s2_split_s", "f8"), ("s2_return_s", "f8"),
         # what it has of the frequency, and what it gives for it [MW]
         *RESPONSE, ("p_fr_mw", "f8"),
         # state
@@ -38,12 +41,14 @@ UPS = np.dtype(
         ("past_gap_mw", "f8"), ("p_set_mw", "f8"), ("p_late_mw", "f8"), ("p_prompt_mw", "f8"),
         ("saturated", "i8"), ("held_us", "i8"), ("excess_mw", "f8"),
         ("cap_mw", "f8"), ("cap_goal_mw", "f8"), ("cap_ramp", "f8"), ("cap_us", "i8"), ("n_shed", "i8"),
+        ("s2_e", "f8"), ("s2_low_mw", "f8"),
         # this instant
-        ("p_ref_mw", "f8"), ("p_mw", "f8"), ("p_ac_mw", "f8"), ("p_cell_mw", "f8"),
+        ("s2_p_mw", "f8"), ("p_ref_mw", "f8"), ("p_mw", "f8"), ("p_ac_mw", "f8"), ("p_cell_mw", "f8"),
         # over the run [MWs, us]
         ("e_charged", "f8"), ("e_discharged", "f8"), ("e_loss", "f8"), ("e_init", "f8"), ("e_lowest", "f8"),
         ("e_highest", "f8"), ("saturated_us", "i8"), ("engaged_us", "i8"), ("carrying_us", "i8"), ("n_engaged", "i8"),
         ("max_excess_mw", "f8"), ("n_carried", "i8"),
+        ("s2_e_init", "f8"), ("s2_charged", "f8"), ("s2_discharged", "f8"), ("s2_lowest", "f8"), ("s2_highest", "f8"),
     ]
 )  # fmt: skip
 """One UPS: parameters, state, what it does this instant, and its totals."""

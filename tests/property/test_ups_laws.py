@@ -43,6 +43,9 @@ def scenarios(draw):
             st.sampled_from([{}, {"curve": "itic"}, {"counter": {"n": 2, "window_s": 10}}, {"walk_in_mw_per_s": 0.5}])
         ),
     }  # fmt: skip
+    if ups["topology"] == "dc_bus":
+        second = {"max_p_mw": draw(st.floats(0.1, 2.0)), "max_e_mwh": 10 ** draw(st.floats(-5, -2)), "split_s": 1.0}
+        ups["second"] = draw(st.sampled_from([None, second]))
     kind = draw(st.sampled_from(["none", "dip", "dip", "blackout"]))
     events = []
     if kind == "dip":
@@ -84,6 +87,18 @@ def scenarios(draw):
     }
 
 
+def _hold_second(rows, ups, second):
+    """Each storage of a hybrid within its own energy and rating."""
+    p_second, fade = rows["ups/campus/second_p_mw"], 0.002 * 12 / 3600
+    assert 0.05 - fade - 1e-9 <= rows["ups/campus/second_soc"].min()
+    assert rows["ups/campus/second_soc"].max() <= 0.95 + 1e-9
+    assert np.abs(p_second).max() <= second["max_p_mw"] + 1e-9
+    p_first = rows["ups/campus/p_mw"] - p_second
+    assert p_first.max() <= ups["max_p_charge_mw"] + 1e-9
+    over = (ups["overload"] or {"factor": 1.0})["factor"]
+    assert p_first.min() >= -over * ups["max_p_discharge_mw"] - 1e-9
+
+
 @given(scenarios())
 @settings(max_examples=N_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_random_ups_breaks_a_law(plain):
@@ -95,6 +110,8 @@ def test_no_random_ups_breaks_a_law(plain):
     assert soc.min() >= ups["soc_min"] - fade - 1e-9
     assert abs(totals["energy/balance_relative"]) < 1e-9
     assert abs(totals["datacenter/campus/balance_relative"]) < 1e-9
+    if second := ups.get("second"):
+        _hold_second(rows, ups, second)
     kinds = [kind for _, kind, *_ in events]
     disturbed = bool(plain["events"])
     if not disturbed:
