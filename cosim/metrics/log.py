@@ -7,6 +7,7 @@ whole time-by-element channel at once, so memory does not grow with the length o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -107,9 +108,19 @@ def blocks(log: Log, path: str, n_column: int = 1) -> Iterator[tuple[Floats, Any
         Their values, in the unit of the channel.
     """
     n_row = max(1, round(BLOCK_VALUES / max(n_column, 1) / CHUNK_ROWS)) * CHUNK_ROWS
-    for start in range(0, log.n_rows, n_row):
-        stop = min(start + n_row, log.n_rows)
-        yield np.asarray(log.read("t_s", start, stop), dtype=np.float64), log.read(path, start, stop)
+    spans = [(start, min(start + n_row, log.n_rows)) for start in range(0, log.n_rows, n_row)]
+    if len(spans) < 2:
+        for start, stop in spans:
+            yield np.asarray(log.read("t_s", start, stop), dtype=np.float64), log.read(path, start, stop)
+        return
+    # Inflating needs no interpreter: the next block is read while this one is looked at.
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(log.read, path, *spans[0])
+        for (start, stop), after in zip(spans, [*spans[1:], None], strict=True):
+            values = coming.result()
+            if after is not None:
+                coming = ahead.submit(log.read, path, *after)
+            yield np.asarray(log.read("t_s", start, stop), dtype=np.float64), values
 
 
 def total(log: Log, path: str) -> float | None:

@@ -46,6 +46,7 @@ class Result:
 
     def _open(self) -> None:
         self._metrics: dict[str, Any] | None = None
+        self._t_s: np.ndarray[Any, Any] | None = None
         self._file = open_log(self.path)
         try:
             with reading(self.path):
@@ -162,10 +163,18 @@ class Result:
             There is no such channel, or the log is damaged.
         """
         first, last, _ = slice(start, stop).indices(self._n_rows)
+        if path == TIME_S:  # asked for beside every channel
+            return self._times()[first : max(first, last)].copy()
         data = self._dataset(path)
         with reading(self.path):
             whole = _whole_chunks(data, first, last) if self._attrs["compression"] == "gzip" else None
             return np.asarray(data[first : max(first, last)]) if whole is None else whole
+
+    def _times(self) -> np.ndarray[Any, Any]:
+        if self._t_s is None:
+            with reading(self.path):
+                self._t_s = np.asarray(self._dataset(TIME_S)[: self._n_rows])
+        return self._t_s
 
     def rows_between(self, start_s: float, stop_s: float) -> tuple[int, int]:
         """Row numbers (start, stop) of the rows with start_s <= t_s < stop_s."""
@@ -300,15 +309,19 @@ def _whole_chunks(data: h5py.Dataset, first: int, last: int) -> np.ndarray[Any, 
     n, *rest = data.chunks
     if last - first < n or n * data.dtype.itemsize * math.prod(rest) < DIRECT_BYTES or tuple(rest) != data.shape[1:]:
         return None
-    rows = np.empty((last - first, *rest), data.dtype)
+    rows, edge = np.empty((last - first, *rest), data.dtype), np.empty((n, *rest), data.dtype)
+    decoder = codec.Decoder(data.dtype, (n, *rest))
     try:
         for start in range(first - first % n, last, n):
             mask, raw = data.id.read_direct_chunk((start, *(0 for _ in rest)))
             if mask:
                 return None
-            chunk = codec.decode(raw, data.dtype, (n, *rest))
             a, b = max(start, first), min(start + n, last)
-            rows[a - first : b - first] = chunk[a - start : b - start]
+            if b - a == n:
+                decoder.decode(raw, rows[a - first : b - first])
+            else:
+                decoder.decode(raw, edge)
+                rows[a - first : b - first] = edge[a - start : b - start]
     except (OSError, RuntimeError, ValueError, codec.Damaged):
         return None
     return rows

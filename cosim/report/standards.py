@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cosim.metrics.limits import Limit, MagnitudeDurationLimit, OscillationLimit
+from cosim.metrics.limits import Limit, MagnitudeDurationLimit, ModeLimit, OscillationLimit
 from cosim.metrics.log import Floats
 from cosim.metrics.spectrum import BANDS_HZ, Spectrum
 from cosim.report.payload import Run
@@ -24,13 +24,22 @@ N_FREQUENCY = 700
 def standards_data(runs: list[Run]) -> dict[str, Any]:
     """What the page's script draws, as plain JSON values."""
     limits = runs[0].found.limits if runs else ()
+    curves = [curve for limit in limits if isinstance(limit, MagnitudeDurationLimit) for curve in _curves(limit)]
+    events = [_points(run) for run in runs if run.found.standards.events is not None]
     return {
-        "curves": [curve for limit in limits if isinstance(limit, MagnitudeDurationLimit) for curve in _curves(limit)],
-        "tolerance": [_points(run) for run in runs if run.found.standards.events is not None],
+        "curves": curves,
+        "tolerance": events if curves or any(one["x"] for one in events) else [],
         "bands": [list(band) for band in BANDS_HZ],
-        "limited": [[limit.from_hz, limit.to_hz] for limit in limits if isinstance(limit, OscillationLimit)],
+        "limited": [_band(limit) for limit in limits if isinstance(limit, OscillationLimit | ModeLimit)],
         "spectra": [one for run in runs for one in _spectra(run, many=len(runs) > 1)],
     }
+
+
+def _band(limit: OscillationLimit | ModeLimit) -> list[float]:
+    """Frequencies between which a limit looks. [Hz]"""
+    if isinstance(limit, OscillationLimit):
+        return [limit.from_hz, limit.to_hz]
+    return [limit.f_hz - 0.5 * limit.width_hz, limit.f_hz + 0.5 * limit.width_hz]
 
 
 def _curves(limit: MagnitudeDurationLimit) -> list[dict[str, Any]]:

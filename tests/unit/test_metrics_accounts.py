@@ -144,3 +144,11 @@ def test_wrong_file_of_intensity_is_refused_with_its_line(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=words):
         load_scenario(scenario(carbon={"file": "g.csv"}))
+
+
+def test_a_series_with_too_many_points_in_the_run_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("cosim.scenario.accounts.MAX_POINTS", 3)
+    (tmp_path / "g.csv").write_text("t_s,g_per_kwh\n" + "".join(f"{t},300\n" for t in range(0, 1000, 10)))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"carbon.file: has 6 points within the run; 3 are allowed"):
+        load_scenario(scenario(carbon={"file": "g.csv"}))

@@ -293,3 +293,13 @@ def test_page_draws_the_events_over_the_tolerance_curves(page):
     (events,) = data["tolerance"]
     assert 0.0 in events["y"]  # the blackout
     assert len(events["x"]) == len(events["shorter"]) == len(events["text"])
+
+
+def test_a_page_without_curves_and_events_has_no_empty_picture(tmp_path):
+    calm = campus_log(200.0, blackout=False)
+    calm.channels["bus/vm_min_pu"] = calm.channels["bus/vm_pu"] = np.ones_like(calm.channels["bus/vm_pu"])
+    write_report([calm], tmp_path / "modes.html", load_limits(["modes"]))
+    assert 'id="tolerance"' not in (tmp_path / "modes.html").read_text()
+    assert data_of(tmp_path / "modes.html")["standards"]["limited"][0] == pytest.approx([0.15, 0.25])
+    write_report([calm], tmp_path / "itic.html", load_limits(["itic_semi_f47"]))
+    assert 'id="tolerance"' in (tmp_path / "itic.html").read_text()
