@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from scipy import stats
 
 import cosim
 from cosim.errors import InputError
-from cosim.fit.arrivals import Record, fit_arrivals, load_record
+from cosim.fit.arrivals import Record, fit_arrivals, fit_process, load_record
 from cosim.fit.arrivals_document import arrivals_json, arrivals_yaml, render_arrivals
 from cosim.fit.command import fit_and_say
 from cosim.fit.dispersion import dispersion, stamp_interval_s
@@ -111,6 +113,34 @@ def test_poisson_and_regular_requests_are_not_made_bursty():
     found = fit_arrivals(Record("r", regular - regular[0], ones, ones, 0.0)).arrivals
     assert found["kind"] == "gamma"
     assert found["cv"] == pytest.approx(1 / 3, rel=0.03)
+
+
+def test_two_days_become_the_hours_of_a_day():
+    """lambda(t) = 1 + 0.6 sin: laid over one another, met within 7 % at each hour."""
+    rng = np.random.default_rng(5)
+    t = np.sort(rng.random(172_800) * 172_800)
+    wave = 1 + 0.6 * np.sin(2 * np.pi * t / 86_400)
+    t = t[rng.random(len(t)) < wave / 1.6]
+    ones = np.ones(len(t), int)
+    found = fit_process(Record("day", t - t[0], ones, ones, 0.0))
+    assert found["period_s"] == 86_400
+    assert len(found["rate"]) == 24
+    for point in found["rate"]:
+        wanted = (1 + 0.6 * math.sin(2 * math.pi * point["t_s"] / 86_400)) / 1.6
+        assert point["rate_per_s"] == pytest.approx(wanted, rel=0.07)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [(["--arrivals", "--profile"], 2), (["--arrivals", "--report", "x.html"], 2), (["--arrivals"], 0)],
+)
+def test_fit_command_takes_requests(tmp_path, monkeypatch, flags, code):
+    monkeypatch.chdir(tmp_path)
+    t_s = np.cumsum(np.random.default_rng(1).exponential(0.2, 1500))
+    Path("r.csv").write_text("\n".join(["t_s,tokens_in,tokens_out", *(f"{t:.4f},10,20" for t in t_s)]))
+    ran = subprocess.run([sys.executable, "-m", "cosim.cli", "fit", "r.csv", *flags], capture_output=True, text=True)
+    assert ran.returncode == code, ran.stderr
+    assert Path("r.fit.yaml").exists() == (code == 0)
 
 
 def test_fit_of_requests_prints_both_tables_and_json(capsys):
