@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from ruamel.yaml import YAML
 from scipy import stats
 
 import cosim
@@ -20,7 +21,7 @@ from cosim.fit.arrivals_document import arrivals_json, arrivals_yaml, render_arr
 from cosim.fit.command import fit_and_say
 from cosim.fit.dispersion import dispersion, stamp_interval_s
 from cosim.fit.profile import fit_profile, fit_tokens_model
-from cosim.scenario import load_scenario
+from cosim.scenario import load_scenario, resolve
 
 QUIET = Console(quiet=True)
 IDC_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -50,6 +51,29 @@ def test_fitted_chat_requests_have_the_measured_dispersion_in_the_log_of_a_run(s
             found.append([of_log(result, s) for s in IDC_S])
     wanted = [dispersion(record.t_s, record.duration_s, s) for s in IDC_S]
     assert np.mean(found, axis=0) == pytest.approx(wanted, rel=0.15)
+
+
+@pytest.mark.validation
+def test_a_model_of_requests_waits_as_the_record_does(shared, tmp_path):
+    """The fitted scenario, and the same replicas before the record itself: latencies within 10 %, energy within 3 %."""
+    file = shared / "data" / "arrivals" / "azure2023_conv.csv.gz"
+    (tmp_path / "fit.yaml").write_text(arrivals_yaml(fit_arrivals(load_record(file))))
+    drawn = resolve(load_scenario(tmp_path / "fit.yaml"))
+    plain = YAML(typ="safe", pure=True).load(drawn)
+    chat = plain["datacenters"]["site"]["load"]["jobs"]["chat"]
+    del chat["tokens_in"], chat["tokens_out"], chat["tokens_correlation"]
+    chat["arrivals"] = {"kind": "trace", "file": str(file)}
+    found = []
+    for scenario in (tmp_path / "fit.yaml", plain):
+        with cosim.run(scenario, out=tmp_path / "a.h5") as result:
+            found.append(result.metrics["serving"]["site"]["chat"])
+    model, record = found
+    assert record["n_arrived"] == 19_366
+    for kind in ("ttft", "tpot", "latency"):
+        for percent in (50, 90, 99):
+            key = f"{kind}_p{percent}_s"
+            assert model[key] == pytest.approx(record[key], rel=0.1), key
+    assert model["e_per_token_j"] == pytest.approx(record["e_per_token_j"], rel=0.03)
 
 
 @pytest.mark.validation
