@@ -42,6 +42,7 @@ LEAST_EXCESS = 0.05
 MIN_REQUESTS = 200
 MIN_WINDOWS = 10
 """A scale of which the record holds fewer windows is not judged."""
+DAY_S, DAYS = 86_400.0, 1.95
 MAX_POINTS = 24
 """Points of lambda(t) at most; they are `STRETCH_S` apart at least."""
 LOCAL_SCALES_S = (1.0, 5.0, 20.0)
@@ -150,24 +151,30 @@ def _scales(record: Record) -> list[float]:
     return sorted({s for s in [record.stamp_s, 2 * record.stamp_s, *wanted] if s <= longest_s})
 
 
-def _profile(record: Record) -> list[dict[str, float]]:
-    """lambda(t): a mean, or where the rate drifts up to 24 points."""
+def _profile(record: Record) -> tuple[dict[str, Any], float]:
+    """lambda(t) as `rate` and `period_s`: a mean, or where the rate drifts up to 24 points; and their distance [s].
+
+    Two days and more are laid over one another: a point each hour of the day.
+    """
     duration_s = record.duration_s
     n = min(MAX_POINTS, int(duration_s / STRETCH_S))
     if n < 4 or dispersion(record.t_s, duration_s, SCALES_S[-1]) < DRIFT:
-        n = 1
-    counts, edges = np.histogram(record.t_s, n, (0.0, duration_s))
+        rate = float(f"{len(record.t_s) / duration_s:.6g}")
+        return {"rate": [{"t_s": 0.0, "rate_per_s": rate}]}, math.inf
+    span_s = DAY_S if duration_s >= DAYS * DAY_S else duration_s
+    counts, edges = np.histogram(record.t_s % span_s, n, (0.0, span_s))
+    seen, _ = np.histogram((np.arange(100 * n) + 0.5) * duration_s / (100 * n) % span_s, n, (0.0, span_s))
+    rates = counts / (seen * duration_s / (100 * n))
     centers = 0.5 * (edges[1:] + edges[:-1])
-    rates = counts / np.diff(edges)
-    return [{"t_s": 0.0 if n == 1 else round(float(t), 1), "rate_per_s": float(f"{r:.6g}")} for t, r in
-            zip(centers, rates, strict=True)]  # fmt: skip
+    points = [{"t_s": round(float(t), 1), "rate_per_s": float(f"{r:.6g}")} for t, r in zip(centers, rates, strict=True)]
+    return {"rate": points} | ({"period_s": DAY_S} if span_s < duration_s else {}), span_s / n
 
 
-def _rates(profile: list[dict[str, float]], duration_s: float) -> Floats:
+def _rates(profile: dict[str, Any], duration_s: float) -> Floats:
     """lambda(t) at even times of a record. [1/s]"""
-    found: Floats = np.interp(
-        np.linspace(0.0, duration_s, 20_001), [p["t_s"] for p in profile], [p["rate_per_s"] for p in profile]
-    )
+    t_s = np.linspace(0.0, duration_s, 20_001)
+    points = [p["t_s"] for p in profile["rate"]], [p["rate_per_s"] for p in profile["rate"]]
+    found: Floats = np.interp(t_s, *points, period=profile.get("period_s"))
     return found
 
 
@@ -176,15 +183,14 @@ def fit_process(record: Record) -> dict[str, Any]:
     duration_s, rate = record.duration_s, len(record.t_s) / record.duration_s
     scales = np.array(_scales(record))
     wanted = np.array([dispersion(record.t_s, duration_s, s) for s in scales])
-    profile = _profile(record)
-    base: dict[str, Any] = {"rate": profile}
+    base, apart_s = _profile(record)
     if wanted.max() < 0.8:
         return {"kind": "gamma", "cv": float(f"{variation(record.t_s):.4g}")} | base
-    lam = _rates(profile, duration_s)
+    lam = _rates(base, duration_s)
     plain = 1.0 - scales / duration_s + scales * lam.var() / rate
     gain = float((lam**2).mean()) / lam.mean() ** 2
-    thetas = [t for t in THETAS_S if t >= record.stamp_s / 3 and t <= (STRETCH_S / 2 if len(profile) > 1 else
-              duration_s / 10)]  # fmt: skip
+    longest_s = min(apart_s / 2, duration_s / 10)
+    thetas = [t for t in THETAS_S if record.stamp_s / 3 <= t <= longest_s]
     curves = Curves(scales, duration_s, rate / gain, wanted, plain)
     sources = curves.merged([(t, c) for t, c in zip(thetas, curves.weights(thetas), strict=True) if c > 0])
     spread = [(t, math.sqrt(c) / rate) for t, c in sources if np.max(curves.part(t) * c) > LEAST_EXCESS]

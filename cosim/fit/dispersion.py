@@ -45,8 +45,9 @@ def dispersion(t_s: Floats, duration_s: float, scale_s: float) -> float:
 
 def local_dispersion(t_s: Floats, duration_s: float, scale_s: float) -> float:
     """The same about the mean of each stretch of `STRETCH_S`: without what lambda(t) makes of it. [1]"""
-    n = int(duration_s / STRETCH_S)
-    parts = [(t_s[(t_s >= k * STRETCH_S) & (t_s < (k + 1) * STRETCH_S)] - k * STRETCH_S) for k in range(n)]
+    edges = np.arange(int(duration_s / STRETCH_S) + 1) * STRETCH_S
+    places = np.searchsorted(t_s, edges)
+    parts = [t_s[i:j] - edge for edge, (i, j) in zip(edges, itertools.pairwise(places), strict=False)]
     found = [(len(part), dispersion(part, STRETCH_S, scale_s)) for part in parts if len(part) > 1]
     return sum(count * value for count, value in found) / sum(count for count, _ in found)
 

@@ -16,7 +16,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from cosim.errors import InputError, Problem, unreadable
 from cosim.load.config_serving import (
@@ -182,6 +181,8 @@ def draw_tokens(config: TokensConfig, z: Floats) -> Ints:
     elif config.median is not None:
         tokens = config.median * np.exp(config.sigma * z)
     else:
+        from scipy.special import ndtr  # here: runs without it start faster
+
         assert config.quantiles is not None
         tokens = np.interp(ndtr(z), np.linspace(0.0, 1.0, len(config.quantiles)), config.quantiles)
     whole: Ints = np.clip(np.rint(tokens), 1, config.most).astype(np.int64)
@@ -190,6 +191,8 @@ def draw_tokens(config: TokensConfig, z: Floats) -> Ints:
 
 def mean_tokens(config: TokensConfig) -> float:
     """Their mean. [token]"""
+    from scipy.special import ndtri
+
     return float(draw_tokens(config, ndtri((np.arange(4000) + 0.5) / 4000)).mean())
 
 

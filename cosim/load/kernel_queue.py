@@ -319,11 +319,13 @@ def _set_speed(load, q, allowed, t_us):
     """Replicas may draw only this share of what they would: they slow down, from t_us on."""
     if allowed == q.allowed:
         return
+    q.allowed = allowed
+    s_prefill, s_decode = allowed**q.prefill_exponent, allowed**q.decode_exponent
+    if s_prefill == q.s_prefill and s_decode == q.s_decode:
+        return
     for r in range(q.n_replica):
         _bring(q, load.replicas[q.replica_first + r], t_us)
-    q.allowed = allowed
-    q.s_prefill = allowed**q.prefill_exponent
-    q.s_decode = allowed**q.decode_exponent
+    q.s_prefill, q.s_decode = s_prefill, s_decode
     for r in range(q.n_replica):
         _plan(load, q, r)
 

@@ -22,6 +22,8 @@ PANELS = {
     "power": "Facility power [MW]",
     "ups": "UPS power, charging > 0 [MW]",
     "flow": "Source and line power [MW]",
+    "requests": "Requests waiting, in replicas",
+    "ttft": "Time to first token [s]",
 }
 """Panels from top to bottom."""
 
@@ -72,7 +74,24 @@ def signals(log: Log, found: Analysis) -> list[Signal]:
     if lines:
         label = named("line", found.line_name[lines[0]])
         chosen.append(Signal("flow", "line", label, "line/p_mw", _column(lines[0]), n_column=len(found.line_name)))
-    return chosen
+    return chosen + _serving(log)
+
+
+def _serving(log: Log) -> list[Signal]:
+    """Queue, batch and time to first token of each serving job."""
+    curves = (
+        ("requests", "waiting", "n_waiting"),
+        ("requests", "running", "n_running"),
+        ("ttft", "ttft", "ttft_mean_s"),
+    )
+    words = {"waiting": "waiting", "running": "in replicas", "ttft": "mean since the last row"}
+    paths = [path for path in log.paths() if path.strip("/").startswith("serving/")]
+    jobs = list(dict.fromkeys(path.strip("/").rpartition("/")[0] for path in paths))
+    return [
+        Signal(panel, role, f"{job.removeprefix('serving/').replace('/', ': ')}, {words[role]}", f"{job}/{name}", _only)
+        for job in jobs
+        for panel, role, name in curves
+    ]
 
 
 def _voltage(log: Log, found: Analysis) -> list[Signal]:

@@ -170,3 +170,15 @@ def test_show_tells_latencies_and_what_was_lost(tmp_path, capsys):
     assert "Serving, chat of campus" in text
     assert "time to first token under a cap" in text
     assert "turned away" in text
+
+
+def test_report_draws_queues_and_first_tokens(tmp_path):
+    from cosim.metrics.analysis import Analysis
+    from cosim.report.panels import signals
+
+    with cosim.run(scenario(duration_s=20), out=tmp_path / "a.h5") as result:
+        found = signals(result, Analysis(step_s=0.5, start_s=0.0, end_s=20.0, n_row=41))
+    drawn = {(signal.panel, signal.label) for signal in found if signal.panel in ("requests", "ttft")}
+    assert ("requests", "campus: chat, waiting") in drawn
+    assert ("ttft", "campus: code, mean since the last row") in drawn
+    assert len(drawn) == 6
