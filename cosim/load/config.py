@@ -388,16 +388,9 @@ class LoadConfig(_Strict):
             least = job.replica.accelerators if isinstance(job, ServingConfig) else 1
             if (job.accelerators or self.accelerators.count) < least:
                 raise ValueError(f"job {name} has fewer accelerators than one replica, {least}")
-            if job.mitigation is not None and (problem := _mitigation_problem(self.accelerators, job)):
+            has_cold_start = isinstance(job, TrainingConfig)
+            if job.mitigation is not None and (problem := job.mitigation.beyond(self.accelerators, has_cold_start)):
                 raise ValueError(f"mitigation of job {name}: {problem}")
         if problem := weights_problem(self):
             raise ValueError(problem)
         return self
-
-
-def _mitigation_problem(fleet: AcceleratorsConfig, job: _FleetJobConfig) -> str | None:
-    """What these accelerators or this job cannot do, else None."""
-    assert job.mitigation is not None
-    if job.mitigation.stagger_s > 0 and not isinstance(job, TrainingConfig):
-        return f"stagger_s={job.mitigation.stagger_s:g} is for training, which has a cold start"
-    return job.mitigation.beyond(fleet.p_idle_w, fleet.p_peak_w)

@@ -12,6 +12,7 @@ from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED, emit
 from cosim.jit import inner, njit
 from cosim.load.kernel_lag import advance_lag, read_power
 from cosim.load.kernel_mitigation import command, wait_for_power
+from cosim.load.kernel_noise import draw, noise, trace_power
 from cosim.load.kernel_queue import clear_queue, open_queue, run_cell
 from cosim.load.state import (
     CHECKPOINT,
@@ -29,11 +30,6 @@ from cosim.load.state import (
     UNPOWERED,
     WAITING,
 )
-
-
-@inner
-def _draw(load, stream, index):
-    return load.draws[stream, index - load.first_draw[stream]]
 
 
 @inner
@@ -58,10 +54,10 @@ def _begin_cycle(load, job, t_us):
     jitter = load.stages[job.stage_first + job.stage].jitter
     job.scale = 1.0
     if jitter > 0.0:
-        job.scale = min(max(1.0 + jitter * _draw(load, job.jitter_stream, job.n_cycle), 0.2), 5.0)
+        job.scale = min(max(1.0 + jitter * draw(load, job.jitter_stream, job.n_cycle), 0.2), 5.0)
     job.wait_us = 0
     if job.wait_mean_us > 0.0:  # beyond its threshold an exponential draw is one again
-        over = _draw(load, job.straggler_stream, job.n_cycle) - job.wait_over
+        over = draw(load, job.straggler_stream, job.n_cycle) - job.wait_over
         job.wait_us = np.int64(round(max(over, 0.0) * job.wait_mean_us))
     job.n_cycle += 1
     _begin_segment(load, job, t_us)
@@ -102,7 +98,7 @@ def start(load, k, t_us):
     emit(load.events, load.n_event, t_us, JOB_STARTED, k, job.amp_mw * job.weight)
     job.fail_us = NEVER
     if job.fail_per_us > 0.0:
-        wait_us = _draw(load, job.fail_stream, job.n_fail) / job.fail_per_us
+        wait_us = draw(load, job.fail_stream, job.n_fail) / job.fail_per_us
         job.fail_us = t_us + max(np.int64(min(wait_us, 1e18)), 1)
         job.n_fail += 1
     if job.kind != STAGED:
@@ -262,7 +258,7 @@ def _query_edge(load, job, t_us):
     for c in range(job.class_first, job.class_first + job.n_class):
         query = load.classes[c]
         slot = query.ring_first + job.k_query % query.n_ring
-        arrivals = _draw(load, query.stream, job.k_query)
+        arrivals = draw(load, query.stream, job.k_query)
         query.in_service += arrivals - load.ring[slot]
         query.n_served += load.ring[slot]
         load.ring[slot] = arrivals
@@ -360,47 +356,6 @@ def _advance_states(load, job, t_us):
     job.t_us = t_us
 
 
-@inner
-def _noise(load, job, t_us):
-    """Relative fluctuation at t_us: two Ornstein-Uhlenbeck processes, exact on their grid, linear in between."""
-    k = t_us // job.noise_step_us
-    while job.k_noise < k:
-        job.k_noise += 1
-        job.noise0 = job.noise1
-        job.node0 = job.node1
-        fresh = job.k_noise + 1
-        if job.sigma > 0.0:
-            kick = job.sigma * np.sqrt(1.0 - job.phi * job.phi)
-            job.noise1 = job.phi * job.noise0 + kick * _draw(load, job.noise_stream, fresh)
-        if job.node_sigma > 0.0:
-            kick = job.node_sigma * np.sqrt(1.0 - job.node_phi * job.node_phi)
-            job.node1 = job.node_phi * job.node0 + kick * _draw(load, job.node_stream, fresh)
-    part = (t_us - k * job.noise_step_us) / job.noise_step_us
-    return (1.0 - part) * (job.noise0 + job.node0) + part * (job.noise1 + job.node1)
-
-
-@inner
-def _trace_power(load, job, t_us):
-    """Power of a trace job at t_us [MW], repeated where it has a period."""
-    if job.mode != MAIN:
-        return 0.0
-    if job.trace_period_us > 0:
-        while t_us - job.trace_lap_us >= job.trace_period_us:
-            job.trace_lap_us += job.trace_period_us
-            job.i_trace = 0
-    t = t_us - job.trace_lap_us
-    last = job.trace_first + job.n_trace - 1
-    i = job.trace_first + job.i_trace
-    while i < last and load.samples[i + 1].t_us <= t:
-        i += 1
-    job.i_trace = i - job.trace_first
-    here = load.samples[i]
-    if job.trace_linear == 0 or i == last or t <= here.t_us:
-        return here.p_mw
-    after = load.samples[i + 1]
-    return here.p_mw + (after.p_mw - here.p_mw) * (t - here.t_us) / (after.t_us - here.t_us)
-
-
 @njit
 def step_load(load, t_us):
     """Carry every job to t_us, edges at t_us included, and sum up each site's P_AI. [us] -> [MW]"""
@@ -414,10 +369,10 @@ def step_load(load, t_us):
             _edge(load, k, job.next_us)
         _advance_states(load, job, t_us)
         if job.kind == TRACE:
-            p_mw = _trace_power(load, job, t_us)
+            p_mw = trace_power(load, job, t_us)
         else:
             p_mw = read_power(job.down if job.falling == 1 else job.up, job.x_mw, job.v_mw_per_s, job.y_mw, job.u_mw)
             if job.sigma > 0.0 or job.node_sigma > 0.0:
-                p_mw *= 1.0 + _noise(load, job, t_us)
+                p_mw *= 1.0 + noise(load, job, t_us)
         job.p_mw = p_mw if load.powered[job.site] == 1 else 0.0
         load.p_ai_mw[job.site] += job.p_mw

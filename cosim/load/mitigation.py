@@ -6,9 +6,21 @@ Floor, ramp limits and hold time are the settings of the power smoothing that ac
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Fleet(Protocol):
+    """Accelerators, as far as mitigation depends on them."""
+
+    @property
+    def p_idle_w(self) -> float:
+        """Idle power of one. [W]"""
+
+    @property
+    def p_peak_w(self) -> float:
+        """Largest power of one. [W]"""
 
 
 class MitigationConfig(BaseModel):
@@ -47,8 +59,11 @@ class MitigationConfig(BaseModel):
             raise ValueError(f"p_floor_w={self.p_floor_w:g} needs hold_s above 0, the time to hold it")
         return self
 
-    def beyond(self, p_idle_w: float, p_peak_w: float) -> str | None:
-        """What lies outside an accelerator's range, else None."""
+    def beyond(self, fleet: Fleet, has_cold_start: bool) -> str | None:
+        """What these accelerators or this job cannot do, else None."""
+        if self.stagger_s > 0 and not has_cold_start:
+            return f"stagger_s={self.stagger_s:g} is for training, which has a cold start"
+        p_idle_w, p_peak_w = fleet.p_idle_w, fleet.p_peak_w
         for name in ("p_cap_w", "p_floor_w", "p_filler_w"):
             value = getattr(self, name)
             if value is not None and not p_idle_w < value <= p_peak_w:
