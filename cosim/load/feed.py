@@ -23,6 +23,7 @@ class Feed:
     def __init__(self, source: DrawnRequests | ReplayedRequests, job: Any, *, step_us: int, where: str) -> None:
         self.source, self.job, self.step_us, self.where = source, job, step_us, where
         self.parts = (NOTHING, NOTHING, NOTHING)
+        self.n = -1
         self.drawn_us = 0
         self.known_us = 0
 
@@ -41,7 +42,10 @@ class Feed:
         InputError
             More arrivals in one step than the window holds.
         """
-        from_us = int(queue["done_us"]) if self.job["mode"] == MAIN else max(0, t_us - self.step_us)
+        runs = self.job["mode"] == MAIN
+        from_us = int(queue["done_us"]) if runs else max(0, t_us - self.step_us)
+        if self._holds(queue, from_us, t_us, runs):
+            return
         self._drop(from_us)
         parts = [self.parts]
         n = len(self.parts[0])
@@ -54,6 +58,7 @@ class Feed:
         n = min(len(feed), len(self.parts[0]))
         for name, values in zip(("t_us", "tokens_in", "tokens_out"), self.parts, strict=True):
             feed[name][:n] = values[:n]
+        self.n = n
         queue["n_feed"], queue["i_feed"] = n, 0
         self.known_us = int(self.parts[0][n]) if n < len(self.parts[0]) else self.drawn_us
         if self.known_us < t_us + 2 * (self.step_us + int(self.job["query_step_us"])):
@@ -64,6 +69,14 @@ class Feed:
                     path=self.where,
                 )
             )
+
+    def _holds(self, queue: Any, from_us: int, t_us: int, runs: bool) -> bool:
+        """Whether the window is the kernel's and far from its end; after a resume it is another one's."""
+        if int(queue["n_feed"]) != self.n:
+            return False
+        taken, i = int(queue["i_feed"]), int(np.searchsorted(self.parts[0][: self.n], from_us))
+        is_far = self.n - i >= int(queue["feed_max"]) // 2 or self.known_us >= t_us + AHEAD_US // 2
+        return is_far and (taken == i if runs else taken <= i)
 
     def _drop(self, from_us: int) -> None:
         """Forget what the kernel has taken."""
