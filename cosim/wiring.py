@@ -238,12 +238,16 @@ def _recorder(
     from cosim.record.resume import resume_state
 
     channels = [Channel(c.path, c.unit, c.names, c.dtype, c.description, c.labels) for c in simulation.columns]
+    here = {"folder": str(config.folder.resolve())}  # where its relative paths start
     facts: dict[str, Any] = {
         "scenario_yaml": text,
         "scenario_name": config.name,
         "seed": config.seed,
         "cosim_version": distribution_version(),
-        "provenance": _provenance() | _regulated(simulation) | _accounts(config),
+        "provenance": _provenance()
+        | {"folder": str(config.folder.resolve())}
+        | _regulated(simulation)
+        | _accounts(config),
     }
     if resume and resume_state(path) == "resumable":
         recorder, state = Recorder.resume(path, channels, **facts)

@@ -11,10 +11,11 @@ import numpy as np
 
 from cosim.errors import CosimError
 from cosim.feeder.config import FeederConfig, SourceConfig
-from cosim.feeder.feeder import Feeder, load_feeder
+from cosim.feeder.feeder import Feeder
 from cosim.metrics.analysis import Analysis
 from cosim.metrics.interconnection import Interconnection, interconnection
 from cosim.metrics.log import Floats, Log, has
+from cosim.metrics.model import feeder_of
 from cosim.metrics.rating import datacenter_bus
 from cosim.metrics.standards import column
 from cosim.metrics.storage import Storage
@@ -94,7 +95,7 @@ def plan(log: Log, found: Analysis) -> Planning:
         Its metrics.
     """
     why_not: dict[str, str] = {}
-    feeder = _feeder(log)
+    feeder = feeder_of(log)
     points: dict[str, Interconnection] = {}
     losses = None
     if feeder is None:
@@ -120,16 +121,6 @@ def with_optimum(planning: Planning, log: Log, found: Analysis) -> Planning:
         elif told:
             why_not[f"optimum.{name}"] = told
     return replace(planning, optimum=optimum, why_not=why_not)
-
-
-def _feeder(log: Log) -> Feeder | None:
-    told: Mapping[str, Any] = log.scenario.get("feeder") or {}
-    if not told.get("model"):
-        return None
-    try:
-        return load_feeder(str(told["model"]), told.get("dss_root"))
-    except (CosimError, OSError):
-        return None
 
 
 def _interconnection(log: Log, found: Analysis, feeder: Feeder, name: str) -> Interconnection:

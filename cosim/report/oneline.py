@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cosim.errors import CosimError
-from cosim.feeder.feeder import load_feeder
 from cosim.feeder.network import SOURCE, SWITCH_BUS, Network
+from cosim.metrics.model import feeder_of
 from cosim.report.payload import Run
 from cosim.report.words import named
 
@@ -29,10 +28,10 @@ def oneline_section(run: Run) -> str:
     voltage = run.found.voltage
     if voltage is None or not feeder.get("model"):
         return ""
-    try:
-        network = load_feeder(str(feeder["model"]), feeder.get("dss_root")).network
-    except (CosimError, OSError):
+    found = feeder_of(run.log)
+    if found is None:
         return '<p class="note">The feeder\'s model cannot be read from here, so its picture is left out.</p>'
+    network = found.network
     if len(network.bus_name) > MAX_BUS:
         return ""
     parents, roots = tree(network)

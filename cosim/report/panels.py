@@ -22,6 +22,7 @@ PANELS = {
     "power": "Facility power [MW]",
     "ups": "UPS power, charging > 0 [MW]",
     "flow": "Source and line power [MW]",
+    "frequency": "Frequency [Hz]",
     "requests": "Requests waiting, in replicas",
     "ttft": "Time to first token [s]",
 }
@@ -70,6 +71,8 @@ def signals(log: Log, found: Analysis) -> list[Signal]:
                 chosen.append(Signal("ups", role, f"{name}: {label}", f"ups/{name}/{quantity}", _only))
     if has(log, "source/p_mw"):
         chosen.append(Signal("flow", "source", "source", "source/p_mw", _only))
+    if has(log, "source/f_hz"):
+        chosen.append(Signal("frequency", "frequency", "area behind the source", "source/f_hz", _only))
     lines = found.lines_by_swing()
     if lines:
         label = named("line", found.line_name[lines[0]])

@@ -121,6 +121,7 @@
     worst: { color: "#b3261e", width: 1.4 }, site: { color: "#1f5fa8", width: 1.4 },
     ai: { color: "#8a97a5", width: 1 }, need: { color: "#e08a1e", width: 1.1 }, grid: { color: "#1f5fa8", width: 1.6 },
     ups: { color: "#23835a", width: 1.2 }, soc: { color: "#6b4fa1", width: 1.6 },
+    frequency: { color: "#6b4fa1", width: 1.4 },
     waiting: { color: "#b3261e", width: 1.4 }, running: { color: "#1f5fa8", width: 1.2 }, ttft: { color: "#6b4fa1", width: 1.2 },
     held: { color: "#1f5fa8", width: 1 }, tap: { color: "#1f5fa8", width: 1.4 }, step: { color: "#5c6b00", width: 1.4 },
     source: { color: "#1b2733", width: 1.4 }, line: { color: "#a8740a", width: 1.2 },
