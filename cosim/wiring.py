@@ -238,7 +238,6 @@ def _recorder(
     from cosim.record.resume import resume_state
 
     channels = [Channel(c.path, c.unit, c.names, c.dtype, c.description, c.labels) for c in simulation.columns]
-    here = {"folder": str(config.folder.resolve())}  # where its relative paths start
     facts: dict[str, Any] = {
         "scenario_yaml": text,
         "scenario_name": config.name,
