@@ -15,6 +15,7 @@ from cosim.metrics.disturbance import disturbed_spans
 from cosim.metrics.events import VoltageEventMeter
 from cosim.metrics.limits import Limit, load_limits
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, members, time_span_s, total
+from cosim.metrics.overload import Overload, OverloadMeter
 from cosim.metrics.points import points_of
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter, energy_of
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
@@ -104,6 +105,9 @@ class Analysis:
     line_swing: Swing | None = None
     line_loading_percent: Floats | None = None
     """Largest loading of each line. [%]"""
+    line_overload: Overload | None = None
+    """Time of each line above its rating, of the rows."""
+    trafo_overload: Overload | None = None
     trafo_name: list[str] = field(default_factory=list)
     trafo_loading_percent: Floats | None = None
     """Largest loading of each transformer. [%]"""
@@ -174,6 +178,8 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     ageing = AgeingMeter(len(_names(log, "trafo")), step_s)
     square = SquareMeter(len(_names(log, "trafo")), series_of(log, "price"))
     case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards)
+    over = {kind: OverloadMeter(len(_names(log, kind)), step_s) for kind in ("line", "trafo")}
+    updates = [lambda _, values: ageing.update(values), square.update, over["trafo"].update]
     return Analysis(
         step_s=step_s,
         start_s=start_s,
@@ -185,9 +191,11 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         extremes=_extremes(log),
         line_name=_names(log, "line"),
         line_swing=span.swing("line/p_mw", len(_names(log, "line"))),
-        line_loading_percent=_largest(log, "line"),
+        line_loading_percent=_largest(log, "line", [over["line"].update]),
+        line_overload=over["line"].result(),
         trafo_name=_names(log, "trafo"),
-        trafo_loading_percent=_largest(log, "trafo", [lambda _, values: ageing.update(values), square.update]),
+        trafo_loading_percent=_largest(log, "trafo", updates),
+        trafo_overload=over["trafo"].result(),
         trafo_ageing=ageing.result() if has(log, "trafo/loading_percent") else None,
         trafo_square=square.result(),
         accounts=accounts_of(log, centers),

@@ -67,6 +67,8 @@ def summarize(log: Log, analysis: Analysis | None = None, planning: Planning | N
         summary["lines"] = _lines(found, found.line_swing)
     if found.trafo_loading_percent is not None and found.trafo_name:
         summary["trafos"] = [_trafo(found, i) for i in range(len(found.trafo_name))]
+    if overloads := _overloads(found):
+        summary["overloads"] = overloads
     if found.datacenter:
         summary["datacenter"] = {
             name: _datacenter(part, with_ups=name in found.ups) for name, part in found.datacenter.items()
@@ -187,6 +189,22 @@ def _lines(found: Analysis, swing: Swing) -> list[dict[str, Any]]:
             row["max_loading_percent"] = float(found.line_loading_percent[i])
         rows.append(row)
     return rows
+
+
+def _overloads(found: Analysis) -> list[dict[str, Any]]:
+    """Lines and transformers that carried more than their rating, the one that did so longest first."""
+    rows = []
+    for kind, names, loading, over in (
+        ("line", found.line_name, found.line_loading_percent, found.line_overload),
+        ("trafo", found.trafo_name, found.trafo_loading_percent, found.trafo_overload),
+    ):
+        if loading is None or over is None:
+            continue
+        for i in np.flatnonzero(over.total_s > 0.0).tolist():
+            row = {"kind": kind, "name": names[i], "overload_s": float(over.total_s[i])}
+            row |= {"overload_longest_s": float(over.longest_s[i]), "max_loading_percent": float(loading[i])}
+            rows.append(row)
+    return sorted(rows, key=lambda row: -row["overload_s"])
 
 
 def _trafo(found: Analysis, i: int) -> dict[str, Any]:

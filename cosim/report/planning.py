@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
 from cosim.report.payload import Run
 from cosim.report.words import named, number
 
+N_OVERLOAD = 8
+"""Overloaded elements in their table."""
 _PIECES = {"j": "J", "wh": "Wh", "kwh": "kWh"}
 
 
@@ -31,6 +33,8 @@ def planning_pairs(summary: Mapping[str, Any]) -> Iterator[Pairs]:
     accounts = summary.get("accounts", {})
     if accounts:
         yield Pairs("Carbon and cost", _accounts(accounts, summary.get("planning", {}).get("trafo_loss", {})))
+    if overloads := summary.get("overloads"):
+        yield Pairs(f"Above rating: {len(overloads)} lines and transformers", _overloads(overloads))
     planning = summary.get("planning", {})
     for name, one in planning.get("interconnection", {}).items():
         yield Pairs(f"Point of interconnection of {name}: {named('bus', one['bus'])}", _interconnection(one))
@@ -40,6 +44,15 @@ def planning_pairs(summary: Mapping[str, Any]) -> Iterator[Pairs]:
         yield Pairs(f"Storage of {name} against the offline optimum", _optimum(one))
     if planning.get("not_told"):
         yield Pairs("Not told", {_place(key): why for key, why in planning["not_told"].items()})
+
+
+def _overloads(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Those that were so longest."""
+    return {
+        f"{named('transformer' if row['kind'] == 'trafo' else 'line', row['name'])}": f"{number(row['overload_s'])} s, "
+        f"{number(row['overload_longest_s'])} s on end, up to {number(row['max_loading_percent'])} %"
+        for row in rows[:N_OVERLOAD]
+    }
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, str]:
