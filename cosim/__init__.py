@@ -4,6 +4,8 @@ Where things are; data flows up, each part imports those below it and none above
 
     cli         commands
     study/      many runs: sweeps, Monte Carlo, hosting capacity, sizing; local or on a cluster
+    fit/        measured trace, requests or profile -> scenario
+    estimate/   model, parallelism and accelerator -> step time, memory, power, before anything is measured
     report/     tables and figures from metrics and a record
     wiring      the only place that knows all parts: scenario -> parts -> engine -> record
     metrics/    arrays -> numbers
@@ -13,7 +15,9 @@ Where things are; data flows up, each part imports those below it and none above
     load/       AI load: phases, jobs, queries, Eq. 9 dynamics
     datacenter/ electrical and thermal chain, Eq. 1-4
     ups/        Bi-way UPS
-    feeder/     network arrays from pandapower; power flow; switches, sources
+    feeder/     network arrays from pandapower or OpenDSS; power flow, controls, faults, protection
+    area/       frequency behind the source, and what answers it
+    converter/  efficiency over load
     catalog/    facts with their source: accelerators, models, servers
     jit, events, units, errors; doctor says whether an installation works
 """
