@@ -96,16 +96,16 @@ def kill_at_random(folder, n_kill, seed, longest_s):
 @pytest.mark.parametrize(
     ("n_kill", "n_run"),
     [
-        (4, 60),
+        (4, 200),
         pytest.param(
-            20, 240, marks=pytest.mark.skipif("COSIM_LONG_TESTS" not in os.environ, reason="ten minutes: on demand")
+            20, 2000, marks=pytest.mark.skipif("COSIM_LONG_TESTS" not in os.environ, reason="ten minutes: on demand")
         ),
     ],
 )
 def test_study_killed_at_random_moments_ends_with_the_same_summary(tmp_path, n_kill, n_run):
     written(tmp_path, n_run)
     subprocess.run([*COMMAND, "whole", "--workers", "2"], cwd=tmp_path, check=True, timeout=600)
-    killed = kill_at_random(tmp_path, n_kill, seed=7, longest_s=5.0 if n_kill < 20 else 25.0)
+    killed = kill_at_random(tmp_path, n_kill, seed=7, longest_s=5.0 if n_kill < 20 else 15.0)
     print(f"killed: {killed}")
     assert sum(killed.values()) >= min(n_kill, 3)
     assert n_kill < 20 or min(killed.values()) > 2  # both kinds
