@@ -16,8 +16,6 @@ from cosim.errors import InputError
 from cosim.events import AREA_LOAD_SHED, new_ring
 from cosim.jit import njit
 
-pytestmark = pytest.mark.twin
-
 
 @njit
 def step_area(area, events, n_event, p_mw, dt_us, out):
@@ -49,8 +47,9 @@ def exact(config, p_mw, dt_us=10_000):
     return np.array(found)
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("secondary_s", [None, 20.0])
-@pytest.mark.parametrize("dt_us", [1_000, 10_000, 250_000])
+@pytest.mark.parametrize("dt_us", [2_000, 10_000, 250_000])
 def test_frequency_is_the_exact_solution_of_the_linear_system(secondary_s, dt_us):
     config = AreaConfig(s_base_mva=500, inertia_s=3.5, damping=1.2, dead_band_hz=0.0, secondary_s=secondary_s)
     n = 40_000_000 // dt_us
@@ -60,6 +59,7 @@ def test_frequency_is_the_exact_solution_of_the_linear_system(secondary_s, dt_us
     assert np.max(np.abs(found)) > 0.1
 
 
+@pytest.mark.twin
 def test_frequency_settles_where_the_area_characteristic_says():
     # Kundur 1994, section 11.1.3: df = -dP / beta, beta = 1/R + D in pu of the base and nominal frequency.
     config = AreaConfig(s_base_mva=1000, droop=0.05, damping=1.0, dead_band_hz=0.0)
@@ -67,6 +67,7 @@ def test_frequency_settles_where_the_area_characteristic_says():
     assert found[-1] == pytest.approx(-0.1 / (1 / 0.05 + 1.0) * 60.0, rel=1e-9)
 
 
+@pytest.mark.twin
 def test_frequency_starts_to_fall_by_the_inertia_alone():
     config = AreaConfig(s_base_mva=1000, inertia_s=5.0)
     found, area, _ = followed(config, np.r_[0.0, np.full(5, 100.0)], 1_000)
@@ -74,6 +75,7 @@ def test_frequency_starts_to_fall_by_the_inertia_alone():
     assert found[2] == pytest.approx(-0.6e-3, rel=1e-3)
 
 
+@pytest.mark.twin
 def test_secondary_control_brings_the_frequency_back():
     config = AreaConfig(s_base_mva=1000, secondary_s=30.0)
     found, area, _ = followed(config, np.r_[0.0, np.full(40_000, 100.0)])
@@ -81,6 +83,7 @@ def test_secondary_control_brings_the_frequency_back():
     assert area["p_secondary_mw"] == pytest.approx(100.0, rel=1e-2)
 
 
+@pytest.mark.twin
 def test_governors_rest_in_their_dead_band_and_stop_at_their_limits():
     quiet, area, _ = followed(
         AreaConfig(s_base_mva=1000, damping=100, dead_band_hz=0.036), np.r_[0.0, np.full(3000, 50.0)]
@@ -91,6 +94,7 @@ def test_governors_rest_in_their_dead_band_and_stop_at_their_limits():
     assert area["p_governor_mw"] == pytest.approx(20.0, rel=1e-6)
 
 
+@pytest.mark.twin
 def test_load_shedding_waits_its_delay_and_balances_the_area():
     steps = [LoadSheddingStep(below_hz=59.5, delay_s=0.1, p_mw=60.0), LoadSheddingStep(below_hz=58.0, p_mw=100.0)]
     config = AreaConfig(s_base_mva=1000, inertia_s=4.0, droop=None, damping=0.0, shedding=steps)
