@@ -340,7 +340,17 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Entry point: every failure becomes a short message and its exit code."""
+    """Carry out the command line in `sys.argv` and raise SystemExit with its code."""
+    sys.exit(_answer())
+
+
+def process() -> None:
+    """Entry point of the command: as `main`, and ends the process whatever threads are left."""
+    leave(_answer())
+
+
+def _answer() -> int:
+    """Exit code; every failure becomes a short message."""
     gc.set_threshold(100_000)  # imports make many objects that stay: looking through them costs a tenth of the start
     command = typer.main.get_command(app)
     code = 0
@@ -360,8 +370,8 @@ def main() -> None:
         code = error.exit_code
     except Exception as error:
         code = code_of(error)
-    leave(code)
+    return code
 
 
 if __name__ == "__main__":
-    main()
+    process()

@@ -36,7 +36,7 @@ def code_of(error: Exception) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with this exit code."""
+    """End the process with this exit code; of a process that is the command's own."""
     if "distributed" in sys.modules:
         # files are closed and workers gone by now, but daemon threads of Dask live on: once in many times the
         # interpreter aborted while C++ threads were taken down ("terminate called without an active exception")

@@ -96,3 +96,11 @@ def test_show_holds_a_log_against_limits_of_ones_own(log, tmp_path, monkeypatch,
     with pytest.raises(SystemExit):
         cosim.cli.main()
     assert "Limits: 0 passed, 1 failed, 0 not seen" in capsys.readouterr().out
+
+
+def test_command_within_a_process_that_has_used_dask_leaves_it_alive(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", sys)
+    monkeypatch.setattr(sys, "argv", ["cosim", "catalog", "accelerators", "--json"])
+    with pytest.raises(SystemExit):
+        cosim.cli.main()
+    assert capsys.readouterr().out
