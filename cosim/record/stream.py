@@ -269,7 +269,9 @@ class Stream:
         if not hasattr(os, "posix_fallocate"):
             return
         try:
-            os.posix_fallocate(self._fd, self._file.id.get_filesize(), size)
+            start = self._file.id.get_filesize()
+            os.posix_fallocate(self._fd, start, size)
+            superblock.raise_end(self._fd, start + size)
         except OSError as error:
             if errno_of(error) not in _UNSUPPORTED:
                 raise as_environment_failure(error, self.out, _KEPT) from error

@@ -88,6 +88,22 @@ def clear_marks(fd: int) -> None:
         os.pwrite(fd, clean, 0)
 
 
+def raise_end(fd: int, end: int) -> None:
+    """Let the open file `fd` say that it reaches to `end`, which it does: space was claimed up to there. [byte]
+
+    HDF5 writes chunks and their index before it says that the file has grown; a process killed in between would leave
+    a file whose last chunks lie beyond its end.
+    """
+    block = os.pread(fd, SIZE, 0)
+    told = stored_end(block)
+    if told is None or told >= end:
+        return
+    grown = bytearray(without_marks(block))
+    struct.pack_into("<Q", grown, _END_AT, end)
+    grown[_CHECKSUM_AT:SIZE] = struct.pack("<I", checksum(bytes(grown[:_CHECKSUM_AT])))
+    os.pwrite(fd, bytes(grown), 0)
+
+
 def lock_writer(fd: int) -> bool:
     """Claim the file for one writer, until `fd` is closed or the process ends.
 
