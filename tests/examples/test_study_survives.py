@@ -96,9 +96,9 @@ def kill_at_random(folder, n_kill, seed, longest_s):
 @pytest.mark.parametrize(
     ("n_kill", "n_run"),
     [
-        (4, 200),
+        (3, 120),
         pytest.param(
-            20, 2000, marks=pytest.mark.skipif("COSIM_LONG_TESTS" not in os.environ, reason="ten minutes: on demand")
+            20, 1000, marks=pytest.mark.skipif("COSIM_LONG_TESTS" not in os.environ, reason="ten minutes: on demand")
         ),
     ],
 )
