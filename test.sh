@@ -20,12 +20,9 @@ step() {
   fi
 }
 
+# The tests go on with the cache that this fills.
 cold_compile() {
-  local cache status=0
-  cache="$(mktemp -d)"
-  COSIM_CACHE_DIR="$cache" .venv/bin/python -m cosim.engine.warmup || status=$?
-  rm -rf "$cache"
-  return "$status"
+  .venv/bin/python -m cosim.engine.warmup
 }
 
 # Whether pytest came to its end: a test that ends the process would pass for success.
@@ -41,18 +38,36 @@ whole() {
   return "$status"
 }
 
+# One core compiles nothing and the other tests: they run side by side.
+start_twins() {
+  twins_log="$scratch/twins.log"
+  twins_without_jit >"$twins_log" 2>&1 &
+  twins=$!
+}
+
+end_twins() {
+  local status=0
+  wait "$twins" || status=$?
+  cat "$twins_log"
+  return "$status"
+}
+
 twins_without_jit() {
   NUMBA_DISABLE_JIT=1 whole .venv/bin/python -m coverage run -m pytest -m twin || return
   .venv/bin/python -m coverage report --include="cosim/*/kernel*.py,cosim/engine/advance.py,cosim/events.py"
 }
 
 ensure_installed dev
+scratch="$(mktemp -d)"
+trap 'rm -rf "$scratch"' EXIT
+export COSIM_CACHE_DIR="$scratch/cache"
 step "lint (ruff)" .venv/bin/ruff check
 step "types (mypy)" .venv/bin/mypy
 step "layers (import-linter)" .venv/bin/lint-imports --no-logo
 step "cold compilation of the kernels" cold_compile
+start_twins
 step "tests (pytest)" whole .venv/bin/python -m pytest --durations=10 "$@"
-step "kernels' twins without JIT, with coverage" twins_without_jit
+step "kernels' twins without JIT, with coverage" end_twins
 
 echo
 if [ "${#failed[@]}" -gt 0 ]; then
