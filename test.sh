@@ -38,7 +38,7 @@ whole() {
   return "$status"
 }
 
-# One core compiles nothing and the other tests: they run side by side.
+# Each takes one core: on two they run side by side.
 start_twins() {
   twins_log="$scratch/twins.log"
   twins_without_jit >"$twins_log" 2>&1 &
