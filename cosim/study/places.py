@@ -161,7 +161,6 @@ def _cluster(place: Place) -> Iterator[Any]:
             yield cluster
         return
     import dask
-    from distributed import LocalCluster
 
     start_nursery()
     with (
@@ -172,11 +171,24 @@ def _cluster(place: Place) -> Iterator[Any]:
                 "distributed.worker.profile.enabled": False,
             }
         ),
-        LocalCluster(
-            n_workers=place.n_worker, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="auto"
-        ) as cluster,
+        _started(place.n_worker) as cluster,
     ):
         yield cluster
+
+
+def _started(n_worker: int) -> Any:
+    """Workers on this machine; one that dies while it starts takes Dask's start with it, so it is tried again."""
+    from distributed import LocalCluster
+
+    for k in range(N_TRY):
+        try:
+            return LocalCluster(
+                n_workers=n_worker, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="auto"
+            )
+        except RuntimeError as error:
+            if k == N_TRY - 1:
+                raise EnvironmentFailure(f"workers do not start: {error}; the same command goes on") from error
+    raise AssertionError
 
 
 def refuse_both(scheduler: str | None, slurm: bool) -> None:
