@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from cosim.errors import InputError, Problem, unreadable
+from cosim.csv_file import csv_rows, finite
+from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.load_shapes import Driven
 from cosim.feeder.network import LOAD, MOTOR, Complexes, Floats, Network
@@ -81,37 +80,28 @@ def _read(path: Path) -> tuple[list[str], Floats, Floats]:
     file = str(path)
     times: list[float] = []
     values: list[list[float]] = []
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
-            if header.count("t_s") != 1 or len(set(header)) < len(header):
-                raise InputError(Problem("needs one column t_s in its first line, no name twice", file=file, line=1))
-            place = header.index("t_s")
-            for row in filter(None, reader):
-                line = reader.line_num
-                if len(row) != len(header):
-                    raise InputError(Problem(f"has {len(row)} fields, not {len(header)}", file=file, line=line))
-                numbers = [_number(text, name, file, line) for text, name in zip(row, header, strict=True)]
-                t_s = numbers.pop(place)
-                if times and t_s <= times[-1]:
-                    told = f"t_s goes from {times[-1]:g} to {t_s:g}; times must rise"
-                    raise InputError(Problem(told, file=file, line=line))
-                times.append(t_s)
-                values.append(numbers)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise unreadable(error, file, "cannot read this profile") from None
+    with csv_rows(path, "this profile") as (header, rows):
+        if header.count("t_s") != 1 or len(set(header)) < len(header):
+            raise InputError(Problem("needs one column t_s in its first line, no name twice", file=file, line=1))
+        place = header.index("t_s")
+        for line, row in rows:
+            if len(row) != len(header):
+                raise InputError(Problem(f"has {len(row)} fields, not {len(header)}", file=file, line=line))
+            numbers = [_factor(text, name, file, line) for text, name in zip(row, header, strict=True)]
+            t_s = numbers.pop(place)
+            if times and t_s <= times[-1]:
+                told = f"t_s goes from {times[-1]:g} to {t_s:g}; times must rise"
+                raise InputError(Problem(told, file=file, line=line))
+            times.append(t_s)
+            values.append(numbers)
     if len(times) < 2:
         raise InputError(Problem("needs at least two rows", file=file))
     header.remove("t_s")
     return header, np.array(times), np.array(values)
 
 
-def _number(text: str, column: str, file: str, line: int) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0:
+def _factor(text: str, column: str, file: str, line: int) -> float:
+    value = finite(text, column, file, line)
+    if value < 0:
         raise InputError(Problem(f"{column} is not a finite number from 0 on", value=text, file=file, line=line))
     return value

@@ -7,8 +7,6 @@ uncentred one that goes with it, F tests all three coefficients against none.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 import math
 from dataclasses import dataclass
@@ -21,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from cosim.errors import InputError, Problem, unreadable
+from cosim.csv_file import csv_rows
+from cosim.errors import InputError, Problem
 from cosim.fit.document import as_yaml, checked_size
 from cosim.fit.simulate import SITE
 from cosim.load.config_serving import TokenModel
@@ -115,24 +114,15 @@ def load_profile(path: Path) -> dict[str, Floats]:
         Columns missing, values that are no finite numbers or not above zero, too few rows; with file and line.
     """
     file = str(path)
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", newline="", encoding="utf-8") as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
-            held = [name for name in COLUMNS if name in header]
-            if held[:2] != list(COLUMNS[:2]) or len(held) < 3:
-                raise InputError(
-                    Problem(
-                        "looks for columns tokens_in, tokens_out and energy_j [J], runtime_s [s] or both in its first "
-                        f"line, which has {', '.join(header) or 'nothing'}",
-                        file=file,
-                        line=1,
-                    )
-                )
-            rows = [_values(row, header, held, file, reader.line_num) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise unreadable(error, file, "cannot read this profile") from None
+    with csv_rows(path, "this profile") as (header, found):
+        held = [name for name in COLUMNS if name in header]
+        if held[:2] != list(COLUMNS[:2]) or len(held) < 3:
+            told = (
+                "looks for columns tokens_in, tokens_out and energy_j [J], runtime_s [s] or both in its first line, "
+                f"which has {', '.join(header) or 'nothing'}"
+            )
+            raise InputError(Problem(told, file=file, line=1))
+        rows = [_values(row, header, held, file, line) for line, row in found]
     if len(rows) < MIN_ROWS:
         raise InputError(Problem(f"has {len(rows)} queries; a fit needs at least {MIN_ROWS}", file=file))
     return dict(zip(held, np.array(rows).T, strict=True))

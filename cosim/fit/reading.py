@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import InputError, Problem, unreadable
+from cosim.csv_file import csv_rows
+from cosim.errors import InputError, Problem
 from cosim.load.trace import read_trace
 
 Floats = NDArray[np.float64]
@@ -82,12 +81,8 @@ def load_trace(path: Path) -> Trace:
 
 def _check_columns(path: Path) -> None:
     """Say at once which columns are looked for and which are there."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", newline="", encoding="utf-8") as stream:
-            header = [name.strip() for name in next(csv.reader(stream), [])]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise unreadable(error, str(path), "cannot read this trace") from None
+    with csv_rows(path, "this trace") as (header, _):
+        pass
     found = [name for name in POWER_COLUMNS if name in header]
     if "t_s" in header and len(found) == 1:
         return

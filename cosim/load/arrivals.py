@@ -7,8 +7,6 @@ each source is. So the requests of a job are a function of seed and name alone, 
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import InputError, Problem, unreadable
+from cosim.csv_file import csv_rows
+from cosim.errors import InputError, Problem
 from cosim.load.config_serving import (
     ArrivalsConfig,
     GammaArrivals,
@@ -286,31 +285,21 @@ def read_requests(path: Path) -> tuple[Floats, Ints, Ints]:
         Missing file or column, a field that is no finite number, time going back, negative tokens; with file and line.
     """
     file = str(path)
-    opener = gzip.open if path.suffix == ".gz" else open
-    rows: list[tuple[float, float, float]] = []
-    try:
-        with opener(path, "rt", newline="", encoding="utf-8") as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
-            missing = [name for name in REQUEST_COLUMNS if name not in header]
-            if missing:
-                raise InputError(
-                    Problem(
-                        f"looks for columns t_s [s], tokens_in, tokens_out in its first line; {', '.join(missing)} "
-                        f"missing from {', '.join(header) or 'nothing'}",
-                        file=file,
-                        line=1,
-                    )
-                )
-            places = [header.index(name) for name in REQUEST_COLUMNS]
-            for row in reader:
-                if row:
-                    rows.append(_request(row, places, rows[-1][0] if rows else -math.inf, file, reader.line_num))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise unreadable(error, file, "cannot read these requests") from None
-    if not rows:
+    requests: list[tuple[float, float, float]] = []
+    with csv_rows(path, "these requests") as (header, rows):
+        missing = [name for name in REQUEST_COLUMNS if name not in header]
+        if missing:
+            told = (
+                f"looks for columns t_s [s], tokens_in, tokens_out in its first line; {', '.join(missing)} missing "
+                f"from {', '.join(header) or 'nothing'}"
+            )
+            raise InputError(Problem(told, file=file, line=1))
+        places = [header.index(name) for name in REQUEST_COLUMNS]
+        for line, row in rows:
+            requests.append(_request(row, places, requests[-1][0] if requests else -math.inf, file, line))
+    if not requests:
         raise InputError(Problem("has no requests", file=file))
-    table = np.array(rows)
+    table = np.array(requests)
     return table[:, 0], table[:, 1].astype(np.int64), table[:, 2].astype(np.int64)
 
 

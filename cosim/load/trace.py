@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import math
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import InputError, Problem, unreadable
+from cosim.csv_file import csv_rows, finite
+from cosim.errors import InputError, Problem
 from cosim.load.config import TraceConfig
 
 _TO_MW = {"_w": 1e-6, "_kw": 1e-3, "_mw": 1.0}
@@ -39,16 +37,6 @@ def _power_column(header: list[str], wanted: str | None, file: str) -> str:
     return found[0]
 
 
-def _number(text: str, column: str, file: str, line: int) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(Problem(f"{column} is not a finite number", value=text, file=file, line=line))
-    return value
-
-
 def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Times and powers of a trace file as they stand in it.
 
@@ -70,32 +58,22 @@ def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float6
         Missing file, missing column, a field that is no finite number, time going back; with file and line.
     """
     file = str(path)
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", newline="", encoding="utf-8") as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
-            if "t_s" not in header:
-                raise InputError(Problem("needs a column t_s in its first line", file=file, line=1))
-            power = _power_column(header, column, file)
-            i_t, i_p = header.index("t_s"), header.index(power)
-            times: list[float] = []
-            powers: list[float] = []
-            for row in reader:
-                if not row:
-                    continue
-                line = reader.line_num
-                if len(row) <= max(i_t, i_p):
-                    raise InputError(Problem(f"has {len(row)} fields, not {len(header)}", file=file, line=line))
-                t_s = _number(row[i_t], "t_s", file, line)
-                if times and t_s <= times[-1]:
-                    raise InputError(
-                        Problem(f"t_s goes from {times[-1]:g} to {t_s:g}; times must rise", file=file, line=line)
-                    )
-                times.append(t_s)
-                powers.append(_number(row[i_p], power, file, line))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise unreadable(error, file, "cannot read this trace") from None
+    times: list[float] = []
+    powers: list[float] = []
+    with csv_rows(path, "this trace") as (header, rows):
+        if "t_s" not in header:
+            raise InputError(Problem("needs a column t_s in its first line", file=file, line=1))
+        power = _power_column(header, column, file)
+        i_t, i_p = header.index("t_s"), header.index(power)
+        for line, row in rows:
+            if len(row) <= max(i_t, i_p):
+                raise InputError(Problem(f"has {len(row)} fields, not {len(header)}", file=file, line=line))
+            t_s = finite(row[i_t], "t_s", file, line)
+            if times and t_s <= times[-1]:
+                told = f"t_s goes from {times[-1]:g} to {t_s:g}; times must rise"
+                raise InputError(Problem(told, file=file, line=line))
+            times.append(t_s)
+            powers.append(finite(row[i_p], power, file, line))
     if len(times) < 2:
         raise InputError(Problem("needs at least two samples", file=file))
     return np.array(times), np.array(powers) * (_unit(power) or 1.0)

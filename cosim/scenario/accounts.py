@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cosim.errors import InputError, Problem, unreadable
+from cosim.csv_file import csv_rows, finite
+from cosim.errors import InputError, Problem
 
 MAX_POINTS = 20_000
 """Points of a series within a run."""
@@ -122,33 +122,19 @@ Account = Literal["carbon", "price"]
 def _read(path: FilePath, column: str, period_s: float | None) -> Iterator[tuple[float, float]]:
     """Times and values of a CSV, checked as the points of a profile are."""
     file, last_s = str(path), -math.inf
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            lacking = {"t_s", column} - set(reader.fieldnames or ())
-            if lacking:
-                raise InputError(Problem(f"needs columns t_s and {column} in its first line", file=file, line=1))
-            for row in reader:
-                t_s, value = (_number(row[name], name, file, reader.line_num) for name in ("t_s", column))
-                if not last_s < t_s or t_s < 0.0 or (period_s is not None and t_s >= period_s):
-                    bound = "" if period_s is None else f" and stay below period_s = {period_s:g}"
-                    told = f"times must rise from 0 on{bound}"
-                    raise InputError(Problem(told, value=t_s, file=file, line=reader.line_num))
-                if column == "g_per_kwh" and value < 0.0:
-                    raise InputError(Problem("must not be negative", column, value, file, reader.line_num))
-                last_s = t_s
-                yield t_s, value
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise unreadable(error, file, "cannot read this series") from None
+    with csv_rows(path, "this series") as (header, rows):
+        if not {"t_s", column} <= set(header):
+            raise InputError(Problem(f"needs columns t_s and {column} in its first line", file=file, line=1))
+        places = [header.index(name) for name in ("t_s", column)]
+        for line, row in rows:
+            fields = [row[place] if place < len(row) else "" for place in places]
+            t_s, value = (finite(text, name, file, line) for text, name in zip(fields, ("t_s", column), strict=True))
+            if not last_s < t_s or t_s < 0.0 or (period_s is not None and t_s >= period_s):
+                bound = "" if period_s is None else f" and stay below period_s = {period_s:g}"
+                raise InputError(Problem(f"times must rise from 0 on{bound}", value=t_s, file=file, line=line))
+            if column == "g_per_kwh" and value < 0.0:
+                raise InputError(Problem("must not be negative", column, value, file, line))
+            last_s = t_s
+            yield t_s, value
     if last_s < 0.0:
         raise InputError(Problem("holds no point", file=file))
-
-
-def _number(text: str | None, column: str, file: str, line: int) -> float:
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(Problem(f"{column} is not a finite number", value=text, file=file, line=line))
-    return value
