@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import zipfile
 
 import pytest
-from dss_engine import Engine, tree
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from dss_circuit import CIRCUIT, LAST
 
 from cosim.errors import InputError
 from cosim.feeder.dss import rules
 from cosim.feeder.dss import scan as scan_module
 from cosim.feeder.dss.scan import default_root, scan
-from cosim.feeder.dss.script import Parser, command_lines
 
-CIRCUIT = """\
-clear
-new circuit.c basekv=12.47
-new line.l1 bus1=sourcebus bus2=b length=1
-new line.l2 bus1=b bus2=d length=1
-new load.d1 bus1=b kv=12.47 kw=100
-new generator.g1 bus1=d kv=12.47 kw=10
-new storage.s1 bus1=d kv=12.47
-new energymeter.m1 element=line.l1
-new transformer.t buses=(d e) kvs=(12.47 4.16)
-new regcontrol.r transformer=t winding=2 vreg=120
-new loadshape.ls npts=3 interval=1 mult=(1 2 3)
-set voltagebases=[12.47 4.16]
-calcvoltagebases
-solve
-"""
-LAST = CIRCUIT.count("\n") + 1
 MASTERS = {
     "ieee4": ["4Bus-DY-Bal/4Bus-DY-Bal.DSS", "4Bus-OYOD-UnBal/4bus-OYOD-UnBal.dss", "4Bus-YY-Bal/4Bus-YY-Bal.DSS"],
     "ieee13": ["13Bus/IEEE13Nodeckt.dss"],
@@ -293,164 +271,3 @@ def test_ieee_masters_pass_as_distributed(shared, tmp_path, name, master):
     found = scan(path)
     assert found.files[0] == path.resolve()
     assert all(file.is_file() for file in found.files)
-
-
-@pytest.fixture(scope="module")
-def opendss():
-    return pytest.importorskip("opendssdirect").dss
-
-
-def test_lists_are_the_engines_own(opendss):
-    executive = opendss.Executive
-    commands = [executive.Command(k).lower() for k in range(1, executive.NumCommands() + 1)]
-    options = [executive.Option(k).lower() for k in range(1, executive.NumOptions() + 1)]
-    assert (tuple(commands), tuple(options)) == (rules.COMMANDS, rules.OPTIONS)
-
-
-def test_dangerous_properties_are_all_known(opendss):
-    engine = opendss.NewContext()
-    engine.Text.Command("new circuit.c")
-    dangerous = rules.FILE_PROPERTIES | rules.LIBRARY_PROPERTIES | rules.TRACE_PROPERTIES
-    assert {name.lower() for name in engine.Basic.Classes()} == rules.CLASSES
-    for kind in engine.Basic.Classes():
-        with contextlib.suppress(Exception):  # controls miss their element, but are made
-            engine.Text.Command(f"new {kind}.z")
-        listed = tuple(name.lower() for name in engine.Element.AllPropertyNames())
-        if kind.lower() in rules.PROPERTIES:
-            assert listed == rules.PROPERTIES[kind.lower()], kind
-        else:
-            assert not dangerous & set(listed), kind
-
-
-@settings(derandomize=True, max_examples=2000, deadline=None)
-@given(line=st.text(" \t,=!/\"'()[]{}ab.^|x1~*\\", max_size=24))
-def test_tokens_are_the_engines(opendss, line):
-    theirs, ours = opendss.Parser, Parser(line, {})
-    theirs.CmdString(line)
-    for _ in range(12):
-        assert ours.next() == (theirs.NextParam(), theirs.StrValue())
-
-
-@settings(derandomize=True, max_examples=300, deadline=None)
-@given(text=st.binary(max_size=200) | st.text(" \n,=!/\"'()@abenxrditcom.\\~", max_size=200).map(str.encode))
-def test_any_bytes_are_answered_by_a_scan_or_its_problems(tmp_path_factory, text):
-    master = tmp_path_factory.getbasetemp() / "bytes.dss"
-    master.write_bytes(text)
-    with contextlib.suppress(InputError):
-        scan(master, master.parent)
-
-
-def test_block_comments_take_whole_lines():
-    text = "a\n/* x */ b\nc\n /* d\n/*\ne\n f */ g\nh"
-    assert list(command_lines(text)) == [(1, "a"), (3, "c"), (4, " /* d"), (8, "h")]
-
-
-ATTACKS = [
-    "export voltages",
-    "show voltages",
-    "save circuit",
-    "dump",
-    "doscmd touch hit",
-    "distribute kw=1",
-    "estimate",
-    "cvrtloadshapes",
-    "_showcontrolqueue",
-    "set recorder=yes",
-    "set tracecontrol=y",
-    "set querylog=true",
-    "set demandinterval=yes",
-    "set datapath=out",
-    "cd out",
-    "set mode=autoadd",
-    "set mode=harmonic",
-    "energymeter.m1.action=save",
-    "loadshape.ls.action=dblsave",
-    "regcontrol.r.debugtrace=yes",
-    "storage.s1.debugtrace=yes",
-    "edit energymeter.m1 line.l1 1 save",
-    "select energymeter.m1",
-    "select regcontrol.r",
-    "~ debugtrace=yes",
-    "~ action=save",
-    "~ a=s",
-    "~ d=y",
-    "action=z",
-    "set class=energymeter",
-    "set object=regcontrol.r",
-    "? line.l1.length",
-    "line.l1.length=2",
-    "open line.l2 1",
-    "solve",
-    "set mode=daily number=2",
-    "redirect sub/a.dss",
-    "redirect sub\\a.dss",
-    "compile sub/a.dss",
-    "redirect a.dss",
-    "var @x=export",
-    "@x voltages",
-    "var @z=sub/a.dss",
-    "redirect @z",
-    "new loadshape.q npts=2 csvfile=sub/a.csv action=dblsave",
-    "plot profile",
-    "closedi",
-    "set showreports=y",
-    "new fuse.f monitoredobj=line.l2",
-]
-BEFORE = ["", " ", "\t", "=", ",", '"', "(", "//", "!", "/*", "*/", "~ ", "!\n", "/* x\n", "*/\n", "{", "command=",
-          "x=", "more ", "edit ", "set ", "solve ", "var @x=", "line.l1.", "select ", "\x0c", "@x "]  # fmt: skip
-AFTER = ["", '"', ")", " ! x", "*/", "\r", "=", " ,,", "\t", "\n~ debugtrace=yes", "\n~ action=s", " recorder=yes",
-         " like=ls", ".x", "\\", " mode=autoadd"]  # fmt: skip
-STATEMENT = st.builds(
-    lambda text, cut, before, after: before + _abbreviated(text, cut) + after,
-    st.sampled_from(ATTACKS),
-    st.sampled_from([None, None, None, 1, 2, 3, 4]),
-    st.sampled_from(BEFORE) | st.just(""),
-    st.sampled_from(AFTER) | st.just(""),
-)
-
-
-def _abbreviated(text, cut):
-    word, blank, rest = text.partition(" ")
-    return word[:cut] + blank + rest
-
-
-@pytest.fixture(scope="module")
-def engine(opendss, tmp_path_factory):
-    home = tmp_path_factory.mktemp("engine")
-    running = Engine(home)
-    yield running, home
-    running.close()
-
-
-def test_scripts_that_pass_write_nothing(engine):
-    running, home = engine
-    n_run = 0
-
-    @settings(derandomize=True, max_examples=300, deadline=None, database=None)
-    @given(body=st.lists(STATEMENT, min_size=1, max_size=3), part=st.lists(STATEMENT, max_size=2))
-    def hold(body, part):
-        nonlocal n_run
-        folder = home / "work"
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "feeder" / "sub").mkdir(parents=True)
-        (folder / "feeder" / "sub" / "a.dss").write_text("\n".join(part))
-        (folder / "feeder" / "sub" / "a.csv").write_text("1\n2\n")
-        master = folder / "feeder" / "master.dss"
-        master.write_text(CIRCUIT + "\n".join(body))
-        try:
-            scan(master)
-        except InputError:
-            return
-        before = tree(home)
-        running.run(master, folder)
-        n_run += 1
-        assert tree(home) == before
-
-    hold()
-    assert n_run > 30
-    # and without the scan this engine does write
-    master = home / "work" / "feeder" / "master.dss"
-    master.write_text(CIRCUIT + "export voltages\n")
-    before = tree(home)
-    assert running.run(master, home)
-    assert tree(home) != before
