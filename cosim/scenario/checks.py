@@ -43,10 +43,19 @@ def check_internal(scenario: Scenario | Parts) -> list[Problem]:
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_capture(parts)]
     problems += [*_check_names(parts), *_check_files(parts), *check_targets(parts), *_check_controllers(parts)]
-    problems += [*_check_weights(parts), *_check_accounts(parts)]
+    problems += [*_check_weights(parts), *_check_accounts(parts), *_check_frequency(parts)]
     if parts.time is not None:
         problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
     return problems
+
+
+def _check_frequency(parts: Parts) -> Iterator[Problem]:
+    """Nobody can answer a frequency that nothing moves."""
+    for name, site in parts.datacenters.items():
+        for owner, part in (("facility", site.facility), ("ups", site.ups)):
+            if part is not None and part.frequency is not None and not parts.has_area:
+                path: Path = ("datacenters", name, owner, "frequency")
+                yield parts.problem(path, "answers a frequency that nothing moves: give source.area")
 
 
 def check_against_feeder(

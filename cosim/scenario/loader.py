@@ -242,6 +242,7 @@ def _valid_parts(root: Node, plain: Any, folder: FilePath) -> Parts:
         buses={name: bus for name, bus in buses.items() if bus is not None},
         events=_valid_items(Event, happenings),
         controllers=_valid_items(ControllerConfig, acting),
+        has_area=(area := root.at(("source", "area"))) is not None and area.value is not None,
     )
 
 

@@ -32,6 +32,8 @@ class Parts:
     log: LogConfig | None = None
     carbon: CarbonConfig | None = None
     price: PriceConfig | None = None
+    has_area: bool = False
+    """Whether there is a source.area, valid or not."""
 
     def problem(self, path: Path, message: str, value: object = None) -> Problem:
         """A problem with the value at a path."""
@@ -53,4 +55,5 @@ def parts_of(scenario: Scenario) -> Parts:
         log=scenario.log,
         carbon=scenario.carbon,
         price=scenario.price,
+        has_area=scenario.source is not None and scenario.source.area is not None,
     )

@@ -215,17 +215,6 @@ class Scenario(_Strict):
 
     _origin: Origin | None = PrivateAttr(None)
 
-    @model_validator(mode="after")
-    def _frequency_moves_for_who_answers(self) -> Self:
-        if self.source is None or self.source.area is None:
-            for name, site in self.datacenters.items():
-                for owner, part in (("facility", site.facility), ("ups", site.ups)):
-                    if part is not None and part.frequency is not None:
-                        raise ValueError(
-                            f"datacenters.{name}.{owner}.frequency answers a frequency that source.area lacks"
-                        )
-        return self
-
     def __eq__(self, other: object) -> bool:
         """Equal where every value is; where it was read from does not count."""
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
