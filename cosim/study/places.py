@@ -140,13 +140,16 @@ def start_nursery() -> None:
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
     """The workers' environment, which a process takes over as it starts."""
-    before = dict(os.environ)
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
     os.environ.update(WORKER_ENVIRONMENT)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager
@@ -180,15 +183,15 @@ def _started(n_worker: int) -> Any:
     """Workers on this machine; one that dies while it starts takes Dask's start with it, so it is tried again."""
     from distributed import LocalCluster
 
-    for k in range(N_TRY):
+    why: RuntimeError | None = None
+    for _ in range(N_TRY):
         try:
             return LocalCluster(
                 n_workers=n_worker, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="auto"
             )
         except RuntimeError as error:
-            if k == N_TRY - 1:
-                raise EnvironmentFailure(f"workers do not start: {error}; the same command goes on") from error
-    raise AssertionError
+            why = error
+    raise EnvironmentFailure(f"workers do not start: {why}; the same command goes on")
 
 
 def refuse_both(scheduler: str | None, slurm: bool) -> None:

@@ -223,3 +223,15 @@ def die_at_3(orders):
     if any(order.task.index == 3 for order in orders):
         os.kill(os.getpid(), signal.SIGKILL)
     return [{"run": order.run, "status": "complete", "error": "", "metrics": {}} for order in orders]
+
+
+def test_worker_that_dies_while_dask_starts_it_does_not_end_the_study(tmp_path):
+    written(tmp_path, 12, duration_s=20)
+    process = subprocess.Popen([*COMMAND, "d", "--workers", "2"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not (workers := workers_of(process.pid)) and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    os.kill(workers[0], signal.SIGKILL)
+    assert process.wait(120) == 0
+    assert len(open_study(tmp_path / "d").table) == 12
