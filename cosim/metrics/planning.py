@@ -176,6 +176,9 @@ def _distance(log: Log, found: Analysis, name: str, storage: Storage) -> Distanc
     except TimeoutError as error:
         return f"the optimum was {error}"
     used_mwh = (storage.soc_max - storage.soc_min) * storage.max_e_mwh
+    if storage.second_e_mwh > 0.0:  # the range of what both hold together, not the sum of their ranges
+        parts = ((storage.max_e_mwh, "soc"), (storage.second_e_mwh, "second_soc"))
+        used_mwh = float(np.ptp(sum(e * column(log, f"ups/{name}/{soc}", np.float64) for e, soc in parts)))
     used_mw = max(storage.max_p_charge_mw, storage.max_p_discharge_mw)
     return Distance(controller, used_mwh, used_mw, optimum.e_mwh, optimum.p_mw, step_s)
 

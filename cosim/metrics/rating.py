@@ -39,9 +39,14 @@ def fleet_rating(scenario: Mapping[str, Any], name: str) -> FleetRating | None:
 
 
 def storage_energy_mwh(scenario: Mapping[str, Any], name: str) -> float | None:
-    """Energy of a data center's storage, full to empty; None without a UPS. [MWh]"""
+    """Energy of a data center's storage, full to empty, of a hybrid that of the first; None without a UPS. [MWh]"""
     ups = _datacenter(scenario, name).get("ups") or {}
     return float(ups["max_e_mwh"]) if ups.get("max_e_mwh") else None
+
+
+def second_energy_mwh(scenario: Mapping[str, Any], name: str) -> float:
+    """Energy of a hybrid's second storage; 0 where there is none. [MWh]"""
+    return float(((_datacenter(scenario, name).get("ups") or {}).get("second") or {}).get("max_e_mwh") or 0.0)
 
 
 def storage_kind(scenario: Mapping[str, Any], name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cosim.metrics.log import AnyFloats, Floats, Log, total
 from cosim.metrics.power import EnergyMeter
+from cosim.metrics.rating import second_energy_mwh
 from cosim.metrics.wear import LIFE, Wear, wear
 
 SATURATION_HOLD_S = 1.0
@@ -99,6 +100,8 @@ class Storage:
     spells: dict[str, Spells] = field(default_factory=dict)
     """Engaged, saturated, transferred: from the events."""
     max_e_mwh: float | None = None
+    second_e_mwh: float = 0.0
+    """Energy of a second storage; states of charge are those of the first. [MWh]"""
     """Energy of the storage, full to empty; None where the scenario does not give it. [MWh]"""
     wear: Wear | None = None
     """What its cycles took of its life; None where the log has no state of charge."""
@@ -108,7 +111,7 @@ class Storage:
     @property
     def equivalent_cycles(self) -> float | None:
         """Energy discharged over the storage's energy."""
-        return self.e_discharged_mwh / self.max_e_mwh if self.max_e_mwh else None
+        return self.e_discharged_mwh / (self.max_e_mwh + self.second_e_mwh) if self.max_e_mwh else None
 
     @property
     def e_stored_mwh(self) -> float:
@@ -229,4 +232,5 @@ def exactly(storage: Storage, log: Log, name: str) -> Storage:
         if lasted_s is not None and kind in spells:
             spells[kind] = replace(spells[kind], total_s=lasted_s)
     gained_mwh = total(log, f"ups/{name}/e_stored_mwh")
-    return replace(storage, **known, spells=spells, e_gained_mwh=gained_mwh)
+    second_mwh = second_energy_mwh(log.scenario, name)
+    return replace(storage, **known, spells=spells, e_gained_mwh=gained_mwh, second_e_mwh=second_mwh)
