@@ -152,6 +152,22 @@ def _hold_feeder(run_totals, totals, port_p_solved_mw, dt_s):
         run_totals[E_PORTS] += p_mw * dt_s
 
 
+@inner
+def _log_instant(clock, load, dc, ups, f, surf, area, watch_row, log, t_us):
+    """A full-rate sample and the points' voltages where they are asked for; a row where one is due."""
+    if log.ring_us.size > 0:
+        write_sample(dc, ups, log, t_us)
+    if log.wave_us.size > 0:
+        keep_instant(log, t_us)
+    if t_us >= clock.time[NEXT_ROW]:
+        v = f.v
+        if surf.info[ON_SURFACE] == 1:
+            voltages(surf)
+            v = surf.v
+        write_queues(clock, load.queues, log, t_us)
+        write_row(clock, dc, ups, f, area, watch_row, v, log, t_us)
+
+
 @njit
 def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
     """Step from clock T until T_STOP, a full block, the end, or something that needs Python.
@@ -187,17 +203,7 @@ def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
             return NO_SOLUTION
         if area.area[0].present == 1:
             note_area(area, f.totals[P_SOURCE], load.events, load.n_event, t_us)
-        if log.ring_us.size > 0:
-            write_sample(dc, ups, log, t_us)
-        if log.wave_us.size > 0:
-            keep_instant(log, t_us)
-        if t_us >= time[NEXT_ROW]:
-            v = f.v
-            if surf.info[ON_SURFACE] == 1:
-                voltages(surf)
-                v = surf.v
-            write_queues(clock, load.queues, log, t_us)
-            write_row(clock, dc, ups, f, area, watch_row, v, log, t_us)
+        _log_instant(clock, load, dc, ups, f, surf, area, watch_row, log, t_us)
         if t_us >= time[T_END]:
             return DONE
         is_due = ctl.size > 0 and f.flags[SOURCE_ON] == 1 and watch(ctl, f.sensor, t_us)

@@ -66,6 +66,12 @@ def run_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
     out |= _device_totals(sim)
     out |= _area_totals(sim.area.area[0])
     out |= serving_totals(sim)
+    return out | _jobs_totals(sim)
+
+
+def _jobs_totals(sim: Simulation) -> dict[str, float]:
+    """What every job did, how long it ran, and by how much a lasting step of its command shifts its energy."""
+    out: dict[str, float] = {}
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
         site, _, own = name.partition("/")
         counts = job_counts(sim.scenario.datacenters[site].load, own, job, sim.load.classes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -42,7 +41,7 @@ from cosim.feeder.network import (
 )
 from cosim.feeder.places import nodes_at
 from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
-from cosim.feeder.sources import is_behind_impedance, phase_impedance, put_behind_impedance, set_points
+from cosim.feeder.sources import moved_behind, set_points
 from cosim.feeder.surface_store import SurfaceStore
 from cosim.feeder.surfaces import Surfaces
 from cosim.feeder.topology import Elements, States, Topology, apply_switches, build_topology
@@ -371,10 +370,7 @@ class AssembledFeeder:
         return 0.0 if self._faults else abs(self._dip)
 
     def _behind_impedance(self, source: SourceConfig) -> tuple[Network, Complexes]:
-        """The network with its sources behind the scenario's impedance.
-
-        The emf is placed so that the terminals keep the voltage they have without a data center.
-        """
+        """The network with its sources behind the scenario's impedance, and their emf."""
         f, net = self.arrays, self.network
         if int(solve(f)) == ix.COLLAPSED:
             raise PhysicsError(
@@ -382,17 +378,8 @@ class AssembledFeeder:
                 f"it carries {f.last_solvable[ix.LS_FRACTION]:.0%} of its load; lower feeder.load_scaling"
             )
         v = f.v[0::2] + 1j * f.v[1::2]
-        terminal = self._top.node[net.source_terminal]
-        z = phase_impedance(net, source)
-        at = np.maximum(terminal, 0)
-        emf = np.where(terminal >= 0, v[at] + z * drawn_currents(f, self._top.elements, v)[at], self._set_points)
-        solved = self._node_voltages()
-        inner = net.source_node if is_behind_impedance(net) else None
-        grown = put_behind_impedance(net, z, emf)
-        start = np.concatenate([solved, emf]) if inner is None else solved
-        if inner is not None:
-            start[inner] = emf
-        return replace(grown, node_v=start), emf
+        drawn = drawn_currents(f, self._top.elements, v)
+        return moved_behind(net, source, self._set_points, self._node_voltages(), self._top.node, drawn)
 
     def _node_voltages(self) -> Complexes:
         """Last voltage of every node, internal ones included; zero where there is none. [pu]"""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cosim.feeder.config import SourceConfig
-from cosim.feeder.network import SOURCE, Complexes, Network
+from cosim.feeder.network import SOURCE, Complexes, Ints, Network
 
 
 def set_points(net: Network, source: SourceConfig) -> Complexes:
@@ -64,6 +64,35 @@ def put_behind_impedance(net: Network, z_pu: complex, emf: Complexes) -> Network
     grown: dict[str, Any] = {k: np.concatenate([getattr(net, k), v]) for k, v in added.items()}
     assert grown["el_kind"].size == n_el + n_source
     return replace(net, **grown, source_node=inner, source_v=emf)
+
+
+def moved_behind(
+    net: Network, source: SourceConfig, points: Complexes, solved: Complexes, row: Ints, drawn: Complexes
+) -> tuple[Network, Complexes]:
+    """The network with its sources behind the scenario's impedance, and their emf.
+
+    The emf is placed so that the terminals keep the voltage that they have.
+
+    Parameters
+    ----------
+    net, source
+    points : array [n_source]
+        Present set-points, which stand where a source feeds nothing. [pu]
+    solved : array [n_node]
+        Voltages. [pu]
+    row : array [n_node]
+        Row of each node, -1 where it is de-energized.
+    drawn : array [n_row]
+        Currents that the network draws. [pu]
+    """
+    z, terminal = phase_impedance(net, source), row[net.source_terminal]
+    emf = np.where(terminal >= 0, solved[net.source_terminal] + z * drawn[np.maximum(terminal, 0)], points)
+    grown = put_behind_impedance(net, z, emf)
+    if not is_behind_impedance(net):
+        return replace(grown, node_v=np.concatenate([solved, emf])), emf
+    start = solved.copy()
+    start[net.source_node] = emf
+    return replace(grown, node_v=start), emf
 
 
 def _replaced(net: Network, y: complex) -> Complexes:

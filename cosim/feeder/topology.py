@@ -308,11 +308,7 @@ def apply_switches(
     node[is_open | ~on[owner]] = -1
     y[np.repeat(~on, size**2)] = 0
 
-    tie = (net.switch_kind == SWITCH_BUS) & (net.switch_y != 0)
-    ends = np.column_stack([net.switch_from[tie], net.switch_to[tie]])
-    live = closed[tie] & net.node_in_service[ends].all(axis=1)
-    ends[~live] = -1
-    g = np.where(live, net.switch_y[tie], 0)
+    ends, g = _ties(net, closed)
     n_tie = g.size
     whole = Elements(
         kind=np.concatenate([net.el_kind, np.full(n_tie, IMPEDANCE, np.int64)]),
@@ -327,6 +323,15 @@ def apply_switches(
         if net.node_in_service[shunt.node].all():
             whole = _with_shunt(whole, shunt)
     return whole
+
+
+def _ties(net: Network, closed: Bools) -> tuple[Ints, Complexes]:
+    """Nodes of the bus-bus switches that have an impedance, -1 where one is open, and their admittance. [pu]"""
+    tie = (net.switch_kind == SWITCH_BUS) & (net.switch_y != 0)
+    ends = np.column_stack([net.switch_from[tie], net.switch_to[tie]])
+    live = closed[tie] & net.node_in_service[ends].all(axis=1)
+    ends[~live] = -1
+    return ends, np.where(live, net.switch_y[tie], 0)
 
 
 def _with_shunt(e: Elements, shunt: Shunt) -> Elements:

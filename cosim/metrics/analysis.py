@@ -164,22 +164,14 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     angles = UnbalanceReader(log, names, wanted, step_s)
     voltage = _voltage(log, events)
     voltage_swing = span.swing("bus/vm_pu", len(names), [angles.update, *(meter.update for meter in means.values())])
-    terminals = {name: terminal_of(log, name, wanted, step_s) for name in centers}
     standards = Standards(
         mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
         events=events.result(voltage.energized) if voltage is not None else None,
         unbalance=angles.result(),
-        terminal={name: one for name, one in terminals.items() if one is not None},
-        spectrum={name: kinds for name in centers if (kinds := spectra_of(log, name, step_s, span.disturbed))},
-        demand={name: one for name in centers if (one := demand_of(log, name, step_s)) is not None},
         points=points_of(log),
-        power_factor={name: pf for name in centers if (pf := power_factor_of(log, name, step_s)) is not None},
+        **_of_sites(span, centers, wanted),
     )
-    ageing = AgeingMeter(len(_names(log, "trafo")), step_s)
-    square = SquareMeter(len(_names(log, "trafo")), series_of(log, "price"))
     case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards)
-    over = {kind: OverloadMeter(len(_names(log, kind)), step_s) for kind in ("line", "trafo")}
-    updates = [lambda _, values: ageing.update(values), square.update, over["trafo"].update]
     return Analysis(
         step_s=step_s,
         start_s=start_s,
@@ -189,15 +181,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         voltage=voltage,
         voltage_swing=voltage_swing,
         extremes=_extremes(log),
-        line_name=_names(log, "line"),
-        line_swing=span.swing("line/p_mw", len(_names(log, "line"))),
-        line_loading_percent=_largest(log, "line", [over["line"].update]),
-        line_overload=over["line"].result(),
-        trafo_name=_names(log, "trafo"),
-        trafo_loading_percent=_largest(log, "trafo", updates),
-        trafo_overload=over["trafo"].result(),
-        trafo_ageing=ageing.result() if has(log, "trafo/loading_percent") else None,
-        trafo_square=square.result(),
+        **_equipment(span),
         accounts=accounts_of(log, centers),
         source=source,
         source_swing=span.swing("source/p_mw", 1),
@@ -209,6 +193,37 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         limits=wanted,
         verdicts=judge(wanted, case),
     )
+
+
+def _of_sites(span: _Span, centers: Sequence[str], limits: Sequence[Limit]) -> dict[str, Any]:
+    """Those metrics of standards that are of data centers, by name; what the log does not tell is left out."""
+    log, step_s = span.log, span.step_s
+    return {
+        "terminal": {name: one for name in centers if (one := terminal_of(log, name, limits, step_s)) is not None},
+        "spectrum": {name: kinds for name in centers if (kinds := spectra_of(log, name, step_s, span.disturbed))},
+        "demand": {name: mw for name in centers if (mw := demand_of(log, name, step_s)) is not None},
+        "power_factor": {name: pf for name in centers if (pf := power_factor_of(log, name, step_s)) is not None},
+    }
+
+
+def _equipment(span: _Span) -> dict[str, Any]:
+    """Swing, loading and overload of lines; loading, overload, ageing and squares of the load of transformers."""
+    log, lines, trafos = span.log, _names(span.log, "line"), _names(span.log, "trafo")
+    over_line, over_trafo = (OverloadMeter(len(names), span.step_s) for names in (lines, trafos))
+    ageing, square = AgeingMeter(len(trafos), span.step_s), SquareMeter(len(trafos), series_of(log, "price"))
+    of_line = _largest(log, "line", [over_line.update])
+    of_trafo = _largest(log, "trafo", [lambda _, values: ageing.update(values), square.update, over_trafo.update])
+    return {
+        "line_name": lines,
+        "line_swing": span.swing("line/p_mw", len(lines)),
+        "line_loading_percent": of_line,
+        "line_overload": over_line.result(),
+        "trafo_name": trafos,
+        "trafo_loading_percent": of_trafo,
+        "trafo_overload": over_trafo.result(),
+        "trafo_ageing": ageing.result() if has(log, "trafo/loading_percent") else None,
+        "trafo_square": square.result(),
+    }
 
 
 def _names(log: Log, group: str) -> list[str]:

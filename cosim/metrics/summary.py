@@ -56,19 +56,7 @@ def summarize(log: Log, analysis: Analysis | None = None, planning: Planning | N
         summary["voltage"] = _voltage(found.voltage, found.voltage_swing)
     elif found.extremes is not None:
         summary["voltage"] = vars(found.extremes)
-    if found.source is not None:
-        summary["source"] = found.source.summary() | {
-            "swing": _one_swing(found.source_swing, 0),
-            "ramp": _ramps(found.source_ramp),
-        }
-    if found.e_loss_mwh is not None:
-        summary["feeder"] = {"e_loss_mwh": found.e_loss_mwh}
-    if found.line_swing is not None:
-        summary["lines"] = _lines(found, found.line_swing)
-    if found.trafo_loading_percent is not None and found.trafo_name:
-        summary["trafos"] = [_trafo(found, i) for i in range(len(found.trafo_name))]
-    if overloads := _overloads(found):
-        summary["overloads"] = overloads
+    summary |= _feeder(found)
     if found.datacenter:
         summary["datacenter"] = {
             name: _datacenter(part, with_ups=name in found.ups) for name, part in found.datacenter.items()
@@ -94,6 +82,25 @@ def summarize(log: Log, analysis: Analysis | None = None, planning: Planning | N
         summary["engine"] = dict(log.metrics)
     plain: dict[str, Any] = _plain(summary)
     return plain
+
+
+def _feeder(found: Analysis) -> dict[str, Any]:
+    """Source, losses, lines and transformers."""
+    summary: dict[str, Any] = {}
+    if found.source is not None:
+        summary["source"] = found.source.summary() | {
+            "swing": _one_swing(found.source_swing, 0),
+            "ramp": _ramps(found.source_ramp),
+        }
+    if found.e_loss_mwh is not None:
+        summary["feeder"] = {"e_loss_mwh": found.e_loss_mwh}
+    if found.line_swing is not None:
+        summary["lines"] = _lines(found, found.line_swing)
+    if found.trafo_loading_percent is not None and found.trafo_name:
+        summary["trafos"] = [_trafo(found, i) for i in range(len(found.trafo_name))]
+    if overloads := _overloads(found):
+        summary["overloads"] = overloads
+    return summary
 
 
 def _run(log: Log, found: Analysis) -> dict[str, Any]:

@@ -77,8 +77,7 @@ def watch(ctl, sensors, t_us):
             continue
         if c.kind == REGULATOR:
             if c.is_plain == 1 and c.due_us == NEVER_US:
-                re = sensors[c.relay, 0]
-                im = sensors[c.relay, 1]
+                re, im = sensors[c.relay, 0], sensors[c.relay, 1]
                 if c.low2 <= re * re + im * im <= c.high2:
                     continue
             is_due |= _watch_regulator(c, sensors, t_us)

@@ -92,8 +92,7 @@ def read_dss(
     )
     _check_balance(engine, elements, injections, volts, sources, nodes)
     if note is not None:
-        for text in engine.notes:
-            note(text)
+        list(map(note, engine.notes))
     return network
 
 
