@@ -187,7 +187,7 @@ def _whole_log(recorder: Recorder) -> Iterator[None]:
 def _kernel_words(config: Scenario) -> tuple[str, float, float]:
     from cosim.jit import is_warm
 
-    words = "running" if is_warm() else "compiling kernels (once per installation, under a minute)"
+    words = "running" if is_warm() else "compiling kernels (once per installation, about a minute)"
     return words, 0.0, config.time.duration_s
 
 
