@@ -35,7 +35,7 @@ def kernel_hash() -> str:
     """Hash of numba's version and of every source of the rooms: kernels freeze the constants they import, too."""
     digest = hashlib.sha256(version("numba").encode())
     here = Path(__file__).parent
-    sources = [Path(__file__), here / "bundle.py", here / "libraries.py", here / "events.py"]
+    sources = [Path(__file__), here / "bundle.py", here / "libraries.py", here / "pipeline.py", here / "events.py"]
     for room in _ROOMS:
         sources += sorted((here / room).rglob("*.py"))
     for source in sources:
@@ -95,7 +95,7 @@ numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been impor
 
 from numba.core.registry import CPUDispatcher  # noqa: E402
 
-from cosim.libraries import DeferredCompiler, SealedCompiler  # noqa: E402
+from cosim.pipeline import DeferredCompiler, FrameCompiler, SealedCompiler  # noqa: E402
 
 _OPTIONS = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
 
@@ -104,6 +104,9 @@ njit = numba.njit(**_OPTIONS, cache=True, pipeline_class=SealedCompiler)
 
 Kernels allocate nothing; their arrays belong to the caller (see `cosim.bundle`).
 """
+
+frame = numba.njit(**_OPTIONS, cache=True, pipeline_class=FrameCompiler)
+"""`njit` for the loop around all kernels: those that take time are `njit` and come to it optimized."""
 
 
 class _Inner(CPUDispatcher):  # type: ignore[misc]

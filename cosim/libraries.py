@@ -13,11 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite.binding import Linkage
+from llvmlite.binding import Linkage, create_pass_builder, create_pipeline_tuning_options
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import FunctionPass, register_pass
-from numba.core.typed_passes import NoPythonSupportedFeatureValidation
 
 
 class _NoEngine:
@@ -27,14 +24,27 @@ class _NoEngine:
         """Nothing to hand it to."""
 
 
+def _seal(module: Any) -> None:
+    for function in module.functions:
+        if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+            function.linkage = Linkage.internal
+
+
 class SealedLibrary(JITCodeLibrary):  # type: ignore[misc]
     """A kernel with all that it calls, none of which other libraries see."""
 
     def _optimize_final_module(self) -> None:
-        for function in self._final_module.functions:
-            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
-                function.linkage = Linkage.internal
+        _seal(self._final_module)
         super()._optimize_final_module()
+
+
+class FrameLibrary(SealedLibrary):
+    """The same around kernels that were optimized before: what ties them together is optimized in one quick go."""
+
+    def _optimize_final_module(self) -> None:
+        _seal(self._final_module)
+        builder = create_pass_builder(self._codegen._tm, create_pipeline_tuning_options(speed_level=1))
+        builder.getModulePassManager().run(self._final_module, builder)
 
 
 class DeferredLibrary(JITCodeLibrary):  # type: ignore[misc]
@@ -55,51 +65,3 @@ class DeferredLibrary(JITCodeLibrary):  # type: ignore[misc]
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
         self._finalized = True
-
-
-@register_pass(mutates_CFG=False, analysis_only=False)
-class _Seal(FunctionPass):  # type: ignore[misc]
-    """Lower into a `SealedLibrary`."""
-
-    _name = "cosim_seal"
-
-    def __init__(self) -> None:
-        FunctionPass.__init__(self)
-
-    def run_pass(self, state: Any) -> bool:
-        state.library = SealedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.library.enable_object_caching()
-        return False
-
-
-@register_pass(mutates_CFG=False, analysis_only=False)
-class _Defer(FunctionPass):  # type: ignore[misc]
-    """Lower into a `DeferredLibrary`."""
-
-    _name = "cosim_defer"
-
-    def __init__(self) -> None:
-        FunctionPass.__init__(self)
-
-    def run_pass(self, state: Any) -> bool:
-        state.library = DeferredLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        return False
-
-
-class SealedCompiler(CompilerBase):  # type: ignore[misc]
-    """numba's own pipeline, but for the library that it lowers into."""
-
-    library_pass: type[FunctionPass] = _Seal
-
-    def define_pipelines(self) -> list[Any]:
-        """The one pipeline."""
-        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        manager.add_pass_after(self.library_pass, NoPythonSupportedFeatureValidation)
-        manager.finalize()
-        return [manager]
-
-
-class DeferredCompiler(SealedCompiler):
-    """The same for inner kernels."""
-
-    library_pass = _Defer

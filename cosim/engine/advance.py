@@ -56,7 +56,7 @@ from cosim.feeder.kernel_surface import (
     voltages,
     watched,
 )
-from cosim.jit import inner, njit
+from cosim.jit import frame, inner
 from cosim.load.kernel import step_load
 
 EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION, SURFACE_WANTED, CONTROL_DUE = range(6)
@@ -168,7 +168,7 @@ def _log_instant(clock, load, dc, ups, f, surf, area, watch_row, log, t_us):
         write_row(clock, dc, ups, f, area, watch_row, v, log, t_us)
 
 
-@njit
+@frame
 def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
     """Step from clock T until T_STOP, a full block, the end, or something that needs Python.
 
