@@ -38,7 +38,7 @@ whole() {
   return "$status"
 }
 
-# Each takes one core: on two they run side by side.
+# Beside all that follows.
 start_twins() {
   twins_log="$scratch/twins.log"
   twins_without_jit >"$twins_log" 2>&1 &
@@ -57,6 +57,13 @@ twins_without_jit() {
   .venv/bin/python -m coverage report --include="cosim/*/kernel*.py,cosim/engine/advance.py,cosim/events.py"
 }
 
+# Files of tests side by side, the first ones first: they take longest.
+tests() {
+  local cores
+  cores="$(nproc 2>/dev/null || echo 2)"
+  whole .venv/bin/python -m pytest -n "$((cores < 4 ? cores : 4))" --dist loadfile --no-loadscope-reorder --durations=10 "$@"
+}
+
 ensure_installed dev
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
@@ -66,7 +73,7 @@ step "types (mypy)" .venv/bin/mypy
 step "layers (import-linter)" .venv/bin/lint-imports --no-logo
 step "cold compilation of the kernels" cold_compile
 start_twins
-step "tests (pytest)" whole .venv/bin/python -m pytest --durations=10 "$@"
+step "tests (pytest)" tests "$@"
 step "kernels' twins without JIT, with coverage" end_twins
 
 echo

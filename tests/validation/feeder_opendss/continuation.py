@@ -27,6 +27,10 @@ RESIDUAL = 1e-9
 STEPS = 1_000
 FRESH_BELOW = 0.8
 """Where the power rises slower than this part of its first slope, the impedance is measured at every point. [1]"""
+STRAIGHT = 0.98
+"""Cosine of the angle that the curve may turn by in one step longer than SHORT. [1]"""
+SHORT = 0.005
+"""Step that is short enough for any bend, relative to the same arc length as FINEST. [1]"""
 FINEST = 1e-4
 """Smallest step, relative to the arc length at which the power turns if the network were linear. [1]"""
 
@@ -184,6 +188,10 @@ def nose(respond: Response, n_phase: int, tan_phi: float) -> Nose:
         if t[-1] < FRESH_BELOW * steepest:
             curve.measure_z(ahead[:-1], v_ahead)
         t_ahead = curve.tangent(ahead, v_ahead, t)
+        if t @ t_ahead < STRAIGHT and length > SHORT:  # a bend: the corrector may have landed on another branch
+            length /= 2
+            curve.measure_z(x[:-1], v)
+            continue
         if t_ahead[-1] <= 0.0:
             return _refined(curve, path, t, length)
         x, v, t = ahead, v_ahead, t_ahead
