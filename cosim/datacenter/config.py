@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -204,6 +204,11 @@ class FacilityConfig(_Strict):
     )
     frequency: FrequencyResponseConfig | None = Field(
         None, description="Servers give way when the frequency of source.area is low; null: never"
+    )
+    v_sensed: Literal["phase_to_ground", "phase_to_phase"] = Field(
+        "phase_to_ground",
+        description="Its voltage: of the lowest phase of its bus, or of the lowest two phases against one another, as "
+        "behind a delta-star transformer of its own that the feeder does not have",
     )
     v_min_pu: float = Field(
         0.85, gt=0, le=1, description="Below it the facility draws constant current instead of power [pu]"

@@ -27,6 +27,7 @@ from cosim.engine.kernel_log import (
     T,
     hold_sags,
     read_solved,
+    watch_swells,
     watch_voltages,
     write_queues,
     write_row,
@@ -80,7 +81,7 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
         _watch_balance(clock.totals, f.totals, f.port_p_solved_mw)
         watch_voltages(log)
         return 0, False
-    must_solve |= was_surface
+    must_solve |= was_surface or f.sequence_row.size > 0
     surf.info[ON_SURFACE] = 0
     for s in range(f.port_p_mw.size):
         must_solve |= abs(f.port_p_mw[s] - f.site_last[s, LAST_P]) > clock.limits[1] and f.flags[SOURCE_ON] == 1
@@ -102,6 +103,8 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
     _watch_balance(clock.totals, f.totals, f.port_p_solved_mw)
     read_solved(watch_row, f.vm2, f.flags[SOURCE_ON] == 1, log.vm)
     watch_voltages(log)
+    if f.sequence_row.size > 0 and f.flags[SOURCE_ON] == 1:
+        watch_swells(watch_row, f.vm2_high, log)
     return 0, ceased
 
 

@@ -20,7 +20,7 @@ from cosim.engine import protection
 from cosim.engine.checkpoint import restore_arrays, store_arrays
 from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
-from cosim.engine.faults import FaultDesk
+from cosim.engine.faults import FaultDesk, is_unbalanced_fault
 from cosim.engine.handlers import apply_event
 from cosim.engine.points import point_places, take_wave, watched_nodes
 from cosim.engine.queue import EventQueue
@@ -116,6 +116,7 @@ class Simulation:
         )
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
+            self.compiled.arrays.port_across[s] = dc.facility.v_sensed == "phase_to_phase"
         self.compiled.watch(watched_nodes(scenario, self.compiled))
         self.area = build_area(self._area_config)
         self.desk = make_desk(feeder.network, scenario.feeder)
@@ -196,6 +197,7 @@ class Simulation:
                 for name, dc in self.scenario.datacenters.items()
                 if dc.ups is not None and dc.ups.second is not None
             ],
+            self.compiled.network.is_balanced and any(is_unbalanced_fault(event) for event in self.scenario.events),
         )
         columns += serving_columns(self)
         return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])

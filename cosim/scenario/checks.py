@@ -34,6 +34,8 @@ from cosim.units import US_PER_S
 if TYPE_CHECKING:
     from cosim.feeder.feeder import Feeder
 
+FaultProblems = Callable[[FaultConfig, FeederConfig | None], list[Problem]]
+"""Why a fault cannot be where it should on a feeder of this config."""
 MAX_TIME_S = 1e10
 """Largest value of any key in seconds; microseconds of it stay inside int64. [s]"""
 
@@ -66,7 +68,7 @@ def check_against_feeder(
     line_names: Iterable[str],
     node_names: Iterable[str] = (),
     dead_buses: Collection[str] = (),
-    fault_problems: Callable[[FaultConfig], list[Problem]] = lambda _: [],
+    fault_problems: FaultProblems = lambda *_: [],
 ) -> list[Problem]:
     """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
@@ -80,7 +82,7 @@ def check_against_feeder(
     dead_buses : collection of str
         Buses without voltage in the feeder as its file has it.
     fault_problems : callable
-        Why a fault cannot be where it should; paths are its fields.
+        Why a fault cannot be where it should on a feeder of this config; paths are its fields.
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
@@ -107,7 +109,7 @@ def check_against_feeder(
             parts.problem(("events", i, p.path), p.message, p.value)
             for i, event in parts.events
             if isinstance(event, ev.FaultApplied)
-            for p in fault_problems(event)
+            for p in fault_problems(event, parts.feeder)
         ),
         *(parts.problem(path, why, place) for path, why, place in found if why),
         *(
@@ -354,7 +356,7 @@ class FeederNames:
     """What it cannot have of the controls and shapes that a scenario wants."""
     dead_buses: frozenset[str] = frozenset()
     """Buses without voltage in the feeder as its file has it."""
-    fault_problems: Callable[[FaultConfig], list[Problem]] = lambda _: []
+    fault_problems: FaultProblems = lambda *_: []
     """Why a fault cannot be where a scenario wants it."""
 
     @classmethod

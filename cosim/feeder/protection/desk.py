@@ -69,7 +69,9 @@ class ProtectionDesk:
         self._wanted: list[int | None] = [None] * len(self.devices)
         sensors = [sensor for p in self.placed for sensor in p.sensors]
         least = [_SURFACE_UNIT * a for p in self.placed for a in p.pickups_a]
-        self.rows: SensorRows = replace(rows_of(sensors, network), least=np.array(least))
+        rows = rows_of(sensors, network)
+        others = np.column_stack([np.conj(rows.cond_factor), np.abs(rows.cond_factor)])
+        self.rows: SensorRows = replace(rows, least=np.array(least), cond_20=others)
         self.ctl: NDArray[Any] = np.zeros(len(self.devices), kernel.CONTROL)
         at = first_sensor
         for record, p in zip(self.ctl, self.placed, strict=True):

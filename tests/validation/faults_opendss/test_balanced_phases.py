@@ -1,0 +1,116 @@
+"""Unbalanced faults on a balanced feeder: voltages of every phase at every bus against OpenDSS's circuit of three phases.
+
+Two transformers of different connections between three voltages, lines with charging, loads as impedances: both sides
+are linear, so that nothing but the model could differ. docs/faults.md has the table;
+`python tests/validation/faults_opendss/test_balanced_phases.py` prints it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("opendssdirect")
+from balanced_circuit import BUSES, S_SC_MVA, X_OVER_R, PhaseCircuit, pandapower_net
+
+from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower
+from cosim.feeder.compile import solve_totals
+from cosim.feeder.faults import FaultConfig
+
+pytestmark = [pytest.mark.validation]
+
+MAX_DV_PU = 1e-6
+GROUPS = [
+    {"t1": "Dyn", "t2": "Dyn"},  # earthed at 20 kV and 400 V
+    {"t1": "YNd", "t2": "Dyn"},  # 20 kV held to ground by the charging of its lines only
+    {"t1": "YNyn", "t2": "Yyn"},  # zero sequence passes from 110 to 20 kV, none into 400 V, held by its cable's charging
+]
+FAULTS = [
+    ("line_to_ground", "a", 1e-4, 0.0),
+    ("line_to_ground", "c", 0.5, 2.0),
+    ("line_to_line", "bc", 1e-4, 0.0),
+    ("line_to_line", "ab", 0.3, 0.0),
+    ("double_line_to_ground", "bc", 1e-4, 0.0),
+    ("double_line_to_ground", "ca", 0.2, 1.0),
+    ("three_phase", None, 0.1, 0.0),
+]
+
+
+class Pair:
+    """The network in cosim and in OpenDSS."""
+
+    def __init__(self, groups):
+        self.feeder = from_pandapower(pandapower_net(groups))
+        source = SourceConfig(s_sc_mva=S_SC_MVA, x_over_r=X_OVER_R)
+        self.compiled = CompiledFeeder(self.feeder.network, [], FeederConfig(model="pair"), source)
+        self.groups, self.emf = groups, complex(*self.compiled.arrays.emf[0])
+        self.circuit = PhaseCircuit(groups, self.emf)
+
+    def deviation(self, **fault) -> float:
+        """Largest difference between voltages of phases. [pu]"""
+        config = FaultConfig(**fault)
+        self.compiled.apply_fault("f", config)
+        solve_totals(self.compiled)
+        found = dict(zip(self.feeder.bus_names, self.compiled.phase_vm_pu(), strict=True))
+        self.compiled.clear_fault("f")
+        at = config.bus or self.circuit.cut(config.line, config.position)
+        self._put(at, config)
+        expected = self.circuit.magnitudes()
+        self.circuit.clear()
+        return max(float(np.abs(found[bus] - expected[bus]).max()) for bus in BUSES)
+
+    def _put(self, at, config):
+        phases = ["abc".index(p) + 1 for p in config.phases or "abc"]
+        if config.type == "line_to_line":
+            self.circuit.branch(f"{at}.{phases[0]}", f"{at}.{phases[1]}", config.z_ohm)
+            return
+        joint = "joint.1" if config.z_ground_ohm else f"{at}.0"
+        for p in phases:
+            self.circuit.branch(f"{at}.{p}", joint, config.z_ohm)
+        if config.z_ground_ohm:
+            self.circuit.branch("joint.1", "joint.0", config.z_ground_ohm)
+
+
+def faults_at(**place):
+    return [
+        {"type": kind, "phases": phases, "r_ohm": r, "x_ohm": 0.0 if r < 1e-3 else 0.4 * r, "r_ground_ohm": z, **place}
+        for kind, phases, r, z in FAULTS
+    ]
+
+
+@pytest.fixture(scope="module", params=GROUPS, ids=lambda groups: "-".join(groups.values()))
+def pair(request):
+    return Pair(request.param)
+
+
+def test_phase_voltages_without_a_fault_are_those_of_opendss(pair):
+    solve_totals(pair.compiled)
+    found = dict(zip(pair.feeder.bus_names, pair.compiled.phase_vm_pu(), strict=True))
+    for bus, expected in pair.circuit.magnitudes().items():
+        np.testing.assert_allclose(found[bus], expected, atol=MAX_DV_PU, err_msg=bus)
+
+
+@pytest.mark.parametrize("bus", list(BUSES))
+def test_phase_voltages_with_a_fault_at_a_bus_are_those_of_opendss(pair, bus):
+    for fault in faults_at(bus=bus):
+        assert pair.deviation(**fault) < MAX_DV_PU, fault
+
+
+@pytest.mark.parametrize("position", [0.3, 0.85])
+@pytest.mark.parametrize("groups", GROUPS[:2], ids=lambda groups: "-".join(groups.values()))
+def test_phase_voltages_with_a_fault_along_a_line_are_those_of_opendss(groups, position):
+    for fault in faults_at(line="m2", position=position)[::2]:
+        assert Pair(groups).deviation(**fault) < MAX_DV_PU, fault
+
+
+def main() -> None:
+    """Print the table of docs/faults.md."""
+    for groups in GROUPS:
+        pair = Pair(groups)
+        for kind in dict.fromkeys(k for k, *_ in FAULTS):
+            worst = max(pair.deviation(**f) for bus in BUSES for f in faults_at(bus=bus) if f["type"] == kind)
+            print("-".join(groups.values()), kind, f"{worst:.1e}")
+
+
+if __name__ == "__main__":
+    main()
