@@ -16,6 +16,7 @@ from cosim.feeder.assembly import (
     device_y,
     drawn_currents,
     element_arrays,
+    floating_rows,
     phase_factors,
     phase_rows,
     place_generators,
@@ -130,26 +131,13 @@ class AssembledFeeder:
 
     def _states(self, with_faults: bool = True) -> States:
         """What `build_topology` and `apply_switches` take."""
-        y, shunts, switches = device_y(self.network, self._dev_state), [], self._switches
-        if with_faults:
-            y, shunts = self._faults.applied(switches, y)
+        y, switches = device_y(self.network, self._dev_state), self._switches
+        y, shunts = self._faults.applied(switches, y) if with_faults else (y, [])
         return self.network, switches.closed, switches.line_on, y, switches.is_cut, shunts
 
     def _phase_map(self) -> PhaseMap | None:
         """Negative and zero sequence of a balanced feeder; None without an unbalanced fault."""
         return self._faults.phase_map(self._switches, device_y(self.network, self._dev_state))
-
-    def _floating_rows(self) -> list[int]:
-        """Rows of zones that nothing but capacitance holds to ground, faults aside.
-
-        A fault may ground such a zone. What draws between the phases there goes on doing so.
-        """
-        top = self._top
-        if not len(self._faults):
-            return list(top.zones[0].tolist())
-        sound = self._topology(with_faults=False)
-        of_node = np.isin(sound.node, sound.zones[0]) & (top.node >= 0)
-        return list(np.unique(top.node[of_node]).tolist())
 
     def _build(self, v_node: Complexes) -> FeederArrays:
         """Arrays of the present topology, starting from the given voltage of every node."""
@@ -163,7 +151,8 @@ class AssembledFeeder:
         gens = place_generators(net, top)
         n_dc, el = len(self._port_nodes), top.elements
         starts = [g[0] for g in gens]
-        port_row, port_base, site_ptr = place_ports(top, self._port_nodes, starts, self._floating_rows(), self._weak)
+        floating = floating_rows(top, self._topology(with_faults=False) if len(self._faults) else top)
+        port_row, port_base, site_ptr = place_ports(top, self._port_nodes, starts, floating, self._weak)
         state = empty_state(top.n_free, top.n_row, n_dc, port_base.size, top.n_free + 2 * top.pattern.row.size)
         phases = self._phase_map()
         port_law = np.zeros((port_base.size, 5))

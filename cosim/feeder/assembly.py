@@ -51,6 +51,15 @@ def weakly_grounded(f: FeederArrays) -> frozenset[int]:
     return frozenset(found)
 
 
+def floating_rows(top: Topology, sound: Topology) -> list[int]:
+    """Rows of zones that nothing but capacitance holds to ground, faults aside: `sound` has none.
+
+    A fault may ground such a zone. What draws between the phases there goes on doing so.
+    """
+    of_node = np.isin(sound.node, sound.zones[0]) & (top.node >= 0)
+    return list(np.unique(top.node[of_node]).tolist())
+
+
 def place_ports(
     top: Topology, port_nodes: Sequence[Ints], gens: Sequence[int], floating: Iterable[int], weak: frozenset[int]
 ) -> tuple[Ints, Floats, Ints]:

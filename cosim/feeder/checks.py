@@ -12,8 +12,9 @@ from cosim.feeder.faults import FaultConfig, place_fault
 from cosim.feeder.load_profile import LoadProfile
 from cosim.feeder.load_shapes import Driven, LoadShapes
 from cosim.feeder.network import Network
+from cosim.feeder.protection.chains import chain_problems
 from cosim.feeder.protection.desk import ProtectionDesk
-from cosim.feeder.protection.placing import warn_of_low_pickups
+from cosim.feeder.protection.placing import place_all, warn_of_low_pickups
 
 
 def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
@@ -25,6 +26,7 @@ def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
         problems += error.problems
     try:
         warn_of_low_pickups(config.protection, network)
+        problems += chain_problems(network, place_all(config.protection, network))
     except InputError as error:
         problems += error.problems
     if config.zero_sequence is not None and not network.is_balanced:

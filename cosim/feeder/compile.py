@@ -249,7 +249,7 @@ class CompiledFeeder(AssembledFeeder):
         return self._inj_s.copy()
 
     def phase_vm_pu(self) -> Floats:
-        """Magnitudes of phases a, b, c at every named node of a balanced feeder at the last full solution. [n, 3] [pu]"""
+        """Phases a, b, c at every named node of a balanced feeder, by the last full solution. [n_node, 3] [pu]"""
         v1 = self._node_voltages() * self.arrays.flags[ix.SOURCE_ON]
         phases = self._phase_map()
         if phases is None:

@@ -46,7 +46,7 @@ class FeederConfig(BaseModel):
         description="Regulators, capacitor banks, inverters and generators: whether they act, and further ones",
     )
     protection: list[DeviceConfig] = Field(
-        [], description="Relays, reclosers and fuses, each at an end of a line or transformer"
+        [], description="Relays, reclosers, sectionalizers and fuses, each at an end of a line or transformer"
     )
     zero_sequence: ZeroSequenceConfig | None = Field(
         None,

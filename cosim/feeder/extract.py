@@ -19,8 +19,8 @@ from cosim.errors import InputError, PhysicsError, Problem
 from cosim.feeder import network as nw
 from cosim.feeder.devices import device_arrays
 from cosim.feeder.extract_devices import capacitors, tap_changers
-from cosim.feeder.extract_zero import zero_sequence
 from cosim.feeder.extract_injections import injections, no_profiles, sources, unique_names
+from cosim.feeder.extract_zero import zero_sequence
 from cosim.feeder.network import Complexes, Floats, Network
 
 SUPPORTED = frozenset(

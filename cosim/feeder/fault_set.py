@@ -1,4 +1,4 @@
-"""The faults under way in a network: what they add to it, and the phases behind the positive sequence of a balanced one."""
+"""The faults under way in a network: what they add to it, and the other sequences of a balanced one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cosim.feeder.topology import Shunt, apply_switches
 from cosim.feeder.zero_sequence import ZeroSequenceConfig, transposed, zero_sequence_y
 
 _PASSES_NEGATIVE = (LOAD, MOTOR, WARD, XWARD_PQ)
-"""Injections that are impedances to the negative sequence; generators and storages are converters of balanced current."""
+"""Injections that are impedances to the negative sequence; generators and storages give balanced currents."""
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,7 @@ class FaultSet:
         if found is None:
             return None
         node, per_node = self._fault_voltages(switches, y)
-        return PhaseMap(
-            node, found.v2 @ per_node, found.v0 @ per_node, found.i2 @ per_node, found.i0 @ per_node
-        )
+        return PhaseMap(node, found.v2 @ per_node, found.v0 @ per_node, found.i2 @ per_node, found.i0 @ per_node)
 
     def _fault_voltages(self, switches: SwitchState, y: Complexes) -> tuple[Ints, Complexes]:
         """Nodes whose voltages give the positive sequence at each fault of a balanced feeder, and how. [k, m]"""

@@ -40,8 +40,8 @@ from cosim.feeder.arrays import (
 )
 from cosim.feeder.kernel_legs import set_slopes, voltage_across
 from cosim.feeder.kernel_lu import copy_to, set_all
-from cosim.feeder.kernel_phases import spread_phases
 from cosim.feeder.kernel_newton import factorize_slopes, linearize, newton, restart_u, set_given, set_v
+from cosim.feeder.kernel_phases import spread_phases
 from cosim.feeder.kernel_ports import port_norm
 from cosim.jit import inner, njit
 

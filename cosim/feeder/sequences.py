@@ -1,7 +1,7 @@
 """Unbalanced faults on a balanced feeder: its negative- and zero-sequence networks, reduced to where the faults are.
 
-Faults are the only places where the sequences meet. There the two other networks stand in the positive-sequence one as an
-admittance, and give back the voltages and currents of their own everywhere. docs/faults.md has the equations.
+Faults are the only places where the sequences meet. There the two other networks stand in the positive-sequence one
+as an admittance, and give back the voltages and currents of their own everywhere. docs/faults.md has the equations.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ A: Final = complex(-0.5, np.sqrt(0.75))
 TO_PHASES: Final = np.array([[1, 1, 1], [1, A * A, A], [1, A, A * A]])
 """Voltages of phases a, b, c from those of zero, positive and negative sequence."""
 LEAK: Final = 1e-13
-"""Admittance of every node to ground over its own, without which the voltage of a zone that nothing holds to ground would be
-left open; far below any charging, above rounding. [1]"""
+"""Admittance of every node to ground over its own, without which the voltage of a zone that nothing holds to ground would
+be left open; far below any charging, above rounding. [1]"""
 
 
 @dataclass(frozen=True)

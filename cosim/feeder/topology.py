@@ -271,13 +271,13 @@ def apply_switches(
 ) -> Elements:
     """Elements with their conductors cut where a terminal is open, bus-bus switches with an impedance behind them.
 
-    An element that is open at a terminal is what its admittance shows at the others (Kron reduction). A
-    line at a bus out of service is open there; any other element is out.
+    An element open at a terminal is what its admittance shows at the others (Kron). A line at a bus out of service is
+    open there; any other element is out.
 
     Parameters
     ----------
     net, closed, line_on, el_y
-        As in `build_topology`.
+        Of `build_topology`.
     is_cut : array [K], optional
         Conductors that a pole of a breaker or a fuse has opened.
     shunts : sequence of Shunt
@@ -307,7 +307,6 @@ def apply_switches(
         block[:] = without(block, is_open[span])
     node[is_open | ~on[owner]] = -1
     y[np.repeat(~on, size**2)] = 0
-
     ends, g = _ties(net, closed)
     n_tie = g.size
     whole = Elements(

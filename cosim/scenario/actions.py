@@ -51,7 +51,9 @@ def read_action(action: object, scenario: Scenario, feeder: FeederNames, place: 
     except ValidationError as error:
         problems += explain(error.errors(include_url=False), Event, root, _BASE)
     if event is not None:
-        parts = Parts(root, scenario.folder, feeder=scenario.feeder, datacenters=scenario.datacenters, events=[(0, event)])
+        parts = Parts(
+            root, scenario.folder, feeder=scenario.feeder, datacenters=scenario.datacenters, events=[(0, event)]
+        )
         problems += check_targets(parts)
         problems += check_against_feeder(
             parts,

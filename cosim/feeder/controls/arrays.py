@@ -69,7 +69,7 @@ class SensorRows:
     least: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros(0))
     """Size that a deviation is held against where a sensor's own is smaller; none where empty. [unit of the sensor]"""
     cond_20: NDArray[np.complex128] = dataclasses.field(default_factory=lambda: np.zeros((0, 2), np.complex128))
-    """[terms, 2] as `cond_factor`, of the negative- and zero-sequence currents of a balanced feeder; none where empty."""
+    """[terms, 2] as `cond_factor`, of negative- and zero-sequence currents of a balanced feeder; none where empty."""
 
     @property
     def n_sensor(self) -> int:

@@ -13,11 +13,10 @@ from cosim.errors import InputError, Problem
 from cosim.feeder.controls.specs import Sensor
 from cosim.feeder.network import LINE, SWITCH_ELEMENT, TRAFO, Ints, Network
 from cosim.feeder.places import named
-from cosim.feeder.protection.config import FuseConfig, RecloserConfig, RelayConfig
+from cosim.feeder.protection.config import AnyConfig
 from cosim.feeder.protection.devices import pickups
 from cosim.feeder.sequences import TO_PHASES
 
-AnyConfig = RelayConfig | RecloserConfig | FuseConfig
 _PLACE: Final = "feeder.protection"
 
 
@@ -77,9 +76,7 @@ def _place(config: AnyConfig, net: Network) -> Placed:
         phases, turns, here = ("a", "b", "c"), TO_PHASES[:, 1].tolist(), np.repeat(here, 3)
     ground = pickups(config)[1] < np.inf
     word = "line" if kind == LINE else "trafo"
-    terms = [
-        (word, name, int(c - net.el_ptr[e]), turn.real, turn.imag) for c, turn in zip(here, turns, strict=True)
-    ]
+    terms = [(word, name, int(c - net.el_ptr[e]), turn.real, turn.imag) for c, turn in zip(here, turns, strict=True)]
     sensors = [Sensor(currents=(term,)) for term in terms]
     return Placed(config, here, phases, (*sensors, *([Sensor(currents=tuple(terms))] if ground else [])))
 

@@ -1,4 +1,4 @@
-"""One balanced network twice: for pandapower by its positive sequence and zero-sequence columns, for OpenDSS by phases."""
+"""One balanced network twice: for pandapower with zero-sequence columns, for OpenDSS by its phases."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def pandapower_net(groups: dict[str, str], loads: bool = True):
             si0_hv_partial=0.5,
         )  # fmt: skip
     for name, (at, p, q) in LOADS.items() if loads else ():
-        pp.create_load(
-            net, bus[at], p, q, name=name, const_z_p_percent=100.0, const_z_q_percent=100.0
-        )
+        pp.create_load(net, bus[at], p, q, name=name, const_z_p_percent=100.0, const_z_q_percent=100.0)
     return net
 
 
@@ -78,7 +76,9 @@ class PhaseCircuit:
                 f"~ wdg=2 {second} kv={kv2} kva={1e3 * mva} %r={vkr / 2}",
             )
         for name, (at, p, q) in LOADS.items() if loads else ():
-            self._do(f"new load.{name} bus1={at} kv={BUSES[at]} kw={1e3 * p} kvar={1e3 * q} model=2 conn=delta vminpu=0")
+            self._do(
+                f"new load.{name} bus1={at} kv={BUSES[at]} kw={1e3 * p} kvar={1e3 * q} model=2 conn=delta vminpu=0"
+            )
         self._do("set voltagebases=[110 20 0.4]", "calcvoltagebases", "set controlmode=off tolerance=1e-10 maxiter=500")
         self._n = 0
 
@@ -115,7 +115,7 @@ class PhaseCircuit:
 
     def cut(self, line: str, position: float) -> str:
         """Cut a line in two for good; the bus between."""
-        a, b, km, r, x, c, r0, x0, c0 = LINES[line]
+        _, b, km, r, x, c, r0, x0, c0 = LINES[line]
         self._do(
             f"edit line.{line} bus2=cut length={km * position!r}",
             f"new line.rest bus1=cut bus2={b} length={km * (1 - position)!r} r1={r} x1={x} c1={c} r0={r0} x0={x0} "
@@ -123,12 +123,22 @@ class PhaseCircuit:
         )
         return "cut"
 
+    def currents_ka(self, line: str) -> np.ndarray:
+        """Currents of the three phases into a line at its first end, then 3 I0, at the last solution. [kA]"""
+        self.dss.Circuit.SetActiveElement(f"line.{line}")
+        parts = np.array(self.dss.CktElement.Currents()[:6])
+        phases = (parts[0::2] + 1j * parts[1::2]) / 1e3
+        return np.abs(np.append(phases, phases.sum()))
+
     def magnitudes(self) -> dict[str, np.ndarray]:
         """Solve; voltages of the three phases to ground of every bus, of nominal. [pu]"""
         self._do("solve")
         assert self.dss.Solution.Converged()
         parts = np.array(self.dss.Circuit.AllBusVolts())
-        volts = dict(zip(map(str.lower, self.dss.Circuit.AllNodeNames()), np.hypot(parts[0::2], parts[1::2]), strict=True))
+        volts = dict(
+            zip(map(str.lower, self.dss.Circuit.AllNodeNames()), np.hypot(parts[0::2], parts[1::2]), strict=True)
+        )
         return {
-            bus: np.array([volts[f"{bus}.{p}"] for p in (1, 2, 3)]) * math.sqrt(3) / 1e3 / kv for bus, kv in BUSES.items()
+            bus: np.array([volts[f"{bus}.{p}"] for p in (1, 2, 3)]) * math.sqrt(3) / 1e3 / kv
+            for bus, kv in BUSES.items()
         }
