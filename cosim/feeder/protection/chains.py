@@ -53,7 +53,7 @@ def _sectionalizer_problem(net: Network, own: SectionalizerConfig, recloser: Rec
     open_s = recloser.open_s[own.count - 1]
     if own.opening_s >= open_s:
         told = (
-            f"recloser {recloser.name} closes again {open_s:g} s after its opening {own.count}: it must be open by then"
+            f"recloser {recloser.name} closes {open_s:g} s after its opening {own.count}: it must be open by then"
         )
         return Problem(told, "opening_s", own.opening_s)
     if own.actuating_a > pickups(recloser)[0]:

@@ -234,7 +234,7 @@ class Sectionalizer(Device):
     def _seen(self) -> list[Operation]:
         is_dead = max(self.i_a) < self.dead_a
         if self.status == OPENING and not is_dead:
-            self.status, self.counted = CLOSED, self.n_count - 1
+            self.status, self.counted, self.due_us = CLOSED, self.n_count - 1, self.since_us + self.reset_us
             told = "current came back before it was open"
             return [Operation("sectionalizer_blocked", max(self.i_a), told), *self._armed()]
         if self.status != CLOSED:
