@@ -216,6 +216,9 @@ class FacilityConfig(_Strict):
     v_trip_pu: float = Field(
         0.5, gt=0, le=1, description="Below it the rectifier stops and storage, if any, carries IT [pu]"
     )
+    detection_s: float = Field(
+        0.01, ge=0, le=1, description="A dip is noticed after so long, and so is the voltage's return: half a cycle [s]"
+    )
     v_return_pu: float = Field(0.88, gt=0, le=1, description="Voltage at which the rectifier starts again [pu]")
     return_delay_s: float = Field(0.5, ge=0, description="Time the voltage must have been back before that [s]")
     hold_up_s: float = Field(0.02, ge=0, description="The DC bus carries the whole load for so long by itself [s]")

@@ -98,7 +98,7 @@ class Simulation:
         self.ups = build_ups(
             {name: dc.ups for name, dc in centers.items()},
             {
-                name: SupplyLimits(dc.facility.v_trip_pu, dc.facility.v_return_pu, dc.facility.return_delay_s)
+                name: SupplyLimits(**{key: getattr(dc.facility, key) for key in SupplyLimits.__dataclass_fields__})
                 for name, dc in centers.items()
             },
             builder.names,

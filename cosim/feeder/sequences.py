@@ -21,8 +21,8 @@ A: Final = complex(-0.5, np.sqrt(0.75))
 TO_PHASES: Final = np.array([[1, 1, 1], [1, A * A, A], [1, A, A * A]])
 """Voltages of phases a, b, c from those of zero, positive and negative sequence."""
 LEAK: Final = 1e-13
-"""Admittance of every node to ground over its own, without which the voltage of a zone that nothing holds to ground would
-be left open; far below any charging, above rounding. [1]"""
+"""Admittance of every node to ground over its own, without which the voltage of a zone that nothing holds to ground
+would be left open; far below any charging, above rounding. [1]"""
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,11 @@ def test_run_resumed_between_the_counts_gives_the_same_events():
     ("devices", "path", "told"),
     [
         ([SECTION], "feeder.protection.0.count", "no recloser stands on its source side"),
-        ([SECTION | {"line": "sw1"}, RECLOSER], "feeder.protection.0.count", "no recloser stands on its source side"),
+        (
+            [SECTION | {"line": "sw1", "actuating_a": 900}, RECLOSER],
+            "feeder.protection.0.count",
+            "no recloser stands on its source side",
+        ),
         ([RECLOSER, SECTION | {"count": 3}], "feeder.protection.1.count", "locks out with its opening 3"),
         ([RECLOSER, SECTION | {"opening_s": 1.5}], "feeder.protection.1.opening_s", "closes 1 s after its opening 2"),
         ([RECLOSER, SECTION | {"line": "nowhere"}], "feeder.protection.1.line", "no such line"),

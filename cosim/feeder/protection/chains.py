@@ -52,14 +52,12 @@ def _sectionalizer_problem(net: Network, own: SectionalizerConfig, recloser: Rec
         return Problem(told, "count", own.count)
     open_s = recloser.open_s[own.count - 1]
     if own.opening_s >= open_s:
-        told = (
-            f"recloser {recloser.name} closes {open_s:g} s after its opening {own.count}: it must be open by then"
-        )
+        told = f"recloser {recloser.name} closes {open_s:g} s after its opening {own.count}: it must be open by then"
         return Problem(told, "opening_s", own.opening_s)
     if own.actuating_a > pickups(recloser)[0]:
         warnings.warn(
-            f"sectionalizer {own.name} counts from {own.actuating_a:g} A, above the {pickups(recloser)[0]:g} A from which "
-            f"recloser {recloser.name} trips: it may miss openings",
+            f"sectionalizer {own.name} counts from {own.actuating_a:g} A, above the {pickups(recloser)[0]:g} A from "
+            f"which recloser {recloser.name} trips: it may miss openings",
             UserWarning,
             stacklevel=2,
         )
