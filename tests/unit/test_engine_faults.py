@@ -243,11 +243,6 @@ def test_pickup_below_the_load_current_is_warned_of():
         prepare(case([], [FUSE | {"line": "sw5", "rated_a": 10}]))
 
 
-def test_unbalanced_fault_on_a_balanced_feeder_is_refused():
-    with pytest.raises(InputError, match="no zero-sequence data"):
-        prepare(scenario(events=[{"kind": "fault_applied", "at_s": 1, "bus": "5", "type": "line_to_ground"}]))
-
-
 def test_fault_at_an_ideal_source_is_refused():
     with pytest.raises(InputError, match=r"source\.s_sc_mva"):
         prepare(scenario(events=[{"kind": "fault_applied", "at_s": 1, "bus": "0", "type": "three_phase"}]))

@@ -100,10 +100,11 @@ def test_ground_element_clears_an_earth_fault_that_the_phases_do_not_show(elemen
     if trips:
         tripped = next(e for e in events if e[1] == "relay_tripped")
         assert tripped[4].startswith("ground")
-        compiled = compiled_with()
-        compiled.apply_fault("f", FaultConfig(bus="17", type="line_to_ground", r_ground_ohm=15.0))
-        solve_totals(compiled)  # without charging all of it flows in at the head
-        assert tripped[3] == pytest.approx(abs(compiled.fault_current_a("f")[0]), rel=0.01)
+        _, events, _ = simulate(case([fault | {"duration_s": 0.05}]))
+        cleared = next(e for e in events if e[1] == "fault_cleared")
+        assert tripped[3] == pytest.approx(
+            cleared[3], rel=2e-3
+        )  # all of it flows in at the head; the load moves between
 
 
 def test_run_resumed_inside_an_unbalanced_fault_gives_the_same_bits():
@@ -132,7 +133,7 @@ def test_run_resumed_inside_an_unbalanced_fault_gives_the_same_bits():
     ("feeder", "event", "path", "told"),
     [
         ({"model": "case33bw"}, {}, "events.0.type", "lacks of line .*: give feeder.zero_sequence"),
-        ({"model": "mv_oberrhein", "zero_sequence": {}}, {"bus": "Bus 39"}, "events.0.type", "with trafo_vector_group"),
+        ({"model": "cigre_mv", "zero_sequence": {}}, {"bus": "Bus 11"}, "events.0.type", "with trafo_vector_group"),
         ({"model": "ieee13", "zero_sequence": {}}, {"bus": "671"}, "feeder.zero_sequence", "for balanced feeders"),
         (FEEDER | {"zero_sequence": {"trafo_vector_group": "Dq"}}, {}, "feeder.zero_sequence", "no vector group"),
         (FEEDER | {"zero_sequence": {"r0_per_r": 0}}, {}, "feeder.zero_sequence.r0_per_r", "above 0"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engine_cases import campus, kinds, scenario, simulate
+from engine_cases import TRAINING, campus, kinds, scenario, simulate
 from pydantic import ValidationError
 
 from cosim.engine.simulation import Simulation
@@ -32,7 +32,8 @@ FOREVER_US = 10**9
 
 def case(fault=FAULT, devices=(RECLOSER, SECTION), duration_s=14.0):
     feeder = {"model": "ieee123", "protection": list(devices)}
-    site = campus("67", ups=False) | {"load": {"p_base_mw": 0.2}}
+    load = {"accelerators": {"count": 256, "p_peak_w": 700, "p_idle_w": 90}, "jobs": {"pretrain": TRAINING}}
+    site = campus("67", ups=False) | {"load": load}
     return scenario(duration_s, feeder=feeder, datacenters={"campus": site}, events=[fault])
 
 
@@ -55,8 +56,8 @@ def test_section_of_a_lasting_fault_stays_dead_and_the_recloser_holds():
         "recloser_reset",
     ]
     opened, last, section, closed = found[4], found[5], found[6], found[7]
-    assert last[0] == opened[0]
-    assert section[0] - last[0] == 100_000  # its opening_s, without current
+    assert 0 <= last[0] - opened[0] <= 10_000  # told at the step's end
+    assert section[0] - opened[0] == 100_000  # its opening_s, without current
     assert closed[0] > section[0]
     config, feeder = prepare(case())
     names = list(Simulation(config, feeder, config.folder).compiled.node_names)
@@ -77,7 +78,7 @@ def test_temporary_fault_is_counted_once_and_all_is_restored():
         "recloser_reset",
         "sectionalizer_reset",
     ]
-    assert found[-1][0] - found[2][0] == 6_000_000
+    assert found[-1][0] - found[1][0] == 6_000_000
     assert rows["bus/vm_pu"][-1].min() > 0.9
 
 
