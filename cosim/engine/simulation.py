@@ -36,7 +36,7 @@ from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
-from cosim.scenario.checks import FeederNames
+from cosim.scenario.names import FeederNames
 from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import SupplyLimits, build_ups

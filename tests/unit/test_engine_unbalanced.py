@@ -81,6 +81,25 @@ def test_behind_a_delta_an_earth_fault_is_a_shallower_dip():
     assert "ups_transferred" not in kinds(events)
 
 
+def test_between_the_phases_of_an_unbalanced_feeder_the_lowest_pair_counts():
+    compiled = CompiledFeeder(load_feeder("ieee13").network, ["671"], FeederConfig(model="ieee13"))
+    compiled.arrays.port_p_mw[0] = 0.3
+    compiled.arrays.port_across[0] = 1
+    compiled.apply_fault("f", FaultConfig(bus="675", type="line_to_ground", phases="b", r_ohm=0.2))
+    solve_totals(compiled)
+    v = compiled._node_voltages()[compiled._port_nodes[0]]
+    expected = np.abs(v - np.roll(v, -1)).min() / np.sqrt(3)
+    assert compiled.arrays.port_vm_pu[0] == pytest.approx(expected, abs=1e-12)
+    assert np.abs(v).min() < 0.5 * expected
+
+
+@pytest.mark.parametrize("bus", ["611", "671.1.3"])
+def test_voltage_between_phases_needs_all_three(bus):
+    site = campus(bus, facility={"v_sensed": "phase_to_phase"})
+    with pytest.raises(InputError, match=r"it stands at \d of three phases"):
+        prepare(scenario(feeder={"model": "ieee13"}, datacenters={"campus": site}))
+
+
 def test_line_to_line_fault_needs_no_zero_sequence_and_leaves_the_third_phase():
     fault = EARTH | {"type": "line_to_line", "phases": "ac"}
     rows, _, _ = simulate(case([fault], feeder={"model": "case33bw"}))
