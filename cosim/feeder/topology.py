@@ -294,9 +294,7 @@ def apply_switches(
         is_open[span] |= net.el_terminal[span] == net.switch_to[s]
     out = (net.el_node >= 0) & ~net.node_in_service[net.el_node]
     line = net.el_kind[owner] == LINE
-    is_open |= out & line
-    if is_cut is not None:
-        is_open |= is_cut
+    is_open |= (out & line) if is_cut is None else (out & line) | is_cut
     on[owner[out & ~line]] = False
 
     y_ptr = np.concatenate([[0], np.cumsum(size**2)])
