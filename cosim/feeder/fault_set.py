@@ -8,13 +8,10 @@ import numpy as np
 
 from cosim.errors import InputError, Problem
 from cosim.feeder.faults import FaultConfig, PlacedFault, element_y, faulted_line, place_fault, voltage_inside
-from cosim.feeder.network import LOAD, MOTOR, WARD, XWARD_PQ, Complexes, Ints, Network
+from cosim.feeder.network import Complexes, Ints, Network
 from cosim.feeder.sequences import TO_PHASES, Sequences, SwitchState, negative_shunts, reduce_sequences
 from cosim.feeder.topology import Shunt, apply_switches
 from cosim.feeder.zero_sequence import ZeroSequenceConfig, transposed, zero_sequence_y
-
-_PASSES_NEGATIVE = (LOAD, MOTOR, WARD, XWARD_PQ)
-"""Injections that are impedances to the negative sequence; generators and storages give balanced currents."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class FaultSet:
 
     def __init__(self, net: Network, zero: ZeroSequenceConfig | None, s_mva: Complexes) -> None:
         self._net, self._zero = net, zero
-        self._shunt2 = negative_shunts(net, s_mva, _PASSES_NEGATIVE) if net.is_balanced else np.zeros(0, np.complex128)
+        self._shunt2 = negative_shunts(net, s_mva) if net.is_balanced else np.zeros(0, np.complex128)
         self._placed: dict[str, PlacedFault] = {}
         self._known: tuple[bytes, Sequences] | None = None
 

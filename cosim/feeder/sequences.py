@@ -13,7 +13,25 @@ from typing import Final
 import numpy as np
 
 from cosim.feeder.faults import PlacedFault, cut_line
-from cosim.feeder.network import Bools, Complexes, Floats, Ints, Network
+from cosim.feeder.network import (
+    LOAD,
+    MOTOR,
+    P_1,
+    P_2,
+    P_E,
+    P_EXP,
+    Q_1,
+    Q_2,
+    Q_E,
+    Q_EXP,
+    WARD,
+    XWARD_PQ,
+    Bools,
+    Complexes,
+    Floats,
+    Ints,
+    Network,
+)
 from cosim.feeder.topology import apply_switches, conductors_of_entries, fuse, pairs
 
 A: Final = complex(-0.5, np.sqrt(0.75))
@@ -205,16 +223,19 @@ class _SequenceNetwork:
         return into[: self._net.el_node.size]
 
 
-def negative_shunts(net: Network, s_mva: Complexes, kinds: Sequence[int]) -> Complexes:
-    """Admittances to ground in the negative sequence: shunts, and loads of these kinds as impedances of their power.
+def negative_shunts(net: Network, s_mva: Complexes) -> Complexes:
+    """Admittances to ground in the negative sequence: shunts, and loads by their law.
+
+    Each phase of a load whose power goes with the exponent a of its own voltage draws |V|^(a - 2) V conj(s). To first
+    order in V_2 / V_1 that is a / 2 times the admittance conj(s): all of it for an impedance, half for a constant
+    current, nothing for a constant power. Motors are impedances of their power. Generators and storages are converters
+    of balanced currents.
 
     Parameters
     ----------
     net : Network
     s_mva : array [n_inj]
         Powers at rated voltage. [MVA]
-    kinds : sequence of int
-        Kinds of injection that pass a negative sequence.
 
     Returns
     -------
@@ -222,8 +243,13 @@ def negative_shunts(net: Network, s_mva: Complexes, kinds: Sequence[int]) -> Com
         [pu]
     """
     y: Complexes = net.node_y_shunt.copy()
-    passes = np.isin(net.inj_kind, kinds)[net.leg_inj] & (net.leg_node[:, 0] >= 0)
-    np.add.at(y, net.leg_node[passes, 0], np.conj(s_mva[net.leg_inj[passes]]) * net.leg_share[passes])
+    kind, law = net.inj_kind[net.leg_inj], net.leg_shape
+    s = s_mva[net.leg_inj] * net.leg_share
+    p = s.real * (0.5 * law[:, P_1] + law[:, P_2] + 0.5 * law[:, P_EXP] * law[:, P_E])
+    q = s.imag * (0.5 * law[:, Q_1] + law[:, Q_2] + 0.5 * law[:, Q_EXP] * law[:, Q_E])
+    own = np.where(kind == MOTOR, np.conj(s), p - 1j * q)
+    passes = np.isin(kind, (LOAD, MOTOR, WARD, XWARD_PQ)) & (net.leg_node[:, 0] >= 0)
+    np.add.at(y, net.leg_node[passes, 0], own[passes])
     return y
 
 

@@ -23,11 +23,13 @@ TRAFOS = {  # from, to, MVA, kV, kV, vk, vkr, vk0, vkr0 in percent
 }
 LOADS = {"d1": ("mv3", 3.0, 1.0), "d2": ("lv2", 0.2, 0.06), "d3": ("mv2", 5.0, 1.5)}
 SHIFT = {"Dyn": 30.0, "YNd": 30.0, "Yd": 30.0, "YNyn": 0.0, "Yyn": 0.0}
+VMIN_PU = 0.7
+"""Loads of given power are impedances below it. [pu]"""
 MANY = 1e15
 """Magnetizing over leakage impedance that stands for none, as in the OpenDSS circuit. [percent]"""
 
 
-def pandapower_net(groups: dict[str, str], loads: bool = True):
+def pandapower_net(groups: dict[str, str], law: str = "impedance"):
     import pandapower as pp
 
     net = pp.create_empty_network(f_hz=F_HZ)
@@ -45,15 +47,16 @@ def pandapower_net(groups: dict[str, str], loads: bool = True):
             vector_group=groups[name], vk0_percent=vk, vkr0_percent=vkr, mag0_percent=MANY, mag0_rx=0.0,
             si0_hv_partial=0.5,
         )  # fmt: skip
-    for name, (at, p, q) in LOADS.items() if loads else ():
-        pp.create_load(net, bus[at], p, q, name=name, const_z_p_percent=100.0, const_z_q_percent=100.0)
+    share = 100.0 if law == "impedance" else 0.0
+    for name, (at, p, q) in LOADS.items():
+        pp.create_load(net, bus[at], p, q, name=name, const_z_p_percent=share, const_z_q_percent=share)
     return net
 
 
 class PhaseCircuit:
-    """The same as an OpenDSS circuit of three phases, loads as impedances in delta."""
+    """The same as an OpenDSS circuit of three phases; loads in delta as impedances or of given power."""
 
-    def __init__(self, groups: dict[str, str], emf: complex, loads: bool = True) -> None:
+    def __init__(self, groups: dict[str, str], emf: complex, law: str = "impedance") -> None:
         self.dss = engines.NewContext()
         self.dss.Basic.AllowForms(False)
         z = 110.0**2 / S_SC_MVA * complex(1, X_OVER_R) / abs(complex(1, X_OVER_R))
@@ -75,10 +78,9 @@ class PhaseCircuit:
                 f"~ wdg=1 {first} kv={kv1} kva={1e3 * mva} %r={vkr / 2}",
                 f"~ wdg=2 {second} kv={kv2} kva={1e3 * mva} %r={vkr / 2}",
             )
-        for name, (at, p, q) in LOADS.items() if loads else ():
-            self._do(
-                f"new load.{name} bus1={at} kv={BUSES[at]} kw={1e3 * p} kvar={1e3 * q} model=2 conn=delta vminpu=0"
-            )
+        how = "model=2 vminpu=0" if law == "impedance" else f"model=1 vminpu={VMIN_PU} vmaxpu=2"
+        for name, (at, p, q) in LOADS.items():
+            self._do(f"new load.{name} bus1={at} kv={BUSES[at]} kw={1e3 * p} kvar={1e3 * q} conn=delta {how}")
         self._do("set voltagebases=[110 20 0.4]", "calcvoltagebases", "set controlmode=off tolerance=1e-10 maxiter=500")
         self._n = 0
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("opendssdirect")
-from balanced_circuit import BUSES, S_SC_MVA, X_OVER_R, PhaseCircuit, pandapower_net
+from balanced_circuit import BUSES, S_SC_MVA, VMIN_PU, X_OVER_R, PhaseCircuit, pandapower_net
 
 from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower
 from cosim.feeder.compile import solve_totals
@@ -47,13 +47,13 @@ FAULTS = [
 class Pair:
     """The network in cosim and in OpenDSS."""
 
-    def __init__(self, groups):
-        self.feeder = from_pandapower(pandapower_net(groups))
+    def __init__(self, groups, law="impedance"):
+        self.feeder = from_pandapower(pandapower_net(groups, law))
         source = SourceConfig(s_sc_mva=S_SC_MVA, x_over_r=X_OVER_R)
-        self.compiled = CompiledFeeder(self.feeder.network, [], FeederConfig(model="pair"), source)
+        self.compiled = CompiledFeeder(self.feeder.network, [], FeederConfig(model="pair", vmin_pu=VMIN_PU), source)
         relay = RelayConfig.model_validate(RELAY)
         self.compiled.set_sensors(ProtectionDesk([relay], self.compiled.network).rows)
-        self.circuit = PhaseCircuit(groups, complex(*self.compiled.arrays.emf[0]))
+        self.circuit = PhaseCircuit(groups, complex(*self.compiled.arrays.emf[0]), law)
 
     def deviation(self, *faults: dict) -> float:
         """Largest difference between voltages of phases, and between currents of the relay in parts of 1 kA. [pu]"""
@@ -69,6 +69,7 @@ class Pair:
             self.compiled.clear_fault(f"f{k}")
         expected, expected_ka = self.circuit.magnitudes(), self.circuit.currents_ka(RELAY["line"])
         self.circuit.clear()
+        self.lowest = min(float(v.min()) for v in expected.values())
         currents = float(np.abs(found_ka - expected_ka).max())
         return max(currents, *(float(np.abs(found[bus] - expected[bus]).max()) for bus in BUSES))
 
@@ -131,12 +132,17 @@ def test_phase_voltages_with_a_fault_along_a_line_are_those_of_opendss(groups, p
 
 
 def main() -> None:
-    """Print the table of docs/faults.md."""
+    """Print the tables of docs/faults.md."""
     for groups in GROUPS:
         pair = Pair(groups)
         for kind in dict.fromkeys(k for k, *_ in FAULTS):
             worst = max(pair.deviation(f) for bus in BUSES for f in faults_at(bus=bus) if f["type"] == kind)
             print("-".join(groups.values()), kind, f"{worst:.1e}")
+    for r_ohm in (5.0, 10.0, 20.0):  # loads of given power between each two phases, cosim's of all three together
+        for kind, phases in (("line_to_ground", "a"), ("line_to_line", "bc"), ("double_line_to_ground", "ab")):
+            pair = Pair(GROUPS[0], "power")
+            fault = {"bus": "mv3", "type": kind, "phases": phases, "r_ohm": r_ohm}
+            print("given power", kind, r_ohm, f"{pair.deviation(fault):.1e}, lowest {pair.lowest:.2f} pu")
 
 
 if __name__ == "__main__":
