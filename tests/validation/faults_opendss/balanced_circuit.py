@@ -83,6 +83,7 @@ class PhaseCircuit:
             self._do(f"new load.{name} bus1={at} kv={BUSES[at]} kw={1e3 * p} kvar={1e3 * q} conn=delta {how}")
         self._do("set voltagebases=[110 20 0.4]", "calcvoltagebases", "set controlmode=off tolerance=1e-10 maxiter=500")
         self._n = 0
+        self._cut: tuple[str, float] | None = None
 
     @staticmethod
     def _ends(group: str, a: str, b: str) -> list[str]:
@@ -116,7 +117,11 @@ class PhaseCircuit:
         return True
 
     def cut(self, line: str, position: float) -> str:
-        """Cut a line in two for good; the bus between."""
+        """Cut a line in two for good, at one place at most; the bus between."""
+        if self._cut is not None:
+            assert self._cut == (line, position)
+            return "cut"
+        self._cut = line, position
         _, b, km, r, x, c, r0, x0, c0 = LINES[line]
         self._do(
             f"edit line.{line} bus2=cut length={km * position!r}",
