@@ -14,8 +14,10 @@ from cosim.wiring import prepare
 
 pytestmark = pytest.mark.twin
 
-STEP_S, N_TICK = 0.05, 400
+STEP_S, N_TICK = 0.05, 300
 STEP_US = round(STEP_S * 1e6)
+SEEDS = (4, 5, 12, 19, 31, 32, 37, 39)
+"""Draws in which much happens."""
 TOLD = ("ups_transferred", "ups_returned", "ups_locked_out", "ups_unlocked", "ups_empty", "generator_started",
         "generator_stopped", "load_shed", "load_restored")  # fmt: skip
 
@@ -100,7 +102,7 @@ def run(plain):
 
 def test_sites_ride_through_as_their_readable_twins_do():
     reached = Counter()
-    for seed in range(12):
+    for seed in SEEDS:
         plain = drawn(seed)
         rows, events, twin = run(plain)
         found = twin_rows(plain, rows, twin)
