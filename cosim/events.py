@@ -50,6 +50,10 @@ KINDS = (
     "fuse_blown",
     "fuse_damaged",
     "area_load_shed",
+    "sectionalizer_counted",
+    "sectionalizer_opened",
+    "sectionalizer_blocked",
+    "sectionalizer_reset",
 )
 
 (
@@ -60,6 +64,7 @@ KINDS = (
     GENERATOR_STARTED, GENERATOR_STOPPED, COOLING_LOST, COOLING_RETURNED, DEMAND_RESPONSE_STARTED,
     DEMAND_RESPONSE_ENDED, FAULT_APPLIED, FAULT_CLEARED, RELAY_TRIPPED, RECLOSER_OPENED,
     RECLOSER_CLOSED, RECLOSER_LOCKED_OUT, RECLOSER_RESET, FUSE_BLOWN, FUSE_DAMAGED, AREA_LOAD_SHED,
+    SECTIONALIZER_COUNTED, SECTIONALIZER_OPENED, SECTIONALIZER_BLOCKED, SECTIONALIZER_RESET,
 ) = range(len(KINDS))  # fmt: skip
 
 EVENT = np.dtype([("t_us", "i8"), ("kind", "i8"), ("element", "i8"), ("value", "f8")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -205,11 +205,19 @@ class FacilityConfig(_Strict):
     frequency: FrequencyResponseConfig | None = Field(
         None, description="Servers give way when the frequency of source.area is low; null: never"
     )
+    v_sensed: Literal["phase_to_ground", "phase_to_phase"] = Field(
+        "phase_to_ground",
+        description="Its voltage: of the lowest phase of its bus, or of the lowest two phases against one another, as "
+        "behind a delta-star transformer of its own that the feeder does not have",
+    )
     v_min_pu: float = Field(
         0.85, gt=0, le=1, description="Below it the facility draws constant current instead of power [pu]"
     )
     v_trip_pu: float = Field(
         0.5, gt=0, le=1, description="Below it the rectifier stops and storage, if any, carries IT [pu]"
+    )
+    detection_s: float = Field(
+        0.01, ge=0, le=1, description="A dip is noticed after so long, and so is the voltage's return: half a cycle [s]"
     )
     v_return_pu: float = Field(0.88, gt=0, le=1, description="Voltage at which the rectifier starts again [pu]")
     return_delay_s: float = Field(0.5, ge=0, description="Time the voltage must have been back before that [s]")

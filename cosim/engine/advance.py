@@ -1,7 +1,8 @@
 """The advance loop: load -> data center -> UPS -> feeder -> log, compiled, between two scheduled events.
 
-An instant is evaluated at every tick and at every scheduled event; what it finds holds until the next one. Rows and
-integrals follow that rule, so nothing depends on how the run is cut into blocks.
+An instant is evaluated at every tick, at every scheduled event, and where a timer of a data center's voltage is over;
+what it finds holds until the next one. Rows and integrals follow that rule, so nothing depends on how the run is cut
+into blocks.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from cosim.engine.kernel_log import (
     T,
     hold_sags,
     read_solved,
+    watch_swells,
     watch_voltages,
     write_queues,
     write_row,
@@ -58,6 +60,7 @@ from cosim.feeder.kernel_surface import (
 )
 from cosim.jit import frame, inner
 from cosim.load.kernel import step_load
+from cosim.ups.kernel_ride import next_due_us
 
 EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION, SURFACE_WANTED, CONTROL_DUE = range(6)
 DEEP_DIP = 0.5
@@ -80,7 +83,7 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
         _watch_balance(clock.totals, f.totals, f.port_p_solved_mw)
         watch_voltages(log)
         return 0, False
-    must_solve |= was_surface
+    must_solve |= was_surface or f.sequence_row.size > 0
     surf.info[ON_SURFACE] = 0
     for s in range(f.port_p_mw.size):
         must_solve |= abs(f.port_p_mw[s] - f.site_last[s, LAST_P]) > clock.limits[1] and f.flags[SOURCE_ON] == 1
@@ -102,6 +105,8 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
     _watch_balance(clock.totals, f.totals, f.port_p_solved_mw)
     read_solved(watch_row, f.vm2, f.flags[SOURCE_ON] == 1, log.vm)
     watch_voltages(log)
+    if f.sequence_row.size > 0 and f.flags[SOURCE_ON] == 1:
+        watch_swells(watch_row, f.vm2_high, log)
     return 0, ceased
 
 
@@ -208,6 +213,8 @@ def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
             return DONE
         is_due = ctl.size > 0 and f.flags[SOURCE_ON] == 1 and watch(ctl, f.sensor, t_us)
         next_us = min((t_us // time[STEP] + 1) * time[STEP], time[T_STOP])
+        for s in range(dc.sites.size):
+            next_us = min(next_us, next_due_us(ups, s, t_us))
         dt_us = next_us - t_us
         _hold_feeder(clock.totals, f.totals, f.port_p_solved_mw, dt_us * 1e-6)
         if area.area[0].present == 1:

@@ -46,7 +46,11 @@ _SITE = (
     ("ups/{}/p_excess_mw", "MW", "What the UPS could not smooth"),
     ("ups/{}/second_p_mw", "MW", "Power of its second storage, part of p_mw, charging positive"),
     ("ups/{}/second_soc", "1", "State of charge of its second storage; soc is that of the first"),
+    ("datacenter/{}/vm_a_pu", "pu", "Voltage of phase a at its bus; behind a delta that between a and b"),
+    ("datacenter/{}/vm_b_pu", "pu", "Voltage of phase b at its bus; behind a delta that between b and c"),
+    ("datacenter/{}/vm_c_pu", "pu", "Voltage of phase c at its bus; behind a delta that between c and a"),
 )
+_PHASES = ("vm_a_pu", "vm_b_pu", "vm_c_pu")
 assert len(_FEEDER) == FEEDER_COLUMNS
 assert len(_SITE) == SITE_COLUMNS
 _SAMPLE = (
@@ -165,6 +169,7 @@ def log_columns(
     quantities: Collection[str] = QUANTITIES,
     with_area: bool = False,
     with_second: Collection[str] = (),
+    with_phases: bool = False,
 ) -> list[Column]:
     """Every column of the log.
 
@@ -184,6 +189,8 @@ def log_columns(
         Whether the area behind the source has a frequency.
     with_second : collection of str
         Data centers whose UPS has a second storage.
+    with_phases : bool
+        Whether the phases of a balanced feeder may differ.
     """
     columns = [
         Column(path, unit, text, None, "scalars", i)
@@ -194,6 +201,8 @@ def log_columns(
         for i, (path, unit, text) in enumerate(_SITE):
             holders = with_second if "/second_" in path else with_ups
             if path.startswith("ups/") and site not in holders:
+                continue
+            if path.endswith(_PHASES) and not with_phases:
                 continue
             place = FEEDER_COLUMNS + s * SITE_COLUMNS + i
             columns.append(Column(path.format(site), unit, text, None, "scalars", place))

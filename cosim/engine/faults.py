@@ -73,6 +73,11 @@ class FaultDesk:
         self._extinction_us, self._dead_us = stored["extinction_us"], stored["dead_us"]
 
 
+def is_unbalanced_fault(event: object) -> bool:
+    """Whether an event of a scenario is a fault of some phases only."""
+    return isinstance(event, FaultConfig) and event.type != "three_phase"
+
+
 def lasting(place: str) -> str:
     """What the queue calls a fault while it lasts."""
     return f"fault at {place}"

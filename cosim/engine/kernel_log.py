@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from cosim.bundle import Bundle
-from cosim.feeder.arrays import P_LOSS, P_SOURCE, Q_SOURCE
+from cosim.feeder.arrays import P_LOSS, P_SOURCE, Q_SOURCE, SOURCE_ON
 from cosim.feeder.kernel_flows import observe
 from cosim.jit import inner
 from cosim.ups.kernel import mode
@@ -23,7 +23,7 @@ INTERRUPTION_PU = 0.1
 N_TOTAL = 9
 
 FEEDER_COLUMNS = 5
-SITE_COLUMNS = 24
+SITE_COLUMNS = 27
 SAMPLE_COLUMNS = 6
 SERVING_COLUMNS = 6
 
@@ -107,6 +107,14 @@ def watch_voltages(log):
 
 
 @inner
+def watch_swells(watch_row, vm2_high, log):
+    """Highest phase of every watched node since the last row, where the phases of a whole bus differ."""
+    for b in range(log.vm.size):
+        if watch_row[b] >= 0:
+            log.vm_max[b] = max(log.vm_max[b], math.sqrt(vm2_high[watch_row[b]]))
+
+
+@inner
 def hold_sags(log, dt_us):
     """Time in sag of every bus that is in one."""
     for b in range(log.stretch_us.size):
@@ -138,6 +146,10 @@ def write_row(clock, dc, ups, f, area, watch_row, v, log, t_us):
     row[4] = area.area[0].f0_hz + area.area[0].df_hz
     for s in range(dc.sites.size):
         _write_site(dc.sites[s], ups.units[s], row[FEEDER_COLUMNS + s * SITE_COLUMNS :], span_s)
+        for p in range(3):  # without an unbalanced fault the phases of a whole bus are alike
+            at = FEEDER_COLUMNS + (s + 1) * SITE_COLUMNS - 3 + p
+            is_apart = f.sequence_row.size > 0 and f.flags[SOURCE_ON] == 1
+            row[at] = f.port_phase_pu[s, p] if is_apart else dc.sites[s].vm_pu
     clock.totals[E_ROW_SOURCE] = 0.0
     clock.time[LAST_ROW] = t_us
     clock.time[NEXT_ROW] = t_us + clock.time[LOG_STEP]

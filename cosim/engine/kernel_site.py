@@ -44,7 +44,7 @@ from cosim.jit import inner
 from cosim.load.kernel import lose_power, regain_power, start, stop
 from cosim.load.state import STOPPED, WAITING
 from cosim.ups.kernel import advance_storage, carry, carry_support, limit, recharge_power, settle
-from cosim.ups.kernel_ride import is_borne, may_return, note_voltage
+from cosim.ups.kernel_ride import detect, is_borne, may_return, note_voltage
 from cosim.ups.kernel_smoothing import capped, delayed, grid_reference, watch_saturation
 from cosim.ups.state import AC_DC
 
@@ -58,6 +58,7 @@ WINDOW_HYSTERESIS = 0.01
 def watch_supply(load, dc, ups, s, t_us):
     """Transfer, generator, return, cooling and restart of site s, by the voltage of the last solution."""
     site, unit, ride = dc.sites[s], ups.units[s], ups.rides[s]
+    detect(ups, s, t_us)
     if site.comp_on == 1:
         found = watch_composite(site, t_us)
         if found > 0:
@@ -78,7 +79,7 @@ def watch_supply(load, dc, ups, s, t_us):
             _return(site, unit, ups, s, t_us)
     if site.gen_max_mw > 0.0:
         _watch_generator(site, ride.v_ok_us, ups, s, t_us)
-    alive = site.vm_pu >= site.v_trip_pu
+    alive = ride.low == 0
     site.rect_on = 1 if site.gen == GEN_ON or (site.connected == 1 and alive) else 0
     carried = unit.topology == AC_DC and unit.in_service == 1 and unit.empty == 0
     found = watch_cooling(site, site.gen == GEN_ON or carried or site.vm_pu >= site.cool_drop_pu, t_us)
@@ -174,7 +175,7 @@ def _trip(load, site, ups, s, t_us):
 def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
     """What site s asks of the feeder at t_us, its UPS smoothing included."""
     site, unit = dc.sites[s], ups.units[s]
-    alive = site.vm_pu >= site.v_trip_pu
+    alive = ups.rides[s].low == 0
     carried = unit.topology == AC_DC and unit.in_service == 1 and unit.empty == 0
     standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
     unit.p_fr_mw = 0.0
@@ -328,7 +329,7 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     """Settle what the feeder gave site s: storage fills the gap, or the load goes short and may trip."""
     site, unit = dc.sites[s], ups.units[s]
     site.vm_pu = vm_pu
-    note_voltage(ups, s, vm_pu, t_us)
+    note_voltage(ups, s, vm_pu, site.v_trip_pu, t_us)
     inside = vm_pu >= site.v_min_pu and not ceased
     sup_ac_mw = site.p_sup_ac_mw
     if site.in_window == 1 and not inside:

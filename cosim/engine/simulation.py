@@ -20,7 +20,7 @@ from cosim.engine import protection
 from cosim.engine.checkpoint import restore_arrays, store_arrays
 from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
-from cosim.engine.faults import FaultDesk
+from cosim.engine.faults import FaultDesk, is_unbalanced_fault
 from cosim.engine.handlers import apply_event
 from cosim.engine.points import point_places, take_wave, watched_nodes
 from cosim.engine.queue import EventQueue
@@ -36,7 +36,7 @@ from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
-from cosim.scenario.checks import FeederNames
+from cosim.scenario.names import FeederNames
 from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import SupplyLimits, build_ups
@@ -98,7 +98,7 @@ class Simulation:
         self.ups = build_ups(
             {name: dc.ups for name, dc in centers.items()},
             {
-                name: SupplyLimits(dc.facility.v_trip_pu, dc.facility.v_return_pu, dc.facility.return_delay_s)
+                name: SupplyLimits(**{key: getattr(dc.facility, key) for key in SupplyLimits.__dataclass_fields__})
                 for name, dc in centers.items()
             },
             builder.names,
@@ -116,6 +116,7 @@ class Simulation:
         )
         for s, dc in enumerate(centers.values()):
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
+            self.compiled.arrays.port_across[s] = dc.facility.v_sensed == "phase_to_phase"
         self.compiled.watch(watched_nodes(scenario, self.compiled))
         self.area = build_area(self._area_config)
         self.desk = make_desk(feeder.network, scenario.feeder)
@@ -196,6 +197,7 @@ class Simulation:
                 for name, dc in self.scenario.datacenters.items()
                 if dc.ups is not None and dc.ups.second is not None
             ],
+            self.compiled.network.is_balanced and any(is_unbalanced_fault(event) for event in self.scenario.events),
         )
         columns += serving_columns(self)
         return columns + (extremes(elements["bus"]) if log.nodes == "extremes" else [])

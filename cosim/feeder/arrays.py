@@ -71,7 +71,7 @@ class FeederArrays(Bundle):
     port_vm_pu: Floats
     """[d] voltage of the lowest phase (of its nominal one), zero where de-energized. [pu]"""
     vm2: Floats
-    """[N] squared voltage magnitude. [pu^2]"""
+    """[N] squared voltage magnitude, of the lowest phase of a whole bus. [pu^2]"""
     totals: Floats
     """[9] p_source, q_source, p_load, p_gen, p_loss, p_shunt, q_load, q_gen, q_loss. [MW, Mvar]"""
     last_solvable: Floats
@@ -158,6 +158,16 @@ class FeederArrays(Bundle):
     """[2 m] port currents, into the port. [pu]"""
     response: Floats
     """[2 m, 2 N] fall of voltages per port current. [pu]"""
+    sequence_row: Ints
+    """[m] rows whose voltages drive the other sequences of a balanced feeder: ends of its faults; -1 de-energized."""
+    sequence: Floats
+    """[N, m, 4] negative- and zero-sequence voltage of every row per voltage of each of these; none without them."""
+    vm2_high: Floats
+    """[N] squared magnitude of the highest phase where `sequence` holds something; `vm2` is the lowest then. [pu^2]"""
+    port_phase_pu: Floats
+    """[d, 3] voltages of the phases at each data center, or between them, likewise. [pu]"""
+    port_across: Ints
+    """[d] 1 where the data center stands behind a delta, and sees the voltages between phases."""
     rhs: Floats
     work: Floats
     product: Floats
@@ -200,6 +210,9 @@ STATE: Final = [
     "v_base",
     "current",
     "response",
+    "vm2_high",
+    "port_phase_pu",
+    "port_across",
 ]
 """Fields whose value depends on history: what a checkpoint keeps."""
 
@@ -213,6 +226,9 @@ def empty_state(n_free: int, n_row: int, n_dc: int, n_port: int, n_block: int) -
         **{k: z(n_dc) for k in faces},
         "site_last": z((n_dc, 4)),
         "vm2": z(n_row),
+        "vm2_high": z(n_row),
+        "port_phase_pu": z((n_dc, 3)),
+        "port_across": z(n_dc, np.int64),
         "totals": z(N_TOTALS),
         "last_solvable": z(2),
         **{k: z(2 * n_row) for k in ("v", "u", "v_base", "v_save")},

@@ -16,6 +16,9 @@ from cosim.feeder.assembly import (
     device_y,
     drawn_currents,
     element_arrays,
+    floating_rows,
+    phase_factors,
+    phase_rows,
     place_generators,
     place_ports,
     weakly_grounded,
@@ -23,7 +26,7 @@ from cosim.feeder.assembly import (
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.arrays import SensorRows
 from cosim.feeder.factors import FACTORS_BYTES, Factors
-from cosim.feeder.faults import PlacedFault, with_line_faults
+from cosim.feeder.fault_set import FaultSet, PhaseMap
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_newton import linearize_at
 from cosim.feeder.legs import build_legs, fast_columns, shapes
@@ -41,6 +44,7 @@ from cosim.feeder.network import (
 )
 from cosim.feeder.places import nodes_at
 from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
+from cosim.feeder.sequences import SwitchState
 from cosim.feeder.sources import moved_behind, set_points
 from cosim.feeder.surface_store import SurfaceStore
 from cosim.feeder.surfaces import Surfaces
@@ -92,7 +96,7 @@ class AssembledFeeder:
         scaled = np.isin(net.inj_kind, (LOAD, MOTOR))
         self._inj_s_start = net.inj_s_mva * np.where(scaled, self.config.load_scaling, 1.0)
         self._inj_s = self._inj_s_start.copy()
-        self._faults: dict[str, PlacedFault] = {}
+        self._faults = FaultSet(net, self.config.zero_sequence, self._inj_s_start)
         self._is_cut = np.zeros(net.el_node.size, bool)
         self._lost = self._dark = False
         self._set_points, self._dip = emf, 1.0 + 0j
@@ -119,30 +123,21 @@ class AssembledFeeder:
 
     def _switch_key(self, with_faults: bool = True) -> bytes:
         """Equal for equal states of switches, poles and faults."""
-        key = np.packbits(np.concatenate([self._closed, self._line_on])).tobytes()
-        if self._is_cut.any():
-            key += b"poles" + np.packbits(self._is_cut).tobytes()
-        return key + b"".join(fault.key for fault in self._faults.values() if with_faults)
+        return self._switches.key + (self._faults.key if with_faults else b"")
+
+    @property
+    def _switches(self) -> SwitchState:
+        return SwitchState(self._closed, self._line_on, self._is_cut if self._is_cut.any() else None)
 
     def _states(self, with_faults: bool = True) -> States:
         """What `build_topology` and `apply_switches` take."""
-        net = self.network
-        faults = list(self._faults.values()) if with_faults else []
-        y = with_line_faults(net, device_y(net, self._dev_state), faults)
-        is_cut = self._is_cut if self._is_cut.any() else None
-        return net, self._closed, self._line_on, y, is_cut, [fault.shunt for fault in faults if fault.element < 0]
+        y, switches = device_y(self.network, self._dev_state), self._switches
+        y, shunts = self._faults.applied(switches, y) if with_faults else (y, [])
+        return self.network, switches.closed, switches.line_on, y, switches.is_cut, shunts
 
-    def _floating_rows(self) -> list[int]:
-        """Rows of zones that nothing but capacitance holds to ground, faults aside.
-
-        A fault may ground such a zone. What draws between the phases there goes on doing so.
-        """
-        top = self._top
-        if not self._faults:
-            return list(top.zones[0].tolist())
-        sound = self._topology(with_faults=False)
-        of_node = np.isin(sound.node, sound.zones[0]) & (top.node >= 0)
-        return list(np.unique(top.node[of_node]).tolist())
+    def _phase_map(self) -> PhaseMap | None:
+        """Negative and zero sequence of a balanced feeder; None without an unbalanced fault."""
+        return self._faults.phase_map(self._switches, device_y(self.network, self._dev_state))
 
     def _build(self, v_node: Complexes) -> FeederArrays:
         """Arrays of the present topology, starting from the given voltage of every node."""
@@ -156,8 +151,10 @@ class AssembledFeeder:
         gens = place_generators(net, top)
         n_dc, el = len(self._port_nodes), top.elements
         starts = [g[0] for g in gens]
-        port_row, port_base, site_ptr = place_ports(top, self._port_nodes, starts, self._floating_rows(), self._weak)
+        floating = floating_rows(top, self._topology(with_faults=False) if len(self._faults) else top)
+        port_row, port_base, site_ptr = place_ports(top, self._port_nodes, starts, floating, self._weak)
         state = empty_state(top.n_free, top.n_row, n_dc, port_base.size, top.n_free + 2 * top.pattern.row.size)
+        phases = self._phase_map()
         port_law = np.zeros((port_base.size, 5))
         port_law[site_ptr[-1] :, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)
         zone_sums = top.zone_sums(el.y)
@@ -191,7 +188,8 @@ class AssembledFeeder:
             gen_law=np.zeros((self._gens.row.shape[0], N_SHAPE)),
             row_shunt=as_pairs(np.conj(top.shunt)),
             **element_arrays(el),
-            **sensor_pattern(self._sensors, self._switched(), top.node),
+            **sensor_pattern(self._sensors, self._switched(), top.node, phases),
+            **phase_rows(phases, top),
             **state,
         )
         self._start_from(arrays, v_node)
@@ -251,6 +249,7 @@ class AssembledFeeder:
                 self._factors.popitem(last=False)
         kept = self._factors[key]
         f.y[:], f.el_y[:], f.block[:] = kept.y, kept.el_y, kept.block
+        f.sequence[:] = kept.sequence
         f.row_sum[:], f.el_sum[:], f.zone_sum_y[:] = kept.row_sum, kept.el_sum, kept.zone_sum_y
         f.response[:], f.port_z[:] = kept.response, kept.port_z
         f.sensor_coef[:] = kept.sensor_coef
@@ -278,6 +277,7 @@ class AssembledFeeder:
         linearize_at(f, as_pairs(self._rows_from(self.network.node_v)[0]).ravel())
         slopes = f.leg_fast[:, ix.F_SLOPE :].copy()
         f.leg_law[:] = law
+        phases = self._phase_map()
         return Factors(
             y=f.y.copy(),
             row_sum=f.row_sum.copy(),
@@ -289,7 +289,8 @@ class AssembledFeeder:
             response=f.response.copy(),
             port_z=f.port_z.copy(),
             slopes=slopes,
-            sensor_coef=sensor_coefficients(self._sensors, elements, self._top.node),
+            sensor_coef=sensor_coefficients(self._sensors, elements, self._top.node, phases),
+            sequence=phase_factors(phases, self._top),
             sign=int(f.flags[ix.SIGN]),
         )
 
@@ -312,7 +313,7 @@ class AssembledFeeder:
         """Response surfaces of the present state of switches, devices, loads and source."""
         key = self._state_key()
         if self._entered is None or self._entered[0] != key:
-            if self._faults:  # too short for polynomials to pay
+            if len(self._faults):  # too short for polynomials to pay
                 self._entered = key, Surfaces(self.arrays, self.watch_row, enabled=False)
             else:
                 self._entered = key, self._store.enter(key, self.arrays, self.watch_row, self._kin_key())
@@ -367,7 +368,7 @@ class AssembledFeeder:
 
     def _least_factor(self) -> float:
         """What the source's voltage is multiplied by; 0 while there is a fault, beside which nothing is sure. [1]"""
-        return 0.0 if self._faults else abs(self._dip)
+        return 0.0 if len(self._faults) else abs(self._dip)
 
     def _behind_impedance(self, source: SourceConfig) -> tuple[Network, Complexes]:
         """The network with its sources behind the scenario's impedance, and their emf."""
@@ -393,6 +394,6 @@ class AssembledFeeder:
         self.arrays = self._build(v_node)
         live = self.arrays.node_row >= 0
         self.arrays.vm2[self.arrays.node_row[live]] = vm2[live]
-        for field in ("port_p_mw", "port_q_mvar", "port_v_min_pu"):
+        for field in ("port_p_mw", "port_q_mvar", "port_v_min_pu", "port_across"):
             getattr(self.arrays, field)[:] = getattr(old, field)
         self.arrays.flags[ix.SOURCE_ON] = old.flags[ix.SOURCE_ON]

@@ -9,6 +9,7 @@ import numpy as np
 
 from cosim.feeder import arrays as ix
 from cosim.feeder.arrays import FeederArrays
+from cosim.feeder.fault_set import PhaseMap
 from cosim.feeder.legs import Legs, leg_powers
 from cosim.feeder.network import LINE, SOURCE, TRAFO, TRAFO3W_HV, TRAFO3W_LV, Complexes, Floats, Ints, Network
 from cosim.feeder.topology import Elements, Topology
@@ -48,6 +49,15 @@ def weakly_grounded(f: FeederArrays) -> frozenset[int]:
         if ground > WEAK * between:
             found.append(site)
     return frozenset(found)
+
+
+def floating_rows(top: Topology, sound: Topology) -> list[int]:
+    """Rows of zones that nothing but capacitance holds to ground, faults aside: `sound` has none.
+
+    A fault may ground such a zone. What draws between the phases there goes on doing so.
+    """
+    of_node = np.isin(sound.node, sound.zones[0]) & (top.node >= 0)
+    return list(np.unique(top.node[of_node]).tolist())
 
 
 def place_ports(
@@ -104,6 +114,23 @@ def place_generators(net: Network, top: Topology) -> list[tuple[int, float, floa
         if 0 <= row < top.n_free:
             found[row] = (row, found.get(row, (0, 0.0))[1] + float(p), float(vm))
     return list(found.values())
+
+
+def phase_rows(phases: PhaseMap | None, top: Topology) -> dict[str, np.ndarray]:
+    """Array `sequence_row` of `FeederArrays`, and empty factors."""
+    row = np.zeros(0, np.int64) if phases is None else top.node[phases.node].astype(np.int64)
+    return {"sequence_row": row, "sequence": np.zeros((top.n_row, row.size, 4))}
+
+
+def phase_factors(phases: PhaseMap | None, top: Topology) -> Floats:
+    """Array `sequence` of `FeederArrays`."""
+    if phases is None:
+        return np.zeros((top.n_row, 0, 4))
+    factors = np.zeros((top.n_row, phases.node.size, 4))
+    live = top.node >= 0
+    for first, by_node in ((0, phases.v2), (2, phases.v0)):
+        factors[top.node[live], :, first : first + 2] = as_pairs(by_node[live])
+    return factors
 
 
 def drawn_currents(f: FeederArrays, el: Elements, v: Complexes) -> Complexes:

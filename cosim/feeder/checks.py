@@ -12,8 +12,9 @@ from cosim.feeder.faults import FaultConfig, place_fault
 from cosim.feeder.load_profile import LoadProfile
 from cosim.feeder.load_shapes import Driven, LoadShapes
 from cosim.feeder.network import Network
+from cosim.feeder.protection.chains import chain_problems
 from cosim.feeder.protection.desk import ProtectionDesk
-from cosim.feeder.protection.placing import warn_of_low_pickups
+from cosim.feeder.protection.placing import place_all, warn_of_low_pickups
 
 
 def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
@@ -25,8 +26,12 @@ def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
         problems += error.problems
     try:
         warn_of_low_pickups(config.protection, network)
+        problems += chain_problems(network, place_all(config.protection, network))
     except InputError as error:
         problems += error.problems
+    if config.zero_sequence is not None and not network.is_balanced:
+        told = "is for balanced feeders: this one has its phases and neutrals in its own file"
+        problems.append(Problem(told, path="feeder.zero_sequence"))
     if config.load_shapes != "none":
         try:
             LoadShapes(network, config)
@@ -35,10 +40,10 @@ def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
     return problems
 
 
-def fault_problems(network: Network, config: FaultConfig) -> list[Problem]:
-    """Why a fault cannot be where it should; paths are its fields."""
+def fault_problems(network: Network, config: FaultConfig, feeder: FeederConfig | None) -> list[Problem]:
+    """Why a fault cannot be where it should, on a feeder of this config; paths are its fields."""
     try:
-        place_fault(network, config)
+        place_fault(network, config, None if feeder is None else feeder.zero_sequence)
     except InputError as error:
         return error.problems
     return []

@@ -15,7 +15,7 @@ from cosim.feeder.assembly import (
     as_pairs,
     device_y,
 )
-from cosim.feeder.faults import FaultConfig, current_inside, place_fault
+from cosim.feeder.faults import FaultConfig
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
 from cosim.feeder.network import (
@@ -24,6 +24,7 @@ from cosim.feeder.network import (
     Ints,
 )
 from cosim.feeder.places import named, nodes_at
+from cosim.feeder.sequences import phase_magnitudes
 
 
 class CompiledFeeder(AssembledFeeder):
@@ -114,39 +115,29 @@ class CompiledFeeder(AssembledFeeder):
         InputError
             As `place_fault` does.
         """
-        placed = place_fault(self.network, config)
+        placed = self._faults.place(config)
         self._settle()
-        self._faults[name] = placed
+        self._faults.put(name, placed)
         self._rebuild()
 
     def clear_fault(self, name: str) -> None:
         """Take a fault away."""
-        if name in self._faults:
+        if name in self.fault_names:
             self._settle()
-            del self._faults[name]
+            self._faults.remove(name)
             self._rebuild()
 
     @property
     def fault_names(self) -> tuple[str, ...]:
         """Faults that there are."""
-        return tuple(self._faults)
+        return tuple(self._faults.configs)
 
     def fault_current_a(self, name: str) -> Complexes:
         """Current into a fault at each of its phases at the last solution, zero where de-energized. [A]"""
-        fault, net = self._faults[name], self.network
-        kv = float(net.node_vn_kv[fault.nodes[0]])
+        net, v = self.network, self._node_voltages() * self.arrays.flags[ix.SOURCE_ON]
+        current = self._faults.current(name, v, self._switches, device_y(net, self._dev_state))
+        kv = float(net.node_vn_kv[self._faults.node(name)])
         per_pu_a = 1e3 / (kv * math.sqrt(3.0) if net.is_balanced else kv)
-        v = self._node_voltages() * self.arrays.flags[ix.SOURCE_ON]
-        if fault.element < 0:
-            current: Complexes = fault.y @ v[fault.nodes]
-        else:
-            e = fault.element
-            span = slice(net.el_ptr[e], net.el_ptr[e + 1])
-            start = int((np.diff(net.el_ptr[: e + 1]) ** 2).sum())
-            whole = device_y(net, self._dev_state)[start : start + (span.stop - span.start) ** 2]
-            at = self._switched().node[span]
-            ends = np.where(at >= 0, v[np.maximum(at, 0)], 0)
-            current = current_inside(whole.reshape(at.size, at.size), fault, ends, at < 0)
         amperes: Complexes = per_pu_a * current
         return amperes
 
@@ -257,6 +248,16 @@ class CompiledFeeder(AssembledFeeder):
         """Present power of every injection at rated voltage, consumption positive. [MVA]"""
         return self._inj_s.copy()
 
+    def phase_vm_pu(self) -> Floats:
+        """Phases a, b, c at every named node of a balanced feeder, by the last full solution. [n_node, 3] [pu]"""
+        v1 = self._node_voltages() * self.arrays.flags[ix.SOURCE_ON]
+        phases = self._phase_map()
+        if phases is None:
+            return np.repeat(np.abs(v1)[: self.network.n_node, None], 3, axis=1)
+        at = v1[phases.node]
+        live = v1 != 0
+        return phase_magnitudes(v1, live * (phases.v2 @ at), live * (phases.v0 @ at))[: self.network.n_node]
+
     # -- state
 
     def state(self) -> dict[str, np.ndarray]:
@@ -275,7 +276,7 @@ class CompiledFeeder(AssembledFeeder):
         }
 
     def _faults_text(self) -> str:
-        return json.dumps({name: fault.config.model_dump() for name, fault in self._faults.items()})
+        return json.dumps({name: config.model_dump() for name, config in self._faults.configs.items()})
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go back to what `state` kept; the next solve gives the same bits.
@@ -290,7 +291,10 @@ class CompiledFeeder(AssembledFeeder):
             self._dev_state[:], self._inj_s[:] = state["dev_state"], state["inj_s"]
             self._is_cut[:] = state["is_cut"]
             faults = json.loads(state["faults"].tobytes().decode())
-            self._faults = {k: place_fault(self.network, FaultConfig(**v)) for k, v in faults.items()}
+            for name in self.fault_names:
+                self._faults.remove(name)
+            for name, given in faults.items():
+                self._faults.put(name, self._faults.place(FaultConfig(**given)))
             lost, dark, self._dip = state["source"].tolist()
             self._lost, self._dark = bool(lost), bool(dark)
             self.arrays = self._build(self.network.node_v)

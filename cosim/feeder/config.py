@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from cosim.area.config import AreaConfig
 from cosim.feeder.controls.config import ControlsConfig
 from cosim.feeder.protection.config import DeviceConfig
+from cosim.feeder.zero_sequence import ZeroSequenceConfig
 
 
 def _mode_alone(value: object) -> object:
@@ -45,7 +46,12 @@ class FeederConfig(BaseModel):
         description="Regulators, capacitor banks, inverters and generators: whether they act, and further ones",
     )
     protection: list[DeviceConfig] = Field(
-        [], description="Relays, reclosers and fuses, each at an end of a line or transformer"
+        [], description="Relays, reclosers, sectionalizers and fuses, each at an end of a line or transformer"
+    )
+    zero_sequence: ZeroSequenceConfig | None = Field(
+        None,
+        description="Zero sequence of what a balanced feeder's file has no such data for; null: faults to ground are "
+        "refused where something lacks them",
     )
     load_shapes: Literal["none", "daily", "yearly", "duty"] = Field(
         "none", description="Shapes of the network that its loads and generators follow, where it has any"

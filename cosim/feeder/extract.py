@@ -20,6 +20,7 @@ from cosim.feeder import network as nw
 from cosim.feeder.devices import device_arrays
 from cosim.feeder.extract_devices import capacitors, tap_changers
 from cosim.feeder.extract_injections import injections, no_profiles, sources, unique_names
+from cosim.feeder.extract_zero import zero_sequence
 from cosim.feeder.network import Complexes, Floats, Network
 
 SUPPORTED = frozenset(
@@ -177,6 +178,8 @@ def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
     elements = _elements(net, opened, at, internal, vn_kv)
     banks, bank_elements = capacitors(net, unique_names(net.shunt), at("shunt"), vn_kv, elements["el_kind"].size)
     taps = tap_changers(net, elements, lambda moved: _two_ports(_converted(moved)))
+    zero = zero_sequence(net, elements["el_y"].reshape(-1, 4))
+    zero["el_y0"] = np.append(zero["el_y0"], np.zeros(bank_elements["el_y"].size))
     y_shunt = ppc_bus[:, GS] + 1j * ppc_bus[:, BS]
     np.subtract.at(y_shunt, bank_elements["el_node"], bank_elements["el_y"])
     return Network(
@@ -197,6 +200,7 @@ def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
         **no_profiles(),
         **device_arrays(taps + banks),
         controls="",
+        **zero,
     )
 
 

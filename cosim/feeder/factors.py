@@ -26,6 +26,7 @@ class Factors:
     port_z: Floats
     slopes: Floats
     sensor_coef: Floats
+    sequence: Floats
     sign: int
 
     @property

@@ -14,7 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from cosim.errors import InputError, Problem
 from cosim.feeder.network import LINE, Bools, Complexes, Ints, Network
 from cosim.feeder.places import named
-from cosim.feeder.topology import Shunt, without
+from cosim.feeder.topology import without
+from cosim.feeder.zero_sequence import ZeroSequenceConfig, zero_sequence_y
 
 FaultType = Literal["three_phase", "line_to_ground", "line_to_line", "double_line_to_ground"]
 N_PHASES: Final = {"three_phase": 3, "line_to_ground": 1, "line_to_line": 2, "double_line_to_ground": 2}
@@ -125,7 +126,9 @@ class PlacedFault:
     conductors: Ints
     """Positions of the faulted conductors within the line's first terminal; none at a bus."""
     y: Complexes
-    """[k, k] between those nodes and ground. [pu]"""
+    """[k, k] between those nodes and ground; of a whole balanced bus [3, 3], between its phases. [pu]"""
+    faulted: Ints
+    """Phases that it takes, of those of `y`."""
 
     @property
     def key(self) -> bytes:
@@ -135,23 +138,32 @@ class PlacedFault:
         return b"fault" + b"".join([*place, self.conductors.tobytes(), self.y.tobytes()])
 
     @property
-    def shunt(self) -> Shunt:
-        """What it adds to the network at a bus."""
-        return Shunt(self.nodes, self.y)
+    def is_unbalanced(self) -> bool:
+        """Whether it takes some of the phases only."""
+        return self.config.type != "three_phase"
+
+    @property
+    def is_to_ground(self) -> bool:
+        """Whether it drives a zero sequence."""
+        return self.config.type in ("line_to_ground", "double_line_to_ground")
 
 
-def place_fault(network: Network, config: FaultConfig) -> PlacedFault:
+def place_fault(network: Network, config: FaultConfig, zero: ZeroSequenceConfig | None = None) -> PlacedFault:
     """Find a fault's place in a network.
+
+    Parameters
+    ----------
+    network : Network
+    config : FaultConfig
+    zero : ZeroSequenceConfig, optional
+        What a balanced feeder's file lacks for faults to ground.
 
     Raises
     ------
     InputError
-        If the network lacks the bus, line or phases, is balanced and the fault is not, or holds the place at an ideal
-        source's voltage. Paths are field names of the event.
+        If the network lacks the bus, line or phases, or zero-sequence data for an earth fault, or holds the place at an
+        ideal source's voltage. Paths are field names of the event.
     """
-    if network.is_balanced and config.type != "three_phase":
-        told = "the feeder is balanced and has no zero-sequence data: only three_phase faults can be worked out on it"
-        raise InputError(Problem(told, path="type", value=config.type))
     if config.line is not None:
         lines = np.flatnonzero(network.el_kind == LINE)
         with _at("line"):
@@ -172,13 +184,31 @@ def place_fault(network: Network, config: FaultConfig) -> PlacedFault:
     if element < 0 and held.any():
         told = "an ideal source holds this bus, whose short-circuit current has no limit; give source.s_sc_mva"
         raise InputError(Problem(told, path="bus", value=config.bus))
-    kv = float(network.node_vn_kv[faulted[0]])
-    y = fault_admittance(config) * kv**2
+    y = fault_admittance(config) * float(network.node_vn_kv[faulted[0]]) ** 2
+    phases = np.arange(N_PHASES[config.type])
     if network.is_balanced:
-        y = for_whole_bus(y)
-    placed = PlacedFault(config, faulted.astype(np.int64), element, picked if element >= 0 else picked[:0], y)
-    with_line_faults(network, network.el_y, [placed])  # a line that cannot be cut says so now
+        phases = phases if config.phases is None else np.array(phase_numbers(config.phases), np.int64) - 1
+        y = _among_phases(y, phases)
+    placed = PlacedFault(config, faulted.astype(np.int64), element, picked if element >= 0 else picked[:0], y, phases)
+    if element >= 0:
+        cut_line(element_y(network, network.el_y, element), 0.5)  # a line that cannot be cut says so now
+    if network.is_balanced and placed.is_to_ground:
+        zero_sequence_y(network, zero)  # likewise data that are not there
     return placed
+
+
+def _among_phases(y: Complexes, phases: Ints) -> Complexes:
+    whole = np.zeros((3, 3), np.complex128)
+    whole[np.ix_(phases, phases)] = y
+    return whole
+
+
+def element_y(network: Network, el_y: Complexes, element: int) -> Complexes:
+    """Primitive admittance of one element, from those of all. [pu]"""
+    size = np.diff(network.el_ptr[: element + 2])
+    start = int((size[:-1] ** 2).sum())
+    y: Complexes = el_y[start : start + size[-1] ** 2].reshape(size[-1], size[-1])
+    return y
 
 
 class _at:
@@ -218,7 +248,7 @@ def _picked(network: Network, config: FaultConfig, nodes: Ints) -> Ints:
 
 
 def fault_admittance(config: FaultConfig) -> Complexes:
-    """Admittance of a fault between its nodes and ground, one node for a whole balanced bus. [S]"""
+    """Admittance of a fault between its nodes and ground. [S]"""
     y = 1 / config.z_ohm
     if config.type == "line_to_line":
         return np.array([[y, -y], [-y, y]], np.complex128)
@@ -226,11 +256,6 @@ def fault_admittance(config: FaultConfig) -> Complexes:
     joined = n * y * config.z_ground_ohm + 1.0
     admittance: Complexes = y * (np.eye(n) - (y * config.z_ground_ohm / joined) * np.ones((n, n)))
     return admittance
-
-
-def for_whole_bus(y: Complexes) -> Complexes:
-    """A three-phase admittance as the positive sequence sees it: no current in ground."""
-    return np.array([[y[0, 0] - y[0, 1]]])
 
 
 def faulted_line(y: Complexes, position: float, picked: Ints, y_fault: Complexes) -> Complexes:
@@ -255,13 +280,19 @@ def faulted_line(y: Complexes, position: float, picked: Ints, y_fault: Complexes
     InputError
         The line has a conductor without series admittance.
     """
-    cut = _cut_line(y, position, picked, y_fault)
+    cut = _with_fault(cut_line(y, position), picked, y_fault)
     inner = np.arange(cut.shape[0]) >= y.shape[0]
     return without(cut, inner)[: y.shape[0], : y.shape[0]]
 
 
-def _cut_line(y: Complexes, position: float, picked: Ints, y_fault: Complexes) -> Complexes:
-    """Admittances of a cut line, those of the nodes between behind those of its ends. [pu]"""
+def cut_line(y: Complexes, position: float) -> Complexes:
+    """Admittances of a cut line, those of the nodes between behind those of its ends. [pu]
+
+    Raises
+    ------
+    InputError
+        The line has a conductor without series admittance.
+    """
     k = y.shape[0] // 2
     series = -0.5 * (y[:k, k:] + y[k:, :k].T)
     charging = y[:k, :k] + y[:k, k:] + y[k:, k:] + y[k:, :k]
@@ -274,43 +305,35 @@ def _cut_line(y: Complexes, position: float, picked: Ints, y_fault: Complexes) -
             cut[own, own] += series / part + charging * (0.5 * part)
         cut[a, b] -= series / part
         cut[b, a] -= series / part
-    at = 2 * k + picked
+    return cut
+
+
+def _with_fault(cut: Complexes, picked: Ints, y_fault: Complexes) -> Complexes:
+    at = 2 * (cut.shape[0] // 3) + picked
     cut[np.ix_(at, at)] += y_fault
     return cut
 
 
-def current_inside(y: Complexes, fault: PlacedFault, v_ends: Complexes, is_open: Bools) -> Complexes:
-    """Current into a fault along a line at each of its phases. [pu]
+def voltage_inside(y: Complexes, position: float, picked: Ints, y_fault: Complexes, is_open: Bools) -> Complexes:
+    """Voltages at a fault along a line for those at the line's ends.
 
     Parameters
     ----------
-    y : array [2 k, 2 k]
-        Of the line without it. [pu]
-    fault : PlacedFault
-    v_ends : array [2 k]
-        Voltages at the line's ends. [pu]
+    y, position, picked, y_fault
+        As `faulted_line` takes them.
     is_open : array [2 k]
         Conductors that end there.
+
+    Returns
+    -------
+    array [faulted conductors, 2 k]
+        Zero for open ends. [1]
     """
     n = y.shape[0]
-    cut = _cut_line(y, fault.config.position or 0.5, fault.conductors, fault.y)
+    cut = _with_fault(cut_line(y, position), picked, y_fault)
     sought = np.append(is_open, np.ones(n // 2, bool))
-    v = np.append(v_ends, np.zeros(n // 2))
-    v[sought] = np.linalg.lstsq(cut[np.ix_(sought, sought)], -cut[np.ix_(sought, ~sought)] @ v[~sought], rcond=None)[0]
-    into: Complexes = fault.y @ v[n + fault.conductors]
-    return into
-
-
-def with_line_faults(network: Network, el_y: Complexes, faults: list[PlacedFault]) -> Complexes:
-    """Primitive admittances of the network with the faults along its lines in them. [pu]"""
-    inside = [fault for fault in faults if fault.element >= 0]
-    if not inside:
-        return el_y
-    y, size = el_y.copy(), np.diff(network.el_ptr)
-    start = np.concatenate([[0], np.cumsum(size**2)])
-    for fault in inside:
-        e, position = fault.element, fault.config.position
-        assert position is not None
-        whole = y[start[e] : start[e + 1]].reshape(size[e], size[e])
-        y[start[e] : start[e + 1]] = faulted_line(whole, position, fault.conductors, fault.y).ravel()
-    return y
+    at_all = np.zeros((3 * n // 2, n), np.complex128)
+    found = np.linalg.lstsq(cut[np.ix_(sought, sought)], -cut[np.ix_(sought, ~sought)], rcond=None)[0]
+    at_all[np.ix_(sought, ~is_open)] = found
+    inside: Complexes = at_all[n + picked]
+    return inside

@@ -41,6 +41,7 @@ from cosim.feeder.arrays import (
 from cosim.feeder.kernel_legs import set_slopes, voltage_across
 from cosim.feeder.kernel_lu import copy_to, set_all
 from cosim.feeder.kernel_newton import factorize_slopes, linearize, newton, restart_u, set_given, set_v
+from cosim.feeder.kernel_phases import spread_phases
 from cosim.feeder.kernel_ports import port_norm
 from cosim.jit import inner, njit
 
@@ -204,9 +205,24 @@ def read_site(f, k):
         p += x * cx + y * cy
         q += y * cx - x * cy
         least = min(least, (x * x + y * y) / f.port_base[r] ** 2)
+    if f.port_across[k] == 1 and f.site_ptr[k + 1] - f.site_ptr[k] == 3 and f.port_row[f.site_ptr[k], 1] < 0:
+        least = between_ports(f, f.site_ptr[k])
     f.port_p_solved_mw[k], f.port_q_solved_mvar[k] = p, q
     f.port_vm_pu[k] = math.sqrt(least)
     return live
+
+
+@inner
+def between_ports(f, first):
+    """Least squared voltage between any two of three phases, of a third of the square of the nominal. [pu^2]"""
+    least = math.inf
+    for r in range(first, first + 3):
+        i, j = f.port_row[r, 0], f.port_row[first + (r - first + 1) % 3, 0]
+        if i < 0 or j < 0:
+            return 0.0
+        x, y = f.v[2 * i] - f.v[2 * j], f.v[2 * i + 1] - f.v[2 * j + 1]
+        least = min(least, (x * x + y * y) / 3.0)
+    return least
 
 
 @inner
@@ -220,6 +236,8 @@ def finish(f, done):
         f.site_last[k, LAST_P], f.site_last[k, LAST_Q] = f.port_p_mw[k], f.port_q_mvar[k]
         if not read_site(f, k):
             n_dead += 1
+    if f.sequence_row.size > 0:
+        spread_phases(f)
     status = OK
     f.flags[BOUND_READY] = 0
     f.flags[N_SOLVED] += 1

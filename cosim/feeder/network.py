@@ -14,7 +14,7 @@ it is a phase. Consumption is positive for injections; generation positive for g
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import IO, Final
 
 import numpy as np
@@ -160,6 +160,11 @@ class Network:
 
     controls: str
     """What moves the devices, as JSON of `cosim.feeder.controls`; empty without any."""
+
+    el_y0: Complexes = field(default_factory=lambda: np.zeros(0, np.complex128))
+    """Zero-sequence admittances of a balanced network in the order of `el_y`, NaN where its file has no data. [pu]"""
+    source_zero: Floats = field(default_factory=lambda: np.zeros((0, 2)))
+    """[n_source, 2] zero over positive sequence of sources' impedances, resistance and reactance, NaN likewise. [1]"""
 
     @property
     def n_node(self) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.feeder.controls.arrays import SensorRows
+from cosim.feeder.fault_set import PhaseMap
 from cosim.feeder.network import Complexes, Floats, Ints
 from cosim.feeder.topology import Elements, ranges
 
 
-def sensor_pattern(rows: SensorRows | None, elements: Elements, row_of_node: Ints) -> dict[str, np.ndarray]:
+def sensor_pattern(
+    rows: SensorRows | None, elements: Elements, row_of_node: Ints, phases: PhaseMap | None = None
+) -> dict[str, np.ndarray]:
     """Arrays `sensor_ptr`, `sensor_row` of `FeederArrays`, and empty values.
 
     Parameters
@@ -19,11 +22,13 @@ def sensor_pattern(rows: SensorRows | None, elements: Elements, row_of_node: Int
         In the order of the network, as the switches leave them; nodes of the network.
     row_of_node : array
         -1 where de-energized.
+    phases : PhaseMap, optional
+        Other sequences of a balanced feeder, whose currents phase currents hold too.
     """
     if rows is None:
         ptr, row = np.zeros(1, np.int64), np.zeros(0, np.int64)
     else:
-        place, node, _ = _spread(rows, elements)
+        place, node, _ = _spread(rows, elements, phases)
         order = np.argsort(place, kind="stable")
         ptr = np.searchsorted(place[order], np.arange(rows.n_sensor + 1)).astype(np.int64)
         row = np.maximum(np.where(node >= 0, row_of_node[node], 0), 0)[order].astype(np.int64)
@@ -36,17 +41,31 @@ def sensor_pattern(rows: SensorRows | None, elements: Elements, row_of_node: Int
     }
 
 
-def sensor_coefficients(rows: SensorRows | None, elements: Elements, row_of_node: Ints) -> Floats:
+def sensor_coefficients(
+    rows: SensorRows | None, elements: Elements, row_of_node: Ints, phases: PhaseMap | None = None
+) -> Floats:
     """Array `sensor_coef` of `FeederArrays` for the present admittances of the elements."""
     if rows is None:
         return np.zeros((0, 2))
-    place, node, coef = _spread(rows, elements)
+    place, node, coef = _spread(rows, elements, phases)
     coef = np.where((node >= 0) & (row_of_node[node] >= 0), coef, 0)[np.argsort(place, kind="stable")]
     return np.stack([coef.real, coef.imag], axis=-1)
 
 
-def _spread(rows: SensorRows, elements: Elements) -> tuple[Ints, Ints, Complexes]:
+def _spread(rows: SensorRows, elements: Elements, phases: PhaseMap | None) -> tuple[Ints, Ints, Complexes]:
     """Sensor, node (-1 at ground or open) and coefficient of every term."""
+    own = _positive(rows, elements)
+    if phases is None or rows.cond_20.size == 0:
+        return own
+    m = phases.node.size
+    place = np.repeat(np.repeat(np.arange(rows.n_sensor), np.diff(rows.cond_ptr)), m)
+    coef = rows.cond_20[:, :1] * phases.i2[rows.cond] + rows.cond_20[:, 1:] * phases.i0[rows.cond]
+    other = place, np.tile(phases.node, rows.cond.size), coef.ravel()
+    return tuple(np.concatenate(both) for both in zip(own, other, strict=True))  # type: ignore[return-value]
+
+
+def _positive(rows: SensorRows, elements: Elements) -> tuple[Ints, Ints, Complexes]:
+    """The terms of the network's own nodes: of the positive sequence where it is balanced."""
     n = rows.n_sensor
     at_node = np.repeat(np.arange(n), np.diff(rows.node_ptr))
     at_cond = np.repeat(np.arange(n), np.diff(rows.cond_ptr))

@@ -61,6 +61,8 @@ def put_behind_impedance(net: Network, z_pu: complex, emf: Complexes) -> Network
         "el_y": np.tile(np.array([y, -y, -y, y]), n_source),
         "el_loading": np.zeros(2 * n_source),
     }
+    if net.el_y0.size:
+        added["el_y0"] = np.full(4 * n_source, np.nan, np.complex128)
     grown: dict[str, Any] = {k: np.concatenate([getattr(net, k), v]) for k, v in added.items()}
     assert grown["el_kind"].size == n_el + n_source
     return replace(net, **grown, source_node=inner, source_v=emf)

@@ -117,7 +117,7 @@ class Topology:
         ties : array [n_free, n_source]
             Columns of the given voltages. [pu]
         """
-        rows, columns = _pairs(self.elements)
+        rows, columns = pairs(self.elements)
         return self.pattern.assemble(rows, columns, y, self.shunt[: self.n_free], self.source_row.size)
 
     def sums(self, y: Complexes) -> tuple[Complexes, Complexes]:
@@ -126,7 +126,7 @@ class Topology:
         Short switches all but cancel in them, so they are summed with more digits than they are kept with.
         """
         e, n = self.elements, self.n_free
-        rows, columns = _pairs(e)
+        rows, columns = pairs(e)
         exact = y.astype(np.clongdouble)
         total = self.shunt[:n].astype(np.clongdouble)
         free = (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n)
@@ -144,9 +144,9 @@ class Topology:
         vanish: only series elements and ungrounded windings meet there.
         """
         e, n = self.elements, self.n_free
-        rows, columns = _pairs(e)
+        rows, columns = pairs(e)
         owner = np.repeat(np.arange(e.size.size), e.size**2)
-        one, other = e.terminal[_conductors(e)[0]], e.terminal[_conductors(e)[1]]
+        one, other = e.terminal[conductors_of_entries(e)[0]], e.terminal[conductors_of_entries(e)[1]]
         apart = np.isin(e.kind[owner], (TRAFO, TRAFO3W_HV, TRAFO3W_MV, TRAFO3W_LV)) & (one != other)
         used = (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n) & (e.y != 0) & ~apart
         label = np.unique(components(rows[used], columns[used], n), return_inverse=True)[1]
@@ -179,7 +179,7 @@ class Topology:
         picked, ptr = self.zones
         zone = np.full(self.n_row, -1, np.int64)
         zone[picked] = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))
-        rows, columns = _pairs(self.elements)
+        rows, columns = pairs(self.elements)
         used = (rows >= 0) & (columns >= 0)
         used[used] &= zone[rows[used]] >= 0
         key = zone[rows[used]] * self.n_row + columns[used]
@@ -213,7 +213,7 @@ def build_topology(
     is_cut, shunts : optional
         As `apply_switches` takes them.
     """
-    root = _fuse(net, closed)
+    root = fuse(net, closed)
     elements = apply_switches(net, closed, line_on, el_y, is_cut, shunts).sorted_by_kind()
     at = np.where(elements.node >= 0, root[elements.node], -1)
     at[(elements.node >= 0) & ~net.node_in_service[elements.node]] = -1
@@ -226,7 +226,7 @@ def build_topology(
     local = np.full(root.size, -1, np.int64)
     local[free] = np.arange(free.size)
 
-    rows, columns = _pairs(merged)
+    rows, columns = pairs(merged)
     couples = np.concatenate([np.column_stack([rows, columns])[(elements.y != 0)], legs[(legs >= 0).all(axis=1)]])
     couples = np.where(couples >= 0, local[couples], -1)
     pattern = make_pattern(couples[(couples >= 0).all(axis=1)], free.size)
@@ -252,7 +252,7 @@ def _replaced(elements: Elements, node: Ints) -> Elements:
     return Elements(e.kind, e.ptr, node, e.terminal, e.y, e.loading, e.y_ptr)
 
 
-def _fuse(net: Network, closed: Bools) -> Ints:
+def fuse(net: Network, closed: Bools) -> Ints:
     """Representative of every node: nodes joined by closed ideal switches are one."""
     ideal = closed & (net.switch_kind == SWITCH_BUS) & (net.switch_y == 0)
     a, b = net.switch_from[ideal], net.switch_to[ideal]
@@ -271,13 +271,13 @@ def apply_switches(
 ) -> Elements:
     """Elements with their conductors cut where a terminal is open, bus-bus switches with an impedance behind them.
 
-    An element that is open at a terminal is what its admittance shows at the others (Kron reduction). A
-    line at a bus out of service is open there; any other element is out.
+    An element open at a terminal is what its admittance shows at the others (Kron). A line at a bus out of service is
+    open there; any other element is out.
 
     Parameters
     ----------
     net, closed, line_on, el_y
-        As in `build_topology`.
+        Of `build_topology`.
     is_cut : array [K], optional
         Conductors that a pole of a breaker or a fuse has opened.
     shunts : sequence of Shunt
@@ -294,9 +294,7 @@ def apply_switches(
         is_open[span] |= net.el_terminal[span] == net.switch_to[s]
     out = (net.el_node >= 0) & ~net.node_in_service[net.el_node]
     line = net.el_kind[owner] == LINE
-    is_open |= out & line
-    if is_cut is not None:
-        is_open |= is_cut
+    is_open |= (out & line) if is_cut is None else (out & line) | is_cut
     on[owner[out & ~line]] = False
 
     y_ptr = np.concatenate([[0], np.cumsum(size**2)])
@@ -307,7 +305,6 @@ def apply_switches(
         block[:] = without(block, is_open[span])
     node[is_open | ~on[owner]] = -1
     y[np.repeat(~on, size**2)] = 0
-
     ends, g = _ties(net, closed)
     n_tie = g.size
     whole = Elements(
@@ -366,7 +363,7 @@ def _sources(net: Network, root: Ints) -> tuple[Ints, Ints]:
     return np.array(list(seen), np.int64), np.array(list(seen.values()), np.int64)
 
 
-def _conductors(elements: Elements) -> tuple[Ints, Ints]:
+def conductors_of_entries(elements: Elements) -> tuple[Ints, Ints]:
     """Conductors of row and column of every entry of the primitive admittances."""
     size = elements.size
     entries = size**2
@@ -376,15 +373,15 @@ def _conductors(elements: Elements) -> tuple[Ints, Ints]:
     return (first + place // size[owner]).astype(np.int64), (first + place % size[owner]).astype(np.int64)
 
 
-def _pairs(elements: Elements) -> tuple[Ints, Ints]:
+def pairs(elements: Elements) -> tuple[Ints, Ints]:
     """Row and column of every entry of the primitive admittances."""
-    row, column = _conductors(elements)
+    row, column = conductors_of_entries(elements)
     return elements.node[row], elements.node[column]
 
 
 def _energized(elements: Elements, legs: Ints, sources: Ints, n: int) -> Bools:
     """Fused nodes with a path to a source, through elements or through injections between two nodes."""
-    rows, columns = _pairs(elements)
+    rows, columns = pairs(elements)
     used = (rows >= 0) & (columns >= 0) & (elements.y != 0)
     between = legs[(legs >= 0).all(axis=1)]
     a = np.concatenate([rows[used], between[:, 0]])

@@ -7,7 +7,7 @@ contradicts; `loader` is all of that in order, `text` the way back, `reference` 
 
 from __future__ import annotations
 
-from cosim.scenario.checks import FeederNames, check_against_feeder, check_internal, feeder_names
+from cosim.scenario.checks import check_against_feeder, check_internal
 from cosim.scenario.loader import (
     Document,
     find_scenario,
@@ -17,6 +17,7 @@ from cosim.scenario.loader import (
     shipped_scenarios,
     shipped_studies,
 )
+from cosim.scenario.names import FeederNames, feeder_names
 from cosim.scenario.overrides import parse_overrides
 from cosim.scenario.schema import Scenario
 from cosim.scenario.text import resolve, scenario_hash

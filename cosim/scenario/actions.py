@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cosim.errors import InputError, Problem
-from cosim.scenario.checks import FeederNames, check_against_feeder, check_targets
+from cosim.scenario.checks import check_against_feeder, check_targets
 from cosim.scenario.events import Event
+from cosim.scenario.names import FeederNames
 from cosim.scenario.parts import Parts
 from cosim.scenario.problems import explain
 from cosim.scenario.schema import Scenario
@@ -51,7 +52,9 @@ def read_action(action: object, scenario: Scenario, feeder: FeederNames, place: 
     except ValidationError as error:
         problems += explain(error.errors(include_url=False), Event, root, _BASE)
     if event is not None:
-        parts = Parts(root, scenario.folder, datacenters=scenario.datacenters, events=[(0, event)])
+        parts = Parts(
+            root, scenario.folder, feeder=scenario.feeder, datacenters=scenario.datacenters, events=[(0, event)]
+        )
         problems += check_targets(parts)
         problems += check_against_feeder(
             parts,

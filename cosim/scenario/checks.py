@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cosim.errors import InputError, Problem
-from cosim.feeder.config import FeederConfig
-from cosim.feeder.faults import FaultConfig
 from cosim.feeder.names import is_path
 from cosim.load.weights import weights_problem
 from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
+from cosim.scenario.names import FaultProblems
 from cosim.scenario.parts import Parts, parts_of
 from cosim.scenario.problems import problem_at
 from cosim.scenario.schema import (
@@ -30,9 +27,6 @@ from cosim.scenario.schema import (
 from cosim.scenario.timeline import check_timeline
 from cosim.scenario.tree import Node, Path
 from cosim.units import US_PER_S
-
-if TYPE_CHECKING:
-    from cosim.feeder.feeder import Feeder
 
 MAX_TIME_S = 1e10
 """Largest value of any key in seconds; microseconds of it stay inside int64. [s]"""
@@ -66,7 +60,7 @@ def check_against_feeder(
     line_names: Iterable[str],
     node_names: Iterable[str] = (),
     dead_buses: Collection[str] = (),
-    fault_problems: Callable[[FaultConfig], list[Problem]] = lambda _: [],
+    fault_problems: FaultProblems = lambda *_: [],
 ) -> list[Problem]:
     """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
@@ -80,7 +74,7 @@ def check_against_feeder(
     dead_buses : collection of str
         Buses without voltage in the feeder as its file has it.
     fault_problems : callable
-        Why a fault cannot be where it should; paths are its fields.
+        Why a fault cannot be where it should on a feeder of this config; paths are its fields.
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
@@ -103,11 +97,12 @@ def check_against_feeder(
     found = [(path, _why_no_place(place, phases), place) for path, place in places]
     return [
         *_check_supply(parts, dead_buses),
+        *_check_sensed(parts, phases),
         *(
             parts.problem(("events", i, p.path), p.message, p.value)
             for i, event in parts.events
             if isinstance(event, ev.FaultApplied)
-            for p in fault_problems(event)
+            for p in fault_problems(event, parts.feeder)
         ),
         *(parts.problem(path, why, place) for path, why, place in found if why),
         *(
@@ -131,6 +126,18 @@ def _check_supply(parts: Parts, dead_buses: Collection[str]) -> Iterable[Problem
         if bus in dead_buses:
             message = "has no voltage: it is cut off from the source, and no switch_closed event connects it"
             yield parts.problem(("datacenters", name, "bus"), message, bus)
+
+
+def _check_sensed(parts: Parts, phases: Mapping[str, list[str]]) -> Iterable[Problem]:
+    """Voltages between phases where there are not three of them."""
+    for name, site in parts.datacenters.items():
+        bus = parts.buses.get(name, "")
+        known = phases.get(bus, phases.get(bus.lower(), []))
+        asked = bus.split(".")[1:] if bus not in phases and "." in bus else known
+        n_phase = sum(phase in ("1", "2", "3") for phase in asked)
+        if site.facility.v_sensed == "phase_to_phase" and asked and n_phase < 3:
+            path: Path = ("datacenters", name, "facility", "v_sensed")
+            yield parts.problem(path, f"it stands at {n_phase} of three phases: bus {bus}", site.facility.v_sensed)
 
 
 def _phases_of_buses(buses: Sequence[str], node_names: Iterable[str]) -> dict[str, list[str]]:
@@ -338,59 +345,3 @@ def _check_controllers(parts: Parts) -> list[Problem]:
         for i, controller in parts.controllers
         if controller.name not in known
     ]
-
-
-@dataclass(frozen=True)
-class FeederNames:
-    """Ids of a feeder that a scenario may name."""
-
-    buses: tuple[str, ...]
-    loads: tuple[str, ...]
-    switches: tuple[str, ...]
-    lines: tuple[str, ...]
-    nodes: tuple[str, ...] = ()
-    """`bus.phase` of an unbalanced feeder."""
-    problems: Callable[[FeederConfig], list[Problem]] = lambda _: []
-    """What it cannot have of the controls and shapes that a scenario wants."""
-    dead_buses: frozenset[str] = frozenset()
-    """Buses without voltage in the feeder as its file has it."""
-    fault_problems: Callable[[FaultConfig], list[Problem]] = lambda _: []
-    """Why a fault cannot be where a scenario wants it."""
-
-    @classmethod
-    def of(cls, feeder: Feeder) -> FeederNames:
-        """Ids of a feeder that was loaded."""
-        from cosim.feeder.checks import fault_problems, feeder_problems
-
-        net = feeder.network
-        live = set(net.node_bus[net.node_v[: net.n_node] != 0].tolist())
-        dead = frozenset(bus for k, bus in enumerate(feeder.bus_names) if k not in live)
-        ids = (feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, feeder.node_names)
-        return cls(
-            *ids,
-            problems=partial(feeder_problems, net),
-            dead_buses=dead,
-            fault_problems=partial(fault_problems, net),
-        )
-
-
-def feeder_names(model: str, dss_root: str | None = None) -> FeederNames:
-    """Ids of a feeder by name or path, through the cache of compiled feeders.
-
-    Parameters
-    ----------
-    model, dss_root : str
-        As `load_feeder` takes them.
-
-    Raises
-    ------
-    InputError
-        No such feeder, or one that cannot be read.
-    """
-    from cosim.feeder.feeder import load_feeder
-
-    return FeederNames.of(load_feeder(model, dss_root))
-
-
-NamesOf = Callable[[str, str | None], FeederNames]
-"""From `feeder.model` and `feeder.dss_root`, paths made absolute, to the ids it has."""

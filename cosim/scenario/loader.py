@@ -14,8 +14,9 @@ from cosim.errors import InputError, Problem, unreadable
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.names import is_dss
 from cosim.scenario.accounts import CarbonConfig, PriceConfig
-from cosim.scenario.checks import NamesOf, check_against_feeder, check_internal
+from cosim.scenario.checks import check_against_feeder, check_internal
 from cosim.scenario.events import ElementId, Event
+from cosim.scenario.names import NamesOf
 from cosim.scenario.overrides import apply_overrides
 from cosim.scenario.parts import Parts
 from cosim.scenario.problems import explain, problem_at

@@ -37,6 +37,7 @@ class SupplyLimits:
     v_trip_pu: float
     v_return_pu: float
     return_delay_s: float
+    detection_s: float
 
 
 def build_ups(
@@ -203,7 +204,11 @@ def _sheds(
 def _fill_ride(ride: Any, config: RideThroughConfig, supply: SupplyLimits) -> list[tuple[float, int, int, int]]:
     """Fill a site's record; its thresholds."""
     curve: Curve = config.tolerance(supply.v_trip_pu)
-    found = [(p.vm_pu, to_us(p.t_s), int(is_high), -1) for is_high, part in enumerate(curve) for p in part]
+    detection_us = to_us(supply.detection_s)
+    found = [
+        (p.vm_pu, max(to_us(p.t_s), detection_us), int(is_high), -1) for is_high, part in enumerate(curve) for p in part
+    ]
+    ride["detection_us"], ride["turned_us"] = detection_us, -1
     ride["n"] = len(found)
     ride["calm_low_pu"] = max((p.vm_pu for p in curve.low), default=0.0)
     ride["calm_high_pu"] = min((p.vm_pu for p in curve.high), default=math.inf)

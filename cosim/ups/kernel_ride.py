@@ -1,5 +1,8 @@
 """Ride-through: when a site leaves the feeder, how often it has, and when it may come back.
 
+A voltage that has just changed is known after the time that its detection takes, half a cycle; until then the site
+goes on as before.
+
 A curve of tolerance is a set of thresholds, each with the time for which a voltage beyond it is borne. Disturbances
 that the curve does not bear are counted, also while the site is off the feeder: after `count_n` of them within the
 window the site stays on storage until somebody lets it back.
@@ -10,11 +13,17 @@ from __future__ import annotations
 from cosim.events import UPS_LOCKED_OUT, UPS_UNLOCKED, emit
 from cosim.jit import inner, njit
 
+NEVER_US = 2**63 - 1
+
 
 @inner
-def note_voltage(ups, s, vm_pu, t_us):
-    """Start and stop the timers of every threshold, and that of the way back, by the voltage found at t_us. [pu]"""
+def note_voltage(ups, s, vm_pu, v_trip_pu, t_us):
+    """Start and stop the timers of every threshold, and those of either way, by the voltage found at t_us. [pu]"""
     ride = ups.rides[s]
+    if (vm_pu < v_trip_pu) == (ride.low == 1):
+        ride.turned_us = -1
+    elif ride.turned_us < 0:
+        ride.turned_us = t_us
     if vm_pu < ride.v_return_pu or vm_pu > ride.calm_high_pu:
         ride.v_ok_us = -1
     elif ride.v_ok_us < 0:
@@ -31,6 +40,30 @@ def note_voltage(ups, s, vm_pu, t_us):
             ride.timing = 1
             if threshold.since_us < 0:
                 threshold.since_us = t_us
+
+
+@inner
+def detect(ups, s, t_us):
+    """Take notice of a voltage that has long enough been on the other side of where the rectifier stops."""
+    ride = ups.rides[s]
+    if ride.turned_us >= 0 and t_us - ride.turned_us >= ride.detection_us:
+        ride.low = 1 - ride.low
+        ride.turned_us = -1
+
+
+@inner
+def next_due_us(ups, s, t_us):
+    """When the next running timer of the voltage is over, later than t_us; NEVER_US without one. [us]"""
+    ride = ups.rides[s]
+    due_us = NEVER_US
+    if ride.turned_us >= 0 and ride.turned_us + ride.detection_us > t_us:
+        due_us = ride.turned_us + ride.detection_us
+    if ride.timing == 1:
+        for k in range(ride.first, ride.first + ride.n):
+            threshold = ups.thresholds[k]
+            if threshold.since_us >= 0 and threshold.since_us + threshold.t_us > t_us:
+                due_us = min(due_us, threshold.since_us + threshold.t_us)
+    return due_us
 
 
 @inner

@@ -57,9 +57,10 @@ RIDE = np.dtype(
     [
         # parameters: voltages [pu], times [us]
         ("first", "i8"), ("n", "i8"), ("calm_low_pu", "f8"), ("calm_high_pu", "f8"),
-        ("v_return_pu", "f8"), ("return_delay_us", "i8"),
+        ("v_return_pu", "f8"), ("return_delay_us", "i8"), ("detection_us", "i8"),
         ("count_n", "i8"), ("count_window_us", "i8"), ("unlock_us", "i8"), ("seen_first", "i8"),
         # state
+        ("low", "i8"), ("turned_us", "i8"),
         ("timing", "i8"), ("beyond", "i8"), ("v_ok_us", "i8"), ("n_seen", "i8"), ("locked", "i8"), ("locked_us", "i8"),
         ("transferred_us", "i8"),
         # over the run

@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 import pytest
+from chain_twin import Converter
 from engine_cases import campus, scenario, simulate
 from network_twin import solve_network, with_data_center, with_open_laws
 
-from cosim.converter.curve import loss_coefficients
 from cosim.datacenter.config import FacilityConfig
 from cosim.feeder import load_feeder
 from cosim.ups.config import UpsConfig
@@ -26,28 +26,6 @@ UPS = {
     "eta_charge": 0.95, "eta_discharge": 0.9, "return_s": 30, "taper_s": 1.0, "release_hold_s": 0.4,
 }  # fmt: skip
 RATED = {"max_p_mw": 2.5}
-
-
-class Converter:
-    """Loss a0 + a1 x + a2 x2 of the rating, and its inverse by bisection."""
-
-    def __init__(self, config):
-        self.rating = config.max_p_mw
-        self.a = loss_coefficients(config.efficiency)
-        self.cos_phi = config.displacement_factor[0].cos_phi
-
-    def taken(self, given):
-        x = given / self.rating
-        return given + self.rating * (self.a[0] + self.a[1] * x + self.a[2] * x * x)
-
-    def given(self, taken):
-        low, high = 0.0, 2 * self.rating
-        if taken <= self.taken(0.0):
-            return 0.0
-        for _ in range(200):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if self.taken(middle) < taken else (low, middle)
-        return 0.5 * (low + high)
 
 
 class TwinUps:

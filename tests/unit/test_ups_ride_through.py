@@ -231,6 +231,42 @@ def test_steps_of_1_and_10_ms_agree_within_two_steps_of_the_coarser():
     assert abs(soc[0] - soc[1]) < 0.02 * 2.0 * 3 / 3600 / BIG["max_e_mwh"]  # three edges, so late, of 2 MW each
 
 
+def test_what_happens_in_a_dip_does_not_depend_on_the_step():
+    """Timers of the voltage are met at their exact time, and what is drawn until then is the same power for as long."""
+    ride = {"low": [{"vm_pu": 0.5, "t_s": 0.0}, {"vm_pu": 0.8, "t_s": 0.043}], "counter": {"n": 3, "window_s": 60}}
+    events = [*dips([20.03], 0.3, 0.057), *dips([24.2], 0.65, 0.042), *dips([28.2], 0.65, 0.3), *dips([33.7], 0.3, 0.2)]
+    found = []
+    for step_s in (0.001, 0.01, 0.1):
+        plain = scenario(
+            38, time={"duration_s": 38, "step_s": step_s}, log={"step_s": 0.1}, events=events,
+            datacenters=site({"v_trip_pu": 0.4}, ride_through=ride),
+        )  # fmt: skip
+        _, told, totals = simulate(plain)
+        found.append([(t, k) for t, k, *_ in told if k in ("ups_transferred", "ups_locked_out")])
+        assert totals["datacenter/campus/down_s"] == 0.0
+    assert found[0] == [
+        (20_040_000, "ups_transferred"),
+        (28_243_000, "ups_transferred"),
+        (33_710_000, "ups_locked_out"),
+        (33_710_000, "ups_transferred"),
+    ]
+    assert found[1] == found[2] == found[0]
+
+
+def test_detection_decides_how_long_a_dip_draws_constant_current():
+    for detection_s, ticks in ((0.0, 1), (0.01, 10), (0.025, 25)):
+        plain = scenario(
+            21, time={"duration_s": 21, "step_s": 0.001}, log={"step_s": 0.001}, events=dips([20.5], 0.3, 0.2),
+            datacenters=site({"detection_s": detection_s}),
+        )  # fmt: skip
+        rows, _, _ = simulate(plain)
+        dip = (rows["t_us"] >= 20_500_000) & (rows["t_us"] < 20_700_000)
+        drawn = rows[GRID][dip] > 0.3 * 0.5 * rows[GRID][20_499]
+        assert drawn[:ticks].all()
+        assert not drawn[ticks:].any()
+        assert rows["datacenter/campus/p_unserved_mw"].max() == 0.0
+
+
 def test_an_overload_lasts_as_long_as_it_may():
     ups = {"max_p_discharge_mw": 0.7, "overload": {"factor": 2.5, "duration_s": 5}}
     rows, events, _ = simulate(scenario(40, events=BLACKOUT, datacenters=site(**ups)))

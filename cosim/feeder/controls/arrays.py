@@ -68,6 +68,8 @@ class SensorRows:
     cond_factor: NDArray[np.complex128]
     least: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros(0))
     """Size that a deviation is held against where a sensor's own is smaller; none where empty. [unit of the sensor]"""
+    cond_20: NDArray[np.complex128] = dataclasses.field(default_factory=lambda: np.zeros((0, 2), np.complex128))
+    """[terms, 2] as `cond_factor`, of negative- and zero-sequence currents of a balanced feeder; none where empty."""
 
     @property
     def n_sensor(self) -> int:
@@ -79,6 +81,10 @@ class SensorRows:
         """`least` of every sensor, zero where it has none."""
         return self.least if self.least.size else np.zeros(self.n_sensor)
 
+    @property
+    def _cond_20(self) -> NDArray[np.complex128]:
+        return self.cond_20 if self.cond_20.size else np.zeros((self.cond.size, 2), np.complex128)
+
     def joined(self, other: SensorRows) -> SensorRows:
         """These, and others behind them."""
         return SensorRows(
@@ -89,6 +95,7 @@ class SensorRows:
             np.concatenate([self.cond, other.cond]),
             np.concatenate([self.cond_factor, other.cond_factor]),
             np.concatenate([self.least_sizes, other.least_sizes]),
+            np.concatenate([self._cond_20, other._cond_20]),
         )
 
     def values(self, v: NDArray[np.complex128], i: NDArray[np.complex128]) -> NDArray[np.complex128]:

@@ -119,6 +119,29 @@ def _check_order(fast: OvercurrentElementConfig, slow: OvercurrentElementConfig)
             raise ValueError(f"the fast curve takes {quick:.3g} s at {i_a:.4g} A, the slow one {late:.3g} s only")
 
 
+class SectionalizerConfig(_Device):
+    """A three-pole switch that counts the openings of a recloser on its source side and opens in one of them."""
+
+    kind: Literal["sectionalizer"]
+    actuating_a: float = Field(
+        gt=0, description="Current above which an interruption counts: less than the recloser trips at [A]"
+    )
+    ground_actuating_a: float | None = Field(
+        None, gt=0, description="The same of the phases' sum (3 I0); null: phases alone [A]"
+    )
+    count: int = Field(2, ge=1, le=9, description="It opens in the interruption of this number [1]")
+    dead_a: float = Field(1.0, gt=0, description="Current below which the line counts as interrupted [A]")
+    opening_s: float = Field(0.1, ge=0, le=10, description="From that interruption to its own opening [s]")
+    reset_s: float = Field(30.0, gt=0, description="From the last one counted until it counts anew [s]")
+
+    @model_validator(mode="after")
+    def _tells_overcurrent_from_none(self) -> Self:
+        least = min(self.actuating_a, self.ground_actuating_a or self.actuating_a)
+        if self.dead_a >= least:
+            raise ValueError(f"dead_a={self.dead_a:g} is not below the current that it acts on, {least:g} A")
+        return self
+
+
 class FusePoint(_Config):
     """One point of a fuse's curve."""
 
@@ -179,4 +202,5 @@ def fuse_curves(fuse: FuseConfig) -> tuple[PointCurve, PointCurve]:
     return melt, melt.slower(MELTING_SPREAD, ARCING_S)
 
 
-DeviceConfig = Annotated[RelayConfig | RecloserConfig | FuseConfig, Field(discriminator="kind")]
+AnyConfig = RelayConfig | RecloserConfig | SectionalizerConfig | FuseConfig
+DeviceConfig = Annotated[AnyConfig, Field(discriminator="kind")]

@@ -18,8 +18,9 @@ from cosim.feeder.controls import kernel
 from cosim.feeder.controls.arrays import SensorRows, rows_of
 from cosim.feeder.controls.desk import ControlEvent
 from cosim.feeder.network import Ints, Network
-from cosim.feeder.protection.config import FuseConfig, RecloserConfig, RelayConfig
-from cosim.feeder.protection.devices import Device, Operation, make_device, pickups
+from cosim.feeder.protection.config import AnyConfig
+from cosim.feeder.protection.device import Device, Operation
+from cosim.feeder.protection.devices import make_device, pickups
 from cosim.feeder.protection.placing import Placed, place_all
 
 _SURFACE_UNIT: Final = 2.5e4
@@ -60,16 +61,16 @@ class ProtectionDesk:
         If a device stands at what is not there, open, or without supply.
     """
 
-    def __init__(
-        self, configs: Sequence[RelayConfig | RecloserConfig | FuseConfig], network: Network, first_sensor: int = 0
-    ) -> None:
+    def __init__(self, configs: Sequence[AnyConfig], network: Network, first_sensor: int = 0) -> None:
         self.placed: list[Placed] = place_all(configs, network)
         self.devices: list[Device] = [make_device(p.config, p.phases) for p in self.placed]
         self._stamps = [0] * len(self.devices)
         self._wanted: list[int | None] = [None] * len(self.devices)
         sensors = [sensor for p in self.placed for sensor in p.sensors]
         least = [_SURFACE_UNIT * a for p in self.placed for a in p.pickups_a]
-        self.rows: SensorRows = replace(rows_of(sensors, network), least=np.array(least))
+        rows = rows_of(sensors, network)
+        others = np.column_stack([np.conj(rows.cond_factor), np.abs(rows.cond_factor)])
+        self.rows: SensorRows = replace(rows, least=np.array(least), cond_20=others)
         self.ctl: NDArray[Any] = np.zeros(len(self.devices), kernel.CONTROL)
         at = first_sensor
         for record, p in zip(self.ctl, self.placed, strict=True):

@@ -1,172 +1,20 @@
-"""State machines of relays, reclosers and fuses: what they make of currents that hold until the next look.
-
-A device is told the currents of an instant (`look`), says when it wants to be woken if they last (`next_us`), and does
-then what is due (`wake`). Between two looks currents are constant, so that its integral over dt / t(I) is exact.
-docs/faults.md has the equations.
-"""
+"""State machines of relays, reclosers, sectionalizers and fuses. docs/faults.md has the equations."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
 
 from cosim.feeder.protection.config import (
+    AnyConfig,
     FuseConfig,
-    OvercurrentElementConfig,
     RecloserConfig,
     RelayConfig,
+    SectionalizerConfig,
     fuse_curves,
 )
-from cosim.feeder.protection.curves import operate_time_s, reset_time_s
-from cosim.units import US_PER_S, to_us
-
-_NEVER: Final = None
-CLOSED, OPENING, OPEN, LOCKED = "closed", "opening", "open", "locked"
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One thing that a device does: a line of the log, and poles that move."""
-
-    kind: str
-    value: float
-    detail: str
-    poles: tuple[int, ...] = ()
-    """Phases whose poles move, counted in the device's own."""
-    closes: bool = False
-
-
-class Timers:
-    """Integrals of the overcurrent elements of all phases, then of ground."""
-
-    def __init__(
-        self,
-        phase: OvercurrentElementConfig | None,
-        ground: OvercurrentElementConfig | None,
-        n_phase: int,
-        *,
-        disk: bool = False,
-    ) -> None:
-        self.elements = [phase] * n_phase + [ground]
-        self.disk = disk
-        self.part = [0.0] * (n_phase + 1)
-        """Of the way to operation. [1]"""
-
-    def run(self, i_a: Sequence[float], dt_s: float) -> None:
-        """Let the currents last for a time."""
-        for k, (element, i) in enumerate(zip(self.elements, i_a, strict=True)):
-            if element is None:
-                continue
-            multiple = i / element.pickup_a
-            if multiple > 1.0:
-                operate_s = operate_time_s(element.curve, element.time_dial, multiple)
-                self.part[k] = min(1.0, self.part[k] + dt_s / operate_s)
-            elif multiple < 1.0 and self.part[k] > 0.0:
-                reset_s = reset_time_s(element.curve, element.time_dial, multiple) if self.disk else 0.0
-                self.part[k] = max(0.0, self.part[k] - dt_s / reset_s) if reset_s > 0 else 0.0
-
-    def trip_in(self, i_a: Sequence[float]) -> tuple[float, int, str]:
-        """Time until the first of them operates at these currents [s], which, and by what."""
-        first = (math.inf, 0, "")
-        for k, (element, i) in enumerate(zip(self.elements, i_a, strict=True)):
-            if element is None:
-                continue
-            if element.instantaneous_a is not None and i > element.instantaneous_a:
-                first = min(first, (0.0, k, "instantaneous"))
-            wait_s = operate_time_s(element.curve, element.time_dial, i / element.pickup_a)
-            if math.isfinite(wait_s):
-                first = min(first, ((1.0 - self.part[k]) * wait_s, k, element.curve))
-        return first
-
-    def is_picked_up(self, i_a: Sequence[float]) -> bool:
-        """Whether a current is above its pick-up."""
-        return any(e is not None and i > e.pickup_a for e, i in zip(self.elements, i_a, strict=True))
-
-    def is_busy(self, i_a: Sequence[float]) -> bool:
-        """Whether a change of current would matter."""
-        return any(part > 0 for part in self.part) or self.is_picked_up(i_a)
-
-    def restart(self) -> None:
-        """Forget all."""
-        self.part = [0.0] * len(self.part)
-
-
-class Device:
-    """What all have in common: the currents that last, and since when.
-
-    Parameters
-    ----------
-    name : str
-    phases : sequence of str
-        What messages call its phases.
-    """
-
-    def __init__(self, name: str, phases: Sequence[str]) -> None:
-        self.name = name
-        self.phases = list(phases)
-        self.i_a = [0.0] * (len(self.phases) + 1)
-        """Current of each phase, then their sum. [A]"""
-        self.since_us = 0
-
-    def look(self, t_us: int, i_a: Sequence[float]) -> list[Operation]:
-        """See the currents of an instant, which hold from then on."""
-        self._run(max(0, t_us - self.since_us) / US_PER_S)
-        self.i_a, self.since_us = list(i_a), max(t_us, self.since_us)
-        return self._seen()
-
-    def _run(self, dt_s: float) -> None:
-        raise NotImplementedError
-
-    def _seen(self) -> list[Operation]:
-        return []
-
-    def next_us(self) -> int | None:
-        """When it wants to be woken if the currents last, None never. [us]"""
-        raise NotImplementedError
-
-    def wake(self, t_us: int) -> list[Operation]:
-        """Do what is due at this time, and had been before."""
-        raise NotImplementedError
-
-    @property
-    def is_awake(self) -> bool:
-        """Whether it must be told of every change of current."""
-        raise NotImplementedError
-
-    def _all_poles(self) -> tuple[int, ...]:
-        return tuple(range(len(self.phases)))
-
-    def _after(self, wait_s: float) -> int | None:
-        """Time so long behind the last look."""
-        if not math.isfinite(wait_s):
-            return _NEVER
-        return self.since_us + math.ceil(max(0.0, wait_s) * US_PER_S - 1e-3)
-
-    def _interrupted(self, t_us: int) -> None:
-        self.i_a, self.since_us = [0.0] * len(self.i_a), t_us
-
-    def _by(self, channel: int, curve: str) -> str:
-        who = f"phase {self.phases[channel]}" if channel < len(self.phases) else "ground"
-        return f"{who}, {curve}, {self.i_a[channel]:.4g} A"
-
-    def state(self) -> dict[str, Any]:
-        """All that changes, as plain values."""
-        return {k: v for k, v in vars(self).items() if k in self._kept()} | {
-            k: list(v.part) for k, v in vars(self).items() if isinstance(v, Timers)
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave."""
-        for key, value in state.items():
-            if isinstance(getattr(self, key), Timers):
-                getattr(self, key).part = list(value)
-            else:
-                setattr(self, key, value)
-
-    def _kept(self) -> tuple[str, ...]:
-        return ("i_a", "since_us")
+from cosim.feeder.protection.device import CLOSED, LOCKED, NEVER, OPEN, OPENING, Device, Operation, Timers
+from cosim.units import to_us
 
 
 class Relay(Device):
@@ -195,7 +43,7 @@ class Relay(Device):
         """As `Device` says."""
         if self.status == CLOSED:
             return self._after(self.timers.trip_in(self.i_a)[0])
-        return self.opens_us if self.status == OPENING else _NEVER
+        return self.opens_us if self.status == OPENING else NEVER
 
     def wake(self, t_us: int) -> list[Operation]:
         """As `Device` says."""
@@ -260,7 +108,7 @@ class Recloser(Device):
                 return trip_us
             calm_us = self.calm_us + self.reset_us
             return calm_us if trip_us is None else min(trip_us, calm_us)
-        return _NEVER if self.status == LOCKED else self.due_us
+        return NEVER if self.status == LOCKED else self.due_us
 
     def wake(self, t_us: int) -> list[Operation]:
         """As `Device` says."""
@@ -342,13 +190,13 @@ class Fuse(Device):
 
     def _due_us(self, k: int) -> int | None:
         if self.blown[k]:
-            return _NEVER
+            return NEVER
         return self._after((1.0 - self.cleared[k]) * self.clearing.time_s(self.i_a[k]))
 
     def next_us(self) -> int | None:
         """As `Device` says."""
         due = [us for k in range(len(self.phases)) if (us := self._due_us(k)) is not None]
-        return min(due, default=_NEVER)
+        return min(due, default=NEVER)
 
     def wake(self, t_us: int) -> list[Operation]:
         """As `Device` says."""
@@ -361,17 +209,93 @@ class Fuse(Device):
         return done
 
 
-def make_device(config: RelayConfig | RecloserConfig | FuseConfig, phases: Sequence[str]) -> Device:
+class Sectionalizer(Device):
+    """Counts interruptions by the recloser behind it and opens in the last of them, without current."""
+
+    def __init__(self, config: SectionalizerConfig, phases: Sequence[str]) -> None:
+        super().__init__(config.name, phases)
+        self.phase_a, self.ground_a = pickups(config)
+        self.dead_a, self.n_count = config.dead_a, config.count
+        self.reset_us, self.opening_us = to_us(config.reset_s), to_us(config.opening_s)
+        self.status, self.counted, self.due_us = CLOSED, 0, 0
+        self.is_armed = False
+        """An overcurrent flows, or was the last thing that flowed."""
+
+    def _kept(self) -> tuple[str, ...]:
+        return (*super()._kept(), "status", "counted", "due_us", "is_armed")
+
+    def _run(self, dt_s: float) -> None:
+        pass
+
+    @property
+    def _is_over(self) -> bool:
+        return max(self.i_a[:-1]) > self.phase_a or self.i_a[-1] > self.ground_a
+
+    def _seen(self) -> list[Operation]:
+        is_dead = max(self.i_a) < self.dead_a
+        if self.status == OPENING and not is_dead:
+            self.status, self.counted, self.due_us = CLOSED, self.n_count - 1, self.since_us + self.reset_us
+            told = "current came back before it was open"
+            return [Operation("sectionalizer_blocked", max(self.i_a), told), *self._armed()]
+        if self.status != CLOSED:
+            return []
+        if self.is_armed and is_dead:
+            return self._count()
+        return self._armed()
+
+    def _armed(self) -> list[Operation]:
+        """A current between dead and too high disarms it: what cleared the fault stands on its load side."""
+        self.is_armed = self._is_over
+        return []
+
+    def _count(self) -> list[Operation]:
+        self.is_armed = False
+        self.counted += 1
+        told = f"of {self.n_count} interruptions"
+        if self.counted == self.n_count:
+            self.status, self.due_us = OPENING, self.since_us + self.opening_us
+        else:
+            self.due_us = self.since_us + self.reset_us
+        return [Operation("sectionalizer_counted", self.counted, told)]
+
+    @property
+    def is_awake(self) -> bool:
+        """As `Device` says."""
+        return self.status == OPENING or (self.status == CLOSED and (self.is_armed or self._is_over))
+
+    def next_us(self) -> int | None:
+        """As `Device` says."""
+        if self.status == OPENING or (self.status == CLOSED and self.counted > 0 and not self.is_armed):
+            return self.due_us
+        return NEVER
+
+    def wake(self, t_us: int) -> list[Operation]:
+        """As `Device` says."""
+        due_us = self.next_us()
+        if due_us is None or due_us > t_us:
+            return []
+        if self.status == OPENING:
+            self.status = OPEN
+            return [Operation("sectionalizer_opened", self.counted, "without current", self._all_poles())]
+        self.counted = 0
+        return [Operation("sectionalizer_reset", 0.0, "counts anew")]
+
+
+def make_device(config: AnyConfig, phases: Sequence[str]) -> Device:
     """The state machine of a device."""
     if isinstance(config, RelayConfig):
         return Relay(config, phases)
-    return Recloser(config, phases) if isinstance(config, RecloserConfig) else Fuse(config, phases)
+    if isinstance(config, RecloserConfig):
+        return Recloser(config, phases)
+    return Sectionalizer(config, phases) if isinstance(config, SectionalizerConfig) else Fuse(config, phases)
 
 
-def pickups(config: RelayConfig | RecloserConfig | FuseConfig) -> tuple[float, float]:
+def pickups(config: AnyConfig) -> tuple[float, float]:
     """Least current that each phase, and that ground answers to, infinite without an element. [A]"""
     if isinstance(config, FuseConfig):
         return fuse_curves(config)[0].i_a[0], math.inf
+    if isinstance(config, SectionalizerConfig):
+        return config.actuating_a, config.ground_actuating_a or math.inf
     if isinstance(config, RelayConfig):
         phase, ground = [config.phase], [config.ground]
     else:

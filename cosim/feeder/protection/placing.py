@@ -13,10 +13,10 @@ from cosim.errors import InputError, Problem
 from cosim.feeder.controls.specs import Sensor
 from cosim.feeder.network import LINE, SWITCH_ELEMENT, TRAFO, Ints, Network
 from cosim.feeder.places import named
-from cosim.feeder.protection.config import FuseConfig, RecloserConfig, RelayConfig
+from cosim.feeder.protection.config import AnyConfig
 from cosim.feeder.protection.devices import pickups
+from cosim.feeder.sequences import TO_PHASES
 
-AnyConfig = RelayConfig | RecloserConfig | FuseConfig
 _PLACE: Final = "feeder.protection"
 
 
@@ -26,7 +26,7 @@ class Placed:
 
     config: AnyConfig
     conductors: Ints
-    """Of each of its phases, into `Network.el_node`."""
+    """Of each of its phases, into `Network.el_node`; of a balanced feeder one for all three."""
     phases: tuple[str, ...]
     sensors: tuple[Sensor, ...]
     """Current of each phase, and of all together where it has a ground element. [A]"""
@@ -70,13 +70,13 @@ def _place(config: AnyConfig, net: Network) -> Placed:
     here = span[(net.el_terminal[span] == terminal) & (net.el_node[span] >= 0)]
     here = here[net.node_phase[net.el_node[here]] < 4] if not net.is_balanced else here
     _check_place(config, net, e, terminal, here, field)
-    phases = tuple("abc" if net.is_balanced else str(int(p)) for p in _phase_of(net, here))
+    phases = tuple(str(int(p)) for p in _phase_of(net, here))
+    turns = [1 + 0j] * len(here)
+    if net.is_balanced:  # one conductor for three phases
+        phases, turns, here = ("a", "b", "c"), TO_PHASES[:, 1].tolist(), np.repeat(here, 3)
     ground = pickups(config)[1] < np.inf
-    if ground and net.is_balanced:
-        told = "a balanced feeder has no ground current: leave the ground element out"
-        raise InputError(Problem(told, "ground" if isinstance(config, RelayConfig) else "ground_fast"))
     word = "line" if kind == LINE else "trafo"
-    terms = [(word, name, int(c - net.el_ptr[e]), 1.0, 0.0) for c in here]
+    terms = [(word, name, int(c - net.el_ptr[e]), turn.real, turn.imag) for c, turn in zip(here, turns, strict=True)]
     sensors = [Sensor(currents=(term,)) for term in terms]
     return Placed(config, here, phases, (*sensors, *([Sensor(currents=tuple(terms))] if ground else [])))
 

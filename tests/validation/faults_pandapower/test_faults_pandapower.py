@@ -1,4 +1,4 @@
-"""Three-phase short-circuit currents against pandapower's calc_sc, within the assumptions of both.
+"""Short-circuit currents of three, two and one phase against pandapower's calc_sc, within the assumptions of both.
 
 Without loads and charging, IEC 60909's equivalent source at the fault and a power flow with the fault in it are one
 linear problem. calc_sc has a source of c Un behind c Un^2 / S, c = 1.1 at medium voltage: so has cosim at S / c, its
@@ -52,6 +52,48 @@ def test_three_phase_currents_are_those_of_calc_sc():
         found_ka = C_MAX_MV * abs(compiled.fault_current_a("f")[0]) / 1e3
         compiled.clear_fault("f")
         assert found_ka == pytest.approx(expected_ka[bus], rel=1e-5), bus
+
+
+def earthed_net(k_t: float = 1.0):
+    """The same with zero-sequence data, and a transformer of that correction factor to 400 V."""
+    net = bare_net()
+    net.ext_grid["x0x_max"], net.ext_grid["r0x0_max"] = 1.4, 0.3
+    net.line["r0_ohm_per_km"], net.line["x0_ohm_per_km"], net.line["c0_nf_per_km"] = 0.9, 1.5, 0.0
+    low = pandapower.create_bus(net, 0.4, name="low")
+    pandapower.create_transformer_from_parameters(
+        net, 3, low, 0.63, 20.0, 0.4, 1.1 * k_t, 4.0 * k_t, 0.0, 0.0, shift_degree=150, vector_group="Dyn",
+        vk0_percent=3.8 * k_t, vkr0_percent=1.05 * k_t, mag0_percent=1e15, mag0_rx=0.0, si0_hv_partial=0.5,
+    )  # fmt: skip
+    net.trafo["power_station_unit"] = False  # of another type it makes pandapower's own code warn
+    return net
+
+
+R_OHM = 1e-5
+"""Resistance of each phase's path, on both sides: 3e-4 of the current at 400 V. [ohm]"""
+K_T = 0.95 * C_MAX_MV / (1 + 0.6 * np.sqrt(0.04**2 - 0.011**2))
+"""IEC 60909-0, 6.3.3: correction of a transformer's impedance, which calc_sc applies and a power flow does not. [1]"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "r_ohm"),
+    [("1ph", "line_to_ground", R_OHM), ("2ph", "line_to_line", 2 * R_OHM)],
+    ids=["1ph", "2ph"],
+)
+def test_currents_of_one_and_two_phases_are_those_of_calc_sc(fault, kind, r_ohm):
+    net = earthed_net()
+    sc.calc_sc(net, fault=fault, case="max", ip=False, ith=False, lv_tol_percent=10, r_fault_ohm=R_OHM)
+    expected_ka = net.res_bus_sc["ikss_ka"].to_numpy()
+    net = earthed_net(K_T)
+    pandapower.runpp(net)
+    feeder = from_pandapower(net)
+    source = SourceConfig(s_sc_mva=S_SC_MVA / C_MAX_MV, x_over_r=X_OVER_R)
+    compiled = CompiledFeeder(feeder.network, [], FeederConfig(model="bare"), source)
+    for bus, name in enumerate(feeder.bus_names):
+        compiled.apply_fault("f", FaultConfig(bus=name, type=kind, r_ohm=r_ohm))
+        solve_totals(compiled)
+        found_ka = C_MAX_MV * abs(compiled.fault_current_a("f")).max() / 1e3
+        compiled.clear_fault("f")
+        assert found_ka == pytest.approx(expected_ka[bus], rel=1e-5), name
 
 
 @pytest.mark.parametrize("position", [0.25, 0.5, 0.9])
