@@ -119,6 +119,12 @@ class Curve:
         found = np.linalg.solve(row, np.r_[np.zeros(2 * self.m), 1.0])
         return found / np.linalg.norm(found)
 
+    def orientation(self, x: np.ndarray, v: np.ndarray, t: np.ndarray) -> float:
+        """Sign that stays along one curve and changes where another is reached across a branching point."""
+        _, jac = self.equations(x, v)
+        scale = np.r_[np.full(2 * self.m, self.i_scale), self.p_scale]
+        return float(np.linalg.slogdet(np.vstack([jac * scale / self.p_scale, t])).sign)
+
     def step(self, x: np.ndarray, t: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
         """Point of the curve one arc length ahead."""
         scale = np.r_[np.full(2 * self.m, self.i_scale), self.p_scale]
@@ -176,7 +182,7 @@ def nose(respond: Response, n_phase: int, tan_phi: float) -> Nose:
     t = np.zeros(2 * n_phase + 1)
     t[-1] = 1.0
     t = curve.tangent(x, v, t)
-    length, path, steepest = 0.1, [x], t[-1]
+    length, path, steepest, turn = 0.1, [x], t[-1], curve.orientation(x, v, t)
     for _ in range(STEPS):
         try:
             ahead, v_ahead = curve.step(x, t, length)
@@ -188,7 +194,8 @@ def nose(respond: Response, n_phase: int, tan_phi: float) -> Nose:
         if t[-1] < FRESH_BELOW * steepest:
             curve.measure_z(ahead[:-1], v_ahead)
         t_ahead = curve.tangent(ahead, v_ahead, t)
-        if t @ t_ahead < STRAIGHT and length > SHORT:  # a bend: the corrector may have landed on another branch
+        crossed = curve.orientation(ahead, v_ahead, t_ahead) != turn
+        if (t @ t_ahead < STRAIGHT and length > SHORT) or (crossed and length > FINEST):  # a bend, or another branch
             length /= 2
             curve.measure_z(x[:-1], v)
             continue
