@@ -44,6 +44,23 @@ LimitsOption = Annotated[
 LogsArgument = Annotated[list[Path], typer.Argument(metavar="LOG.h5...", help="Logs; the first is the reference.")]
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        import cosim
+
+        print(f"cosim {cosim.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from synthetic_log import campus_log, write_log
@@ -29,6 +31,18 @@ def test_show_into_a_pipe_that_closes_is_quiet_and_no_failure(log, more):
     done = subprocess.run([*COSIM, "show", log, *more], stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_version_is_that_of_the_package_and_loads_nothing_heavy():
+    """Held to pyproject.toml; numpy alone would double the 0.1 s that the command takes."""
+    code = (
+        "import sys, cosim.cli\nsys.argv = ['cosim', '--version']\ntry:\n    cosim.cli.main()\n"
+        "finally:\n    print(sorted({'numpy', 'numba', 'h5py', 'pydantic', 'cosim.wiring'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [f"cosim {pyproject['project']['version']}", "[]"]
 
 
 def code_of(monkeypatch, capsys, *arguments):
