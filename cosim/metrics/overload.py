@@ -41,10 +41,9 @@ class OverloadMeter:
 
     def update(self, _: Floats, loading_percent: AnyFloats) -> None:
         """Take in rows, shape (n, n_column). [%]"""
-        over = loading_percent > RATED_PERCENT
-        touched = np.flatnonzero(over.any(axis=0) | (self._open > 0))
+        touched = np.flatnonzero((loading_percent.max(axis=0) > RATED_PERCENT) | (self._open > 0))
         for i in touched.tolist():
-            column = over[:, i]
+            column = loading_percent[:, i] > RATED_PERCENT
             self._n[i] += int(column.sum())
             ends = np.flatnonzero(np.diff(np.concatenate(([0], column.astype(np.int8), [0]))))
             lengths = (ends[1::2] - ends[::2]).tolist()

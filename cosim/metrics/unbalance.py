@@ -84,9 +84,9 @@ class UnbalanceMeter:
         self._skip = (self._skip - len(t_s)) % self._every
         if len(rows) == 0:
             return
-        taken = np.ix_(rows, self._columns.ravel())
-        shape = (len(rows), len(self.name), 3)
-        ratio = unbalance_percent(vm_pu[taken].reshape(shape), va_degree[taken].reshape(shape))
+        shape, columns = (len(rows), len(self.name), 3), self._columns.ravel()
+        vm, va = (np.take(values[rows], columns, axis=1).reshape(shape) for values in (vm_pu, va_degree))
+        ratio = unbalance_percent(vm, va)
         self._max = np.maximum(self._max, ratio.max(axis=0))
         first = 0
         while first < len(rows):

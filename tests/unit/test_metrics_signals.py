@@ -12,7 +12,7 @@ from cosim.metrics.disturbance import touches
 from cosim.metrics.histogram import Histogram
 from cosim.metrics.power import PowerMeter, held_level
 from cosim.metrics.ramp import RampMeter, windows_for
-from cosim.metrics.window import SwingMeter, rates, rows_in, sliding_swing, swing_bound
+from cosim.metrics.window import Ranges, SwingMeter, rates, rows_in, sliding_swing
 
 signals = arrays(np.float64, st.integers(2, 60), elements=st.floats(-5, 5, allow_nan=False, allow_subnormal=False))
 
@@ -208,6 +208,18 @@ def test_rates_take_the_true_distance_of_uneven_rows():
 
 
 @pytest.mark.parametrize("n_step", [1, 7, 40, 200])
-def test_no_window_swings_by_more_than_its_bound(n_step):
+@pytest.mark.parametrize("block", [1, 31, 64, 150, 500])
+def test_no_window_swings_by_more_than_its_bound(n_step, block):
+    """Every window, in the block in which it ends; one much longer than the window leaves room for no other bound."""
     values = np.cumsum(np.random.default_rng(n_step).standard_normal((500, 6)), axis=0)
-    assert (swing_bound(values, n_step) >= sliding_swing(values, n_step).max(axis=0)).all()
+    ranges, swing = Ranges(200), sliding_swing(values, n_step)
+    for start in range(0, 500, block):
+        rows = values[start : start + block]
+        low, high = ranges.update(rows)
+        assert (low == rows.min(axis=0)).all()
+        assert (high == rows.max(axis=0)).all()
+        ending = swing[max(0, start - n_step) : max(0, start + len(rows) - n_step)]
+        bound = ranges.bound(n_step)
+        assert (bound >= ending.max(axis=0, initial=0.0)).all()
+        reach = values[max(0, start - n_step - 63) : start + block]
+        assert (bound <= np.ptp(reach, axis=0)).all()
