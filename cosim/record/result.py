@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 DIRECT_BYTES = 16_384
 """Chunks from this size on are inflated here; smaller ones by HDF5, which walks through them faster. [byte]"""
+COLUMN_BYTES = 16_000_000
+"""A channel of one column up to this size is read as a whole: a day at 100 ms is 7 MB. [byte]"""
+COLUMNS_BYTES = 96_000_000
+"""Such channels are kept up to this size together: metrics and pages walk through each several times. [byte]"""
 _EVENT_COLUMNS = ("t_s", "kind", "element", "value", "detail")
 
 
@@ -46,7 +52,8 @@ class Result:
 
     def _open(self) -> None:
         self._metrics: dict[str, Any] | None = None
-        self._t_s: np.ndarray[Any, Any] | None = None
+        self._columns: OrderedDict[str, np.ndarray[Any, Any]] = OrderedDict()
+        self._column_lock = Lock()
         self._file = open_log(self.path)
         try:
             with reading(self.path):
@@ -163,18 +170,23 @@ class Result:
             There is no such channel, or the log is damaged.
         """
         first, last, _ = slice(start, stop).indices(self._n_rows)
-        if path == TIME_S:  # asked for beside every channel
-            return self._times()[first : max(first, last)].copy()
         data = self._dataset(path)
+        if data.ndim == 1 and self._n_rows * data.dtype.itemsize <= COLUMN_BYTES:
+            return self._column(path, data)[first : max(first, last)].copy()
         with reading(self.path):
             whole = _whole_chunks(data, first, last) if self._attrs["compression"] == "gzip" else None
             return np.asarray(data[first : max(first, last)]) if whole is None else whole
 
-    def _times(self) -> np.ndarray[Any, Any]:
-        if self._t_s is None:
-            with reading(self.path):
-                self._t_s = np.asarray(self._dataset(TIME_S)[: self._n_rows])
-        return self._t_s
+    def _column(self, path: str, data: h5py.Dataset) -> np.ndarray[Any, Any]:
+        """A channel of one column as a whole; those asked for last are kept, the times among them."""
+        with self._column_lock:
+            if path not in self._columns:
+                with reading(self.path):
+                    self._columns[path] = np.asarray(data[: self._n_rows])
+                while sum(column.nbytes for column in self._columns.values()) > COLUMNS_BYTES:
+                    self._columns.popitem(last=False)
+            self._columns.move_to_end(path)
+            return self._columns[path]
 
     def rows_between(self, start_s: float, stop_s: float) -> tuple[int, int]:
         """Row numbers (start, stop) of the rows with start_s <= t_s < stop_s."""
