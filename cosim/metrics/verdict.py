@@ -151,7 +151,10 @@ def _ramp(limit: lim.RampLimit, case: Case) -> Verdict:
             direction = "up" if ramp.mw_per_s >= 0.0 else "down"
             above = f", {100.0 * ramp.n_above / ramp.n_window:.2g} % of the windows above" if ramp.n_above else ""
             seen.append(Seen(60.0 * abs(ramp.mw_per_s), ramp.t_s, name, direction + above))
-    return verdict_of(limit, "MW/min", limit.max_mw_per_min, seen, too_short(case, limit.window_s))
+    why = too_short(case, limit.window_s)
+    if case.duration_s >= limit.window_s and centers_with(case, "p_grid_mw"):
+        why = f"no {seconds(limit.window_s)} without a disturbance of the supply"
+    return verdict_of(limit, "MW/min", limit.max_mw_per_min, seen, why)
 
 
 def _recovery(limit: lim.RecoveryLimit, case: Case) -> Verdict:

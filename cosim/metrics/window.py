@@ -180,7 +180,7 @@ class Swing:
     at_s: dict[float, Floats]
     """Start of the window in which it fell. [s]"""
     undisturbed: dict[float, Floats]
-    """The same over the windows that touch no disturbance of the supply; 0 if there is none."""
+    """The same over the windows that touch no disturbance of the supply; nan where each does."""
 
     @property
     def peak_to_peak(self) -> Floats:
@@ -239,6 +239,7 @@ class SwingMeter:
         self._values: AnyFloats = np.zeros((0, n_signal), np.float32)
         self._all = {w: _Most(n_signal) for w in self._n_step}
         self._undisturbed = {w: _Most(n_signal) for w in self._n_step}
+        self._has_calm = dict.fromkeys(self._n_step, False)
 
     def update(self, t_s: Floats, values: AnyFloats) -> None:
         """Take in rows: times of shape (n,) [s], values of shape (n, k)."""
@@ -247,6 +248,7 @@ class SwingMeter:
         low, high = self._ranges.update(values)
         self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
         for window_s, n_step in self._n_step.items():
+            self._look_for_calm(window_s, np.concatenate((self._t_s[-n_step:], t_s)), n_step)
             columns = np.flatnonzero(self._ranges.bound(n_step) > self._undisturbed[window_s].value)
             if columns.size:
                 before = max(0, len(self._values) - n_step)
@@ -255,6 +257,11 @@ class SwingMeter:
                 t_joined = np.concatenate((self._t_s[before:], t_s))
                 self._note(window_s, t_joined, sliding_swing(some, n_step), n_step, columns)
         self._keep(t_s, values)
+
+    def _look_for_calm(self, window_s: float, t_s: Floats, n_step: int) -> None:
+        """Whether any window among these rows touches no disturbance, whatever its swing."""
+        if not self._has_calm[window_s] and len(t_s) > n_step:
+            self._has_calm[window_s] = not touches(t_s[:-n_step], t_s[n_step:], self._disturbed).all()
 
     def _keep(self, t_s: Floats, values: AnyFloats) -> None:
         """The last rows, as many as the widest window reaches back."""
@@ -276,10 +283,14 @@ class SwingMeter:
             if 0 < self._n_row <= n_step:
                 whole = self._values.max(axis=0, keepdims=True) - self._values.min(axis=0, keepdims=True)
                 self._note(window_s, self._t_s, whole, len(self._t_s) - 1, np.arange(whole.shape[1]))
+                self._has_calm[window_s] = not touches(self._t_s[:1], self._t_s[-1:], self._disturbed).all()
         return Swing(
             self._low,
             self._high,
             within={w: most.value for w, most in self._all.items()},
             at_s={w: most.at_s for w, most in self._all.items()},
-            undisturbed={w: most.value for w, most in self._undisturbed.items()},
+            undisturbed={
+                w: most.value if self._has_calm[w] else np.full_like(most.value, np.nan)
+                for w, most in self._undisturbed.items()
+            },
         )

@@ -115,7 +115,7 @@ def _voltage(log: Log, found: Analysis) -> list[Signal]:
     sites = {name: datacenter_bus(log.scenario, name) for name in found.datacenter}
     worst = found.voltage.worst()
     if worst is not None:
-        label = f"lowest: {named('bus', names[worst])}"
+        label = f"{named('bus', names[worst])}, lowest of the run"
         label += "".join(f", {name}" for name, bus in sites.items() if bus == names[worst])
         chosen.append(Signal("voltage", "worst", label, low, _Energized(worst), n_column=n))
     for name, bus in sites.items():
