@@ -160,7 +160,7 @@ def _ramps(name: str, ramps: dict[str, dict[str, dict[str, float]]]) -> Table:
     table = _table(
         f"Ramping (+) and decline (-) of {name} in MW/s; calm: outside outages, dips, transfers",
         "",
-        "window",
+        "over",
         "max +",
         "max -",
         "calm +",
@@ -291,6 +291,8 @@ def _storage(part: dict[str, float]) -> dict[str, str]:
 
 def _pairs(title: str, pairs: dict[str, str]) -> Table:
     table = _table(title, "", "")
+    for column in table.columns:
+        column.no_wrap = False
     for key, value in pairs.items():
         if value:
             table.add_row(escape(key), escape(value))

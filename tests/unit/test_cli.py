@@ -112,6 +112,21 @@ def test_show_holds_a_log_against_limits_of_ones_own(log, tmp_path, monkeypatch,
     assert "Limits: 0 passed, 1 failed, 0 not seen" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("columns", "is_cut"), [("80", True), (None, False)])
+def test_tables_that_go_into_a_pipe_are_not_cut(tmp_path, monkeypatch, capsys, columns, is_cut):
+    """The name of the bus with the lowest voltage does not fit into 80 columns."""
+    long = campus_log(20.0)
+    long.elements["bus"][-1] = "transformer at the corner of Main St"
+    write_log(long, tmp_path / "long.h5")
+    monkeypatch.setattr(sys, "argv", ["cosim", "show", str(tmp_path / "long.h5")])
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit):
+        cosim.cli.main()
+    assert ("\u2026" in capsys.readouterr().out) == is_cut
+
+
 def test_command_within_a_process_that_has_used_dask_leaves_it_alive(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", sys)
     monkeypatch.setattr(sys, "argv", ["cosim", "catalog", "accelerators", "--json"])

@@ -195,6 +195,17 @@ def test_windows_touch_spans_as_by_comparing_each_pair(raw, start, width):
     assert found[0] == expected
 
 
+@pytest.mark.parametrize("block", [7, 301])
+def test_swing_without_an_undisturbed_window_is_not_told_and_without_movement_is_zero(block):
+    """A disturbance from 2 s on leaves 20 windows of 1 s and none of 20 s; one that never moves swings by 0."""
+    t_s = np.arange(301) * 0.1
+    pair = np.column_stack((np.sin(t_s), np.full(301, 5.0)))
+    swing = fill(SwingMeter(2, 0.1, np.array([[2.05, 99.0]]), windows_s=(1.0, 20.0)), t_s, pair, block)
+    assert np.isnan(swing.undisturbed[20.0]).all()
+    assert swing.undisturbed[1.0] == pytest.approx([np.ptp(np.sin(t_s[:11])), 0.0])
+    assert swing.within[20.0] == pytest.approx([2.0, 0.0], abs=0.01)
+
+
 def test_usual_windows_that_coincide_or_do_not_fit_are_passed_over():
     assert windows_for(0.1, 600.0) == (0.1, 1.0, 60.0, 600.0)
     assert windows_for(1.0, 599.0) == (1.0, 60.0)
