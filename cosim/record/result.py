@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 DIRECT_BYTES = 16_384
-"""Chunks from this size on are inflated here; smaller ones by HDF5, which walks through them faster. [byte]"""
+"""Chunks of 4-byte values from this size on are inflated here; HDF5 walks through smaller ones faster. [byte]"""
 COLUMN_BYTES = 16_000_000
 """A channel of one column up to this size is read as a whole: a day at 100 ms is 7 MB. [byte]"""
 COLUMNS_BYTES = 96_000_000
@@ -319,10 +319,10 @@ def _listed(part: dict[str, Any]) -> dict[str, Any]:
 def _whole_chunks(data: h5py.Dataset, first: int, last: int) -> np.ndarray[Any, Any] | None:
     """Rows of whole chunks, inflated here; None for small pieces, and where HDF5 has to say what is wrong."""
     n, *rest = data.chunks
-    if last - first < n or n * data.dtype.itemsize * math.prod(rest) < DIRECT_BYTES or tuple(rest) != data.shape[1:]:
+    is_wide = data.dtype.itemsize == 4 and 4 * n * math.prod(rest) >= DIRECT_BYTES
+    if last - first < n or not is_wide or tuple(rest) != data.shape[1:]:
         return None
     rows, edge = np.empty((last - first, *rest), data.dtype), np.empty((n, *rest), data.dtype)
-    decoder = codec.Decoder(data.dtype, (n, *rest))
     try:
         for start in range(first - first % n, last, n):
             mask, raw = data.id.read_direct_chunk((start, *(0 for _ in rest)))
@@ -330,9 +330,9 @@ def _whole_chunks(data: h5py.Dataset, first: int, last: int) -> np.ndarray[Any, 
                 return None
             a, b = max(start, first), min(start + n, last)
             if b - a == n:
-                decoder.decode(raw, rows[a - first : b - first])
+                codec.decode(raw, rows[a - first : b - first])
             else:
-                decoder.decode(raw, edge)
+                codec.decode(raw, edge)
                 rows[a - first : b - first] = edge[a - start : b - start]
     except (OSError, RuntimeError, ValueError, codec.Damaged):
         return None
