@@ -49,7 +49,7 @@ def unbalance_percent(vm_pu: AnyFloats, va_degree: AnyFloats) -> Floats:
     a = cmath.exp(2j * math.pi / 3.0)
     positive = np.abs(phasor @ np.array([1.0, a, a * a])) / 3.0
     negative = np.abs(phasor @ np.array([1.0, a * a, a])) / 3.0
-    alive = np.asarray(vm_pu).min(axis=-1) >= _ALIVE_PU
+    alive = (vm_pu[..., 0] >= _ALIVE_PU) & (vm_pu[..., 1] >= _ALIVE_PU) & (vm_pu[..., 2] >= _ALIVE_PU)
     ratio: Floats = 100.0 * np.divide(negative, positive, out=np.zeros_like(positive), where=alive & (positive > 0.0))
     return ratio
 

@@ -248,7 +248,8 @@ class SwingMeter:
         low, high = self._ranges.update(values)
         self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
         for window_s, n_step in self._n_step.items():
-            self._look_for_calm(window_s, np.concatenate((self._t_s[-n_step:], t_s)), n_step)
+            if not self._has_calm[window_s]:
+                self._look_for_calm(window_s, np.concatenate((self._t_s[-n_step:], t_s)), n_step)
             columns = np.flatnonzero(self._ranges.bound(n_step) > self._undisturbed[window_s].value)
             if columns.size:
                 before = max(0, len(self._values) - n_step)
@@ -260,7 +261,7 @@ class SwingMeter:
 
     def _look_for_calm(self, window_s: float, t_s: Floats, n_step: int) -> None:
         """Whether any window among these rows touches no disturbance, whatever its swing."""
-        if not self._has_calm[window_s] and len(t_s) > n_step:
+        if len(t_s) > n_step:
             self._has_calm[window_s] = not touches(t_s[:-n_step], t_s[n_step:], self._disturbed).all()
 
     def _keep(self, t_s: Floats, values: AnyFloats) -> None:
@@ -269,7 +270,7 @@ class SwingMeter:
         if len(t_s) < self._n_back:
             t_s, values = np.concatenate((self._t_s, t_s)), np.concatenate((self._values, values))
         first = max(0, len(t_s) - self._n_back)
-        self._t_s, self._values = t_s[first:].copy(), values[first:].copy()
+        self._t_s, self._values = t_s[first:], values[first:]
 
     def _note(self, window_s: float, t_s: Floats, swing: AnyFloats, n_step: int, columns: npt.NDArray[np.intp]) -> None:
         start_s = t_s[: len(swing)]
