@@ -56,14 +56,24 @@ __all__ = sorted(_WHERE)
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for (PEP 562)."""
     if name == "__version__":
-        from cosim.wiring import distribution_version
-
-        return distribution_version()
+        return _version()
     if name not in _WHERE:
         raise AttributeError(f"module 'cosim' has no attribute {name!r}; it has {', '.join(__all__)}")
     value = getattr(importlib.import_module(_WHERE[name]), name)
     globals()[name] = value
     return value
+
+
+def _version() -> str:
+    """Version of the installed cosim; read when it is first asked for, as `import cosim` is to stay light."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("cosim-feeder")
+    except PackageNotFoundError:
+        found = "0+unknown"
+    globals()["__version__"] = found
+    return found
 
 
 def __dir__() -> list[str]:

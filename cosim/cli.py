@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,27 @@ LimitsOption = Annotated[
 LogsArgument = Annotated[list[Path], typer.Argument(metavar="LOG.h5...", help="Logs; the first is the reference.")]
 
 
+PIPE_WIDTH = 120
+"""Columns of tables that go into a file or a pipe: none of theirs is cut."""
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        import cosim
+
+        print(f"cosim {cosim.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
@@ -52,7 +74,8 @@ def _console(*, stderr: bool = False) -> Console:
             """Leave it to `main`: rich itself would exit with 1."""
             raise BrokenPipeError
 
-    return Ours(stderr=stderr, highlight=False, soft_wrap=True)
+    is_seen = (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ
+    return Ours(stderr=stderr, highlight=False, soft_wrap=True, width=None if is_seen else PIPE_WIDTH)
 
 
 @app.command()

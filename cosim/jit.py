@@ -19,6 +19,7 @@ from typing import Any
 from cosim.errors import EnvironmentFailure
 
 _ROOMS = ("area", "converter", "load", "datacenter", "ups", "feeder", "engine")
+_FILES = ("bundle.py", "libraries.py", "pipeline.py", "events.py", "record/kernel.py")
 
 
 def cache_dir() -> Path:
@@ -35,7 +36,7 @@ def kernel_hash() -> str:
     """Hash of numba's version and of every source of the rooms: kernels freeze the constants they import, too."""
     digest = hashlib.sha256(version("numba").encode())
     here = Path(__file__).parent
-    sources = [Path(__file__), here / "bundle.py", here / "libraries.py", here / "pipeline.py", here / "events.py"]
+    sources = [Path(__file__), *(here / name for name in _FILES)]
     for room in _ROOMS:
         sources += sorted((here / room).rglob("*.py"))
     for source in sources:

@@ -12,12 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+import cosim
 from cosim.errors import InputError, Interrupted, PhysicsError, Problem
 from cosim.observers import Captures, Points
 from cosim.scenario import Document, FeederNames, Scenario, load_scenario, resolve
@@ -38,15 +39,6 @@ FIRST_CHECKPOINT_S = 1.0
 
 Progress = Callable[[str, float, float], None]
 """Called with what is being done, simulated time so far and in all [s]."""
-
-
-@functools.cache
-def distribution_version() -> str:
-    """Version of the installed cosim."""
-    try:
-        return version("cosim-feeder")
-    except PackageNotFoundError:
-        return "0+unknown"
 
 
 def prepare(
@@ -242,7 +234,7 @@ def _recorder(
         "scenario_yaml": text,
         "scenario_name": config.name,
         "seed": config.seed,
-        "cosim_version": distribution_version(),
+        "cosim_version": cosim.__version__,
         "provenance": _provenance()
         | {"folder": str(config.folder.resolve())}
         | _regulated(simulation)

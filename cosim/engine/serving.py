@@ -27,6 +27,13 @@ _COLUMNS = (
     ("tokens_per_s", "1/s", "Tokens of answers completed since the last row, a second"),
     ("ttft_mean_s", "s", "Mean time to first token of the requests that got it since the last row; 0 for none"),
 )
+_PER_PIECE = (
+    ("e_per_token_j", "", "out_done"),
+    ("e_per_request_j", "", "n_done"),
+    ("e_prefill_per_token_in_j", "_prefill", "in_done"),
+    ("e_decode_per_token_out_j", "_decode", "out_done"),
+)
+"""Key, part of the energy, pieces that it is divided by: those of completed requests."""
 assert len(_COLUMNS) == SERVING_COLUMNS
 
 
@@ -57,8 +64,6 @@ def serving_totals(sim: Simulation) -> dict[str, float]:
         bins = sim.load.bins[int(q["bin_first"]) : int(q["bin_first"]) + 2 * len(KINDS)]
         totals = _counts(q) | _latencies(bins) | _energy(sim, name, config, q)
         out |= {f"serving/{name}/{key}": value for key, value in totals.items()}
-        done = {"n_request": q["n_done"], "n_token_in": q["in_done"], "n_token_out": q["out_done"]}
-        out |= {f"job/{name}/{key}": float(n) for key, n in done.items()}
     return out
 
 
@@ -107,13 +112,18 @@ def percentile_s(counts: NDArray[np.int64], percent: float) -> float:
 
 
 def _energy(sim: Simulation, name: str, config: ServingConfig, q: Any) -> dict[str, float]:
-    """Energy of the job's accelerators at their terminals, idle power included, and by token."""
+    """Energy of the job's accelerators at their terminals: idle, prefill, decoding and all of it; by token."""
     fleet = sim.scenario.datacenters[name.partition("/")[0]].load.accelerators
     assert fleet is not None
     n = int(q["n_replica"]) * config.replica.accelerators
-    e_mws = float(q["e"]) + n * fleet.p_idle_w / W_PER_MW * float(q["run_us"]) / US_PER_S
-    out = {"e_mwh": e_mws / S_PER_H, "e_held_back_mwh": float(q["e_wanted"] - q["e"]) / S_PER_H}
-    if q["out_done"]:
-        out["e_per_token_j"] = e_mws * W_PER_MW / float(q["out_done"])
-        out["e_per_request_j"] = e_mws * W_PER_MW / float(q["n_done"])
+    idle_mws = n * fleet.p_idle_w / W_PER_MW * float(q["run_us"]) / US_PER_S
+    e_mws = float(q["e"]) + idle_mws
+    parts_mws = {"": e_mws, "_prefill": q["e_prefill"], "_decode": q["e_decode"], "_idle": idle_mws}
+    out = {f"e{part}_mwh": float(part_mws) / S_PER_H for part, part_mws in parts_mws.items()}
+    out["e_held_back_mwh"] = float(q["e_wanted"] - q["e"]) / S_PER_H
+    if e_mws > 0.0:
+        out["idle_share"] = idle_mws / e_mws
+    if q["n_done"]:
+        for key, part, pieces in _PER_PIECE:
+            out[key] = float(parts_mws[part]) * W_PER_MW / float(q[pieces])
     return out

@@ -74,7 +74,7 @@ def _jobs_totals(sim: Simulation) -> dict[str, float]:
     out: dict[str, float] = {}
     for name, job in zip(sim.job_names, sim.load.jobs, strict=True):
         site, _, own = name.partition("/")
-        counts = job_counts(sim.scenario.datacenters[site].load, own, job, sim.load.classes)
+        counts = job_counts(sim.scenario.datacenters[site].load, own, job, sim.load.classes, sim.load.queues)
         out |= {f"job/{name}/{key}": value for key, value in counts.items()}
         out[f"job/{name}/run_s"] = float(job["run_us"]) / US_PER_S
         out[f"job/{name}/lost_s"] = float(job["lost_us"]) / US_PER_S

@@ -274,10 +274,13 @@ def _serve(load, job, t_us):
     q = load.queues[job.queue]
     until_us = (t_us // job.query_step_us + 1) * job.query_step_us
     allowed = load.allowed[job.site]
-    job.u_frac = run_cell(load, q, until_us, allowed)
-    wanted = job.u_frac * job.amp_mw * job.weight * (until_us - t_us) * 1e-6
+    job.u_frac, u_prefill, u_decode = run_cell(load, q, until_us, allowed)
+    full_mws = job.amp_mw * job.weight * (until_us - t_us) * 1e-6
+    wanted = job.u_frac * full_mws
     q.e_wanted += wanted
     q.e += wanted * allowed
+    q.e_prefill += u_prefill * full_mws * allowed
+    q.e_decode += u_decode * full_mws * allowed
     job.edge_us = until_us
 
 

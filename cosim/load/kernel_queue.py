@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from cosim.jit import inner
+from cosim.load.kernel_order import least, pop, push, set_leaf
 from cosim.load.state import NEVER
 
 PPM = 1_000_000
@@ -37,65 +38,6 @@ def _count(load, q, kind, t_us):
 
 
 @inner
-def _set_leaf(load, q, first, i, key):
-    """A leaf of a tree of minima, and what follows from it above."""
-    i += q.n_leaf
-    load.trees[first + i] = key
-    while i > 1:
-        key = min(load.trees[first + i], load.trees[first + (i ^ 1)])
-        i >>= 1
-        if load.trees[first + i] == key:
-            break
-        load.trees[first + i] = key
-
-
-@inner
-def _least(load, q, first):
-    """Leaf with the smallest key, the first of equals."""
-    i = 1
-    while i < q.n_leaf:
-        i = 2 * i if load.trees[first + 2 * i] == load.trees[first + i] else 2 * i + 1
-    return i - q.n_leaf
-
-
-@inner
-def _push(load, first, n, v_end, t_us, first_us, tokens_in, tokens_out):
-    """Into the heap of n residents."""
-    i = n
-    while i > 0:
-        above = load.residents[first + (i - 1) // 2]
-        if above.v_end <= v_end:
-            break
-        here = load.residents[first + i]
-        here.v_end, here.t_us, here.first_us = above.v_end, above.t_us, above.first_us
-        here.tokens_in, here.tokens_out = above.tokens_in, above.tokens_out
-        i = (i - 1) // 2
-    here = load.residents[first + i]
-    here.v_end, here.t_us, here.first_us, here.tokens_in, here.tokens_out = v_end, t_us, first_us, tokens_in, tokens_out
-
-
-@inner
-def _pop(load, first, n):
-    """Take the first of the heap of n residents out."""
-    last = load.residents[first + n - 1]
-    i = 0
-    while 2 * i + 1 < n - 1:
-        k = 2 * i + 1
-        if k + 1 < n - 1 and load.residents[first + k + 1].v_end < load.residents[first + k].v_end:
-            k += 1
-        below = load.residents[first + k]
-        if below.v_end >= last.v_end:
-            break
-        here = load.residents[first + i]
-        here.v_end, here.t_us, here.first_us = below.v_end, below.t_us, below.first_us
-        here.tokens_in, here.tokens_out = below.tokens_in, below.tokens_out
-        i = k
-    here = load.residents[first + i]
-    here.v_end, here.t_us, here.first_us = last.v_end, last.t_us, last.first_us
-    here.tokens_in, here.tokens_out = last.tokens_in, last.tokens_out
-
-
-@inner
 def _token_us(q, rep):
     """Time of one decode step at full speed. [us]"""
     return q.step_us + q.request_us * rep.n_decode + q.token_us * 0.5 * rep.kv_work
@@ -115,7 +57,8 @@ def _bring(q, rep, t_us):
 @inner
 def _integrate(q, t_us):
     """Utilization of all replicas held until t_us."""
-    q.u_sum += q.u_ppm * (t_us - q.u_us)
+    q.prefill_sum += q.prefill_ppm * (t_us - q.u_us)
+    q.decode_sum += q.decode_ppm * (t_us - q.u_us)
     q.u_us = t_us
 
 
@@ -124,27 +67,29 @@ def _plan(load, q, r):
     """Next event, utilization and load of replica r after anything about it changed."""
     rep = load.replicas[q.replica_first + r]
     wait_us = math.inf
-    u_ppm = 0
+    prefill_ppm = decode_ppm = 0
     if rep.n_batch > 0:
-        u_ppm = q.u_prefill_ppm
+        decode_ppm = rep.beside_ppm
+        prefill_ppm = q.u_prefill_ppm - decode_ppm
         if q.s_prefill > STANDSTILL:
             wait_us = rep.rem_us / q.s_prefill
     elif rep.n_decode > 0:
-        u_ppm = load.tables[q.table_first + rep.n_decode]
+        decode_ppm = load.tables[q.table_first + rep.n_decode]
         if q.s_decode > STANDSTILL:
             v_next = rep.v_stop if rep.n_prefill > 0 else load.residents[q.place_first + r * q.max_batch].v_end
             wait_us = (v_next - rep.v) * _token_us(q, rep) / q.s_decode
     elif rep.n_prefill > 0:
         wait_us = 0.0
-    if u_ppm != rep.u_ppm:
+    if prefill_ppm != rep.prefill_ppm or decode_ppm != rep.decode_ppm:
         _integrate(q, rep.t_us)
-        q.u_ppm += u_ppm - rep.u_ppm
-        rep.u_ppm = u_ppm
+        q.prefill_ppm += prefill_ppm - rep.prefill_ppm
+        q.decode_ppm += decode_ppm - rep.decode_ppm
+        rep.prefill_ppm, rep.decode_ppm = prefill_ppm, decode_ppm
     rep.next_us = rep.t_us + math.ceil(max(wait_us, 0.0)) if wait_us < LONGEST_US else NEVER
-    _set_leaf(load, q, q.tree_first, r, rep.next_us)
+    set_leaf(load, q, q.tree_first, r, rep.next_us)
     n = rep.n_decode + rep.n_prefill
     key = max(n * PPM // q.max_batch, rep.kv * PPM // q.kv_max)
-    _set_leaf(load, q, q.tree_first + 2 * q.n_leaf, r, key)
+    set_leaf(load, q, q.tree_first + 2 * q.n_leaf, r, key)
 
 
 @inner
@@ -200,7 +145,7 @@ def _arrive(load, q, t_us, tokens_in, tokens_out):
         _lose(q, tokens_in, tokens_out)
         return
     _expire(load, q, t_us)
-    r = _least(load, q, q.tree_first + 2 * q.n_leaf)
+    r = least(load, q, q.tree_first + 2 * q.n_leaf)
     if q.n_wait == 0 and _fits(load, q, r, tokens_in + tokens_out):
         _admit(load, q, r, t_us, t_us, tokens_in, tokens_out)
     elif q.n_wait < q.wait_max:
@@ -218,7 +163,7 @@ def _dispatch(load, q, t_us):
     _expire(load, q, t_us)
     while q.n_wait > 0:
         head = load.waiting[q.wait_first + q.wait_head]
-        r = _least(load, q, q.tree_first + 2 * q.n_leaf)
+        r = least(load, q, q.tree_first + 2 * q.n_leaf)
         if not _fits(load, q, r, head.tokens_in + head.tokens_out):
             break
         q.wait_head = (q.wait_head + 1) % q.wait_max
@@ -245,13 +190,15 @@ def _finish(load, q, rep, t_us, come_us, first_us, tokens_in, tokens_out):
 
 @inner
 def _begin_prefill(load, q, r):
-    """The prompt at the head of replica r, or all of them beside a decode step."""
+    """The prompt at the head of replica r, or all of them beside a decode step, which holds its share of the time."""
     rep = load.replicas[q.replica_first + r]
     first = q.place_first + r * q.max_batch
     rep.n_batch = rep.n_prefill if q.mixed == 1 else 1
-    rep.rem_us = _token_us(q, rep) if q.mixed == 1 and rep.n_decode > 0 else 0.0
+    beside_us = _token_us(q, rep) if q.mixed == 1 and rep.n_decode > 0 else 0.0
+    rep.rem_us = beside_us
     for i in range(rep.n_batch):
         rep.rem_us += load.prompts[first + (rep.head + i) % q.max_batch].tokens_in * q.prefill_us
+    rep.beside_ppm = math.floor(q.u_prefill_ppm * beside_us / rep.rem_us + 0.5)
 
 
 @inner
@@ -271,7 +218,7 @@ def _first_token(load, q, r, t_us):
         if rep.n_decode == 0:
             rep.v = 0.0
         v_end = rep.v + prompt.tokens_out - 1
-        _push(load, first, rep.n_decode, v_end, prompt.t_us, t_us, prompt.tokens_in, prompt.tokens_out)
+        push(load, first, rep.n_decode, v_end, prompt.t_us, t_us, prompt.tokens_in, prompt.tokens_out)
         rep.n_decode += 1
         rep.kv_work += 2 * prompt.tokens_in + prompt.tokens_out
     else:
@@ -287,7 +234,7 @@ def _end_residents(load, q, r, t_us):
         done = load.residents[first]
         rep.kv_work -= 2 * done.tokens_in + done.tokens_out
         _finish(load, q, rep, t_us, done.t_us, done.first_us, done.tokens_in, done.tokens_out)
-        _pop(load, first, rep.n_decode)
+        pop(load, first, rep.n_decode)
         rep.n_decode -= 1
 
 
@@ -348,12 +295,13 @@ def clear_queue(load, q):
             prompt = load.prompts[first + (rep.head + i) % q.max_batch]
             _lose(q, prompt.tokens_in, prompt.tokens_out)
         q.n_lost += rep.n_decode + rep.n_prefill
-        rep.n_decode = rep.n_prefill = rep.n_batch = rep.head = rep.kv = rep.kv_work = rep.u_ppm = 0
+        rep.n_decode = rep.n_prefill = rep.n_batch = rep.head = rep.kv = rep.kv_work = 0
+        rep.prefill_ppm = rep.decode_ppm = 0
         rep.next_us = NEVER
     for i in range(4 * q.n_leaf):
         key = load.trees[q.tree_first + i]
         load.trees[q.tree_first + i] = NEVER if i < 2 * q.n_leaf or key == NEVER else 0
-    q.n_run = q.u_ppm = 0
+    q.n_run = q.prefill_ppm = q.decode_ppm = 0
 
 
 @inner
@@ -370,7 +318,8 @@ def open_queue(load, q, t_us):
 def run_cell(load, q, until_us, allowed):
     """Everything that happens before until_us; mean utilization of the replicas since the last cell's end. [us] -> [1]
 
-    `allowed` is the share of the power they ask for that they are given, known at the cell's begin.
+    `allowed` is the share of the power they ask for that they are given, known at the cell's begin. With the mean
+    comes what of it is prefill and what decoding.
     """
     from_us = q.done_us
     _set_speed(load, q, allowed, from_us)
@@ -380,7 +329,7 @@ def run_cell(load, q, until_us, allowed):
         if min(next_us, come_us) >= until_us:
             break
         if next_us <= come_us:
-            _turn(load, q, _least(load, q, q.tree_first), next_us)
+            _turn(load, q, least(load, q, q.tree_first), next_us)
             if q.n_wait > 0:
                 _dispatch(load, q, next_us)
         else:
@@ -389,11 +338,13 @@ def run_cell(load, q, until_us, allowed):
             _arrive(load, q, come_us, request.tokens_in, request.tokens_out)
     _expire(load, q, until_us)
     _integrate(q, until_us)
-    u = q.u_sum / (PPM * q.n_replica * (until_us - from_us))
-    q.u_sum = 0
+    whole = PPM * q.n_replica * (until_us - from_us)
+    u = (q.prefill_sum + q.decode_sum) / whole
+    u_prefill, u_decode = q.prefill_sum / whole, q.decode_sum / whole
+    q.prefill_sum = q.decode_sum = 0
     q.done_us = until_us
     q.run_us += until_us - from_us
     q.busy_us += u * (until_us - from_us)
     if allowed < 1.0:
         q.capped_us += until_us - from_us
-    return u
+    return u, u_prefill, u_decode

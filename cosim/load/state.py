@@ -66,12 +66,14 @@ RESIDENT = np.dtype([("v_end", "f8"), ("t_us", "i8"), ("first_us", "i8"), ("toke
 REPLICA = np.dtype(
     [
         ("t_us", "i8"), ("next_us", "i8"), ("v", "f8"), ("v_stop", "f8"), ("rem_us", "f8"), ("n_decode", "i8"),
-        ("n_prefill", "i8"), ("n_batch", "i8"), ("head", "i8"), ("kv", "i8"), ("kv_work", "i8"), ("u_ppm", "i8"),
+        ("n_prefill", "i8"), ("n_batch", "i8"), ("head", "i8"), ("kv", "i8"), ("kv_work", "i8"),
+        ("beside_ppm", "i8"), ("prefill_ppm", "i8"), ("decode_ppm", "i8"),
     ]
 )  # fmt: skip
 """One replica: when it was brought up to date, its next event, tokens each resident has got and at the end of the step
 for which prompts wait, prefill left at full speed, residents, prompts, those being prefilled, the first of them, tokens
-reserved, twice the tokens that a decode step reads, utilization [ppm]."""
+reserved, twice the tokens that a decode step reads; utilization [ppm] that decoding holds in a step with prefill, and
+that prefill and decoding hold now."""
 
 QUEUE = np.dtype(
     [
@@ -84,13 +86,15 @@ QUEUE = np.dtype(
         ("prefill_exponent", "f8"), ("decode_exponent", "f8"),
         # where it stands
         ("n_feed", "i8"), ("i_feed", "i8"), ("done_us", "i8"), ("wait_head", "i8"), ("n_wait", "i8"), ("n_run", "i8"),
-        ("u_ppm", "i8"), ("u_us", "i8"), ("u_sum", "i8"), ("allowed", "f8"), ("s_prefill", "f8"), ("s_decode", "f8"),
+        ("prefill_ppm", "i8"), ("decode_ppm", "i8"), ("u_us", "i8"), ("prefill_sum", "i8"), ("decode_sum", "i8"),
+        ("allowed", "f8"), ("s_prefill", "f8"), ("s_decode", "f8"),
         # counts over the run: requests, tokens, times [us], energy above idle [MWs]
         ("n_arrived", "i8"), ("n_first", "i8"), ("n_done", "i8"), ("n_full", "i8"), ("n_expired", "i8"),
         ("n_refused", "i8"), ("n_lost", "i8"),
         ("in_arrived", "i8"), ("out_arrived", "i8"), ("in_done", "i8"), ("out_done", "i8"), ("in_lost", "i8"),
         ("out_lost", "i8"), ("ttft_us", "i8"), ("decode_us", "i8"), ("latency_us", "i8"), ("run_us", "i8"),
         ("capped_us", "i8"), ("busy_us", "f8"), ("e", "f8"), ("e_wanted", "f8"),
+        ("e_prefill", "f8"), ("e_decode", "f8"),
         # since the last row of the log
         ("row_arrived", "i8"), ("row_out", "i8"), ("row_first", "i8"), ("row_ttft_us", "i8"), ("row_lost", "i8"),
     ]

@@ -99,10 +99,15 @@ class SpellMeter:
             return
         edges_s = np.concatenate(([t_s[0] if self._last_s is None else self._last_s], t_s))
         self._last_s = float(t_s[-1])
-        holds = self._sign * (vm_pu - self._threshold) < 0.0
-        touched = set(np.flatnonzero(holds.any(axis=0)).tolist()) | set(self._open)
+        furthest = vm_pu.min(axis=0) if self._sign > 0 else vm_pu.max(axis=0)
+        touched = set(np.flatnonzero(self._passed_by(furthest)).tolist()) | set(self._open)
         for node in sorted(touched):
-            self._column(node, edges_s, holds[:, node], vm_pu[:, node])
+            column = vm_pu[:, node]
+            self._column(node, edges_s, self._passed_by(column), column)
+
+    def _passed_by(self, vm_pu: AnyFloats) -> npt.NDArray[np.bool_]:
+        passed: npt.NDArray[np.bool_] = self._sign * (vm_pu - self._threshold) < 0.0
+        return passed
 
     def _column(self, node: int, edges_s: Floats, holds: npt.NDArray[np.bool_], vm_pu: AnyFloats) -> None:
         before = self._open.pop(node, None)

@@ -41,15 +41,18 @@ class Histogram:
             return
         self.max = max(self.max, float(values.max()))
         self.min = min(self.min, float(values.min()))
-        magnitude = np.abs(values.astype(np.float64))
         smallest = 10.0**DECADE_MIN
-        seen = magnitude >= smallest
-        self.n_zero += int(values.size - seen.sum())
-        index = ((np.log10(magnitude[seen]) - DECADE_MIN) * BINS_PER_DECADE).astype(np.int64)
-        np.clip(index, 0, N_BIN - 1, out=index)
-        positive = values[seen] > 0
-        self._rise += np.bincount(index[positive], minlength=N_BIN)
-        self._fall += np.bincount(index[~positive], minlength=N_BIN)
+        counted = 0
+        for side, towards in ((self._rise, values >= smallest), (self._fall, values <= -smallest)):
+            magnitude = np.abs(values[towards], dtype=np.float64)
+            counted += magnitude.size
+            np.log10(magnitude, out=magnitude)
+            magnitude -= DECADE_MIN
+            magnitude *= BINS_PER_DECADE
+            index = magnitude.astype(np.int64)
+            np.clip(index, 0, N_BIN - 1, out=index)
+            side += np.bincount(index, minlength=N_BIN)
+        self.n_zero += values.size - counted
 
     def flatten(self, floor: float) -> None:
         """Count all magnitudes below `floor` as zero: rounding of the log, not movement."""

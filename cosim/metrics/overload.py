@@ -22,7 +22,7 @@ class Overload(NamedTuple):
 
 
 class OverloadMeter:
-    """Counts rows above the rating; each stands for one log step.
+    """Counts rows above the rating; each stands for the log step that it ends, so the first of a run for none.
 
     Parameters
     ----------
@@ -38,13 +38,17 @@ class OverloadMeter:
         self._open = np.zeros(n_column, np.int64)
         """Rows of the stretch that each element is in."""
         self._longest = np.zeros(n_column, np.int64)
+        self._has_begun = False
 
     def update(self, _: Floats, loading_percent: AnyFloats) -> None:
         """Take in rows, shape (n, n_column). [%]"""
-        over = loading_percent > RATED_PERCENT
-        touched = np.flatnonzero(over.any(axis=0) | (self._open > 0))
+        if not self._has_begun:
+            self._has_begun, loading_percent = True, loading_percent[1:]
+        if len(loading_percent) == 0:
+            return
+        touched = np.flatnonzero((loading_percent.max(axis=0) > RATED_PERCENT) | (self._open > 0))
         for i in touched.tolist():
-            column = over[:, i]
+            column = loading_percent[:, i] > RATED_PERCENT
             self._n[i] += int(column.sum())
             ends = np.flatnonzero(np.diff(np.concatenate(([0], column.astype(np.int8), [0]))))
             lengths = (ends[1::2] - ends[::2]).tolist()

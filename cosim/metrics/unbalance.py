@@ -49,7 +49,7 @@ def unbalance_percent(vm_pu: AnyFloats, va_degree: AnyFloats) -> Floats:
     a = cmath.exp(2j * math.pi / 3.0)
     positive = np.abs(phasor @ np.array([1.0, a, a * a])) / 3.0
     negative = np.abs(phasor @ np.array([1.0, a * a, a])) / 3.0
-    alive = np.asarray(vm_pu).min(axis=-1) >= _ALIVE_PU
+    alive = (vm_pu[..., 0] >= _ALIVE_PU) & (vm_pu[..., 1] >= _ALIVE_PU) & (vm_pu[..., 2] >= _ALIVE_PU)
     ratio: Floats = 100.0 * np.divide(negative, positive, out=np.zeros_like(positive), where=alive & (positive > 0.0))
     return ratio
 
@@ -84,9 +84,9 @@ class UnbalanceMeter:
         self._skip = (self._skip - len(t_s)) % self._every
         if len(rows) == 0:
             return
-        taken = np.ix_(rows, self._columns.ravel())
-        shape = (len(rows), len(self.name), 3)
-        ratio = unbalance_percent(vm_pu[taken].reshape(shape), va_degree[taken].reshape(shape))
+        shape, columns = (len(rows), len(self.name), 3), self._columns.ravel()
+        vm, va = (np.take(values[rows], columns, axis=1).reshape(shape) for values in (vm_pu, va_degree))
+        ratio = unbalance_percent(vm, va)
         self._max = np.maximum(self._max, ratio.max(axis=0))
         first = 0
         while first < len(rows):

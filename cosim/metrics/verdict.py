@@ -93,6 +93,10 @@ def _step_change(limit: lim.StepChangeLimit, case: Case) -> Verdict:
     return verdict_of(limit, "%", limit.max_percent, seen, "the log has no voltage at a data center")
 
 
+def _left_out(n: int, n_window: int) -> str:
+    return f"{n} of {n_window} windows of 10 minutes left out: a dip or swell in them"
+
+
 def _flicker(limit: lim.FlickerLimit, case: Case) -> Verdict:
     unit = "Pst" if limit.term == "short" else "Plt"
     needed_s = 600.0 if limit.term == "short" else 7200.0
@@ -107,7 +111,7 @@ def _flicker(limit: lim.FlickerLimit, case: Case) -> Verdict:
         first_s = case.duration_s - 600.0 * len(pst)
         sees = f"sees fluctuations up to {terminal.flicker_hz:.3g} Hz"
         if np.isnan(pst).any():
-            sees += f"; {int(np.isnan(pst).sum())} of {len(pst)} 10 minutes left out: a dip or swell in them"
+            sees += f"; {_left_out(int(np.isnan(pst).sum()), len(pst))}"
         if limit.term == "short" and not np.isnan(pst).all():
             seen.append(Seen(float(np.nanmax(pst)), max(0.0, first_s + 600.0 * int(np.nanargmax(pst))), name, sees))
         plt = terminal.plt(limit.lamp) if limit.term == "long" else None
@@ -128,7 +132,7 @@ def _flicker_at_points(limit: lim.FlickerLimit, unit: str, needed_s: float, case
         note = f"at the run's step of {seconds(points.step_s)}, sees fluctuations up to {points.seen_hz:.3g} Hz"
         left_out = int(np.isnan(one.pst).sum())
         if left_out:
-            note += f"; {left_out} of {len(one.pst)} 10 minutes left out: a dip or swell in them"
+            note += f"; {_left_out(left_out, len(one.pst))}"
         plt = largest_plt(one.pst) if limit.term == "long" else None
         if plt is not None:
             seen.append(Seen(plt[0], 600.0 * plt[1], name, note))
@@ -151,7 +155,10 @@ def _ramp(limit: lim.RampLimit, case: Case) -> Verdict:
             direction = "up" if ramp.mw_per_s >= 0.0 else "down"
             above = f", {100.0 * ramp.n_above / ramp.n_window:.2g} % of the windows above" if ramp.n_above else ""
             seen.append(Seen(60.0 * abs(ramp.mw_per_s), ramp.t_s, name, direction + above))
-    return verdict_of(limit, "MW/min", limit.max_mw_per_min, seen, too_short(case, limit.window_s))
+    why = too_short(case, limit.window_s)
+    if case.duration_s >= limit.window_s and centers_with(case, "p_grid_mw"):
+        why = f"no {seconds(limit.window_s)} without a disturbance of the supply"
+    return verdict_of(limit, "MW/min", limit.max_mw_per_min, seen, why)
 
 
 def _recovery(limit: lim.RecoveryLimit, case: Case) -> Verdict:

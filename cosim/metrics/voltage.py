@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.metrics.log import AnyFloats, Floats
+from cosim.metrics.window import chosen
 
 SAG_PU = 0.9
 """Below it, down to `INTERRUPTION_PU`, lies a sag: IEEE 1159-2019, table 2. [pu]"""
@@ -34,20 +35,23 @@ class Excursions:
         self.total_s = np.zeros(n_bus)
         self.longest_s = np.zeros(n_bus)
 
-    def update(self, edges_s: Floats, holds: npt.NDArray[np.bool_]) -> None:
-        """Take in n intervals: their n + 1 edges [s] and the condition, of shape (n, n_bus)."""
-        is_open = ~np.isnan(self._open_s)
-        columns = np.flatnonzero(is_open | holds.any(axis=0))
+    def watched(self, may_hold: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+        """Buses to look at: those in which the condition may hold, and those in which a spell is open."""
+        return np.flatnonzero(may_hold | ~np.isnan(self._open_s))
+
+    def update(self, edges_s: Floats, columns: npt.NDArray[np.intp], holds: npt.NDArray[np.bool_]) -> None:
+        """Take in n intervals: their n + 1 edges [s], the buses watched and their condition, one column a bus."""
         if len(columns) == 0:
             return
+        is_open = ~np.isnan(self._open_s)
         n = len(holds)
         held = np.zeros((n + 2, len(columns)), dtype=np.int8)
-        held[1:-1] = holds[:, columns]
+        held[1:-1] = holds
         change = np.diff(held, axis=0).T
         place, first = np.nonzero(change == 1)
         after = np.nonzero(change == -1)[1]
         bus = columns[place]
-        self._close_those_that_ended(np.flatnonzero(is_open & ~holds[0]), float(edges_s[0]))
+        self._close_those_that_ended(columns[is_open[columns] & ~holds[0]], float(edges_s[0]))
         start_s, goes_on = edges_s[first], (first == 0) & is_open[bus]
         start_s = np.where(goes_on, self._open_s[bus], start_s)
         unfinished = after == n
@@ -148,28 +152,35 @@ class VoltageMeter:
 
     def update_low(self, t_s: Floats, vm_min_pu: AnyFloats) -> None:
         """Take in the lowest voltage of each interval that ends at `t_s`, shape (n, n_bus). [pu]"""
-        edges_s = self._edges("low", t_s)
-        dead = vm_min_pu < INTERRUPTION_PU
-        alive = np.where(dead, np.inf, vm_min_pu)
-        row = alive.argmin(axis=0)
-        low = np.take_along_axis(alive, row[None, :], axis=0)[0]
-        better = low < self._low
-        self._low = np.where(better, low, self._low)
-        self._t_low = np.where(better, t_s[row], self._t_low)
-        self._sag.update(edges_s, (vm_min_pu < SAG_PU) & ~dead)
-        self._interruption.update(edges_s, dead)
-        self._below.update(edges_s, (vm_min_pu < RANGE_A_MIN_PU) & ~dead)
+        edges_s, low = self._edges("low", t_s), vm_min_pu.min(axis=0)
+        better = np.flatnonzero((low < self._low) | (low < INTERRUPTION_PU))
+        if better.size:
+            some = chosen(vm_min_pu, better)
+            self._lower(better, t_s, np.where(some < INTERRUPTION_PU, np.inf, some))
+        for spells, limit_pu in ((self._sag, SAG_PU), (self._below, RANGE_A_MIN_PU)):
+            columns = spells.watched(low < limit_pu)
+            some = chosen(vm_min_pu, columns)
+            spells.update(edges_s, columns, (some < limit_pu) & ~(some < INTERRUPTION_PU))
+        columns = self._interruption.watched(low < INTERRUPTION_PU)
+        self._interruption.update(edges_s, columns, chosen(vm_min_pu, columns) < INTERRUPTION_PU)
+
+    def _lower(self, columns: npt.NDArray[np.intp], t_s: Floats, alive_pu: AnyFloats) -> None:
+        """Lowest voltages of some buses, where they are lower than before."""
+        row = alive_pu.argmin(axis=0)
+        low = np.take_along_axis(alive_pu, row[None, :], axis=0)[0]
+        better = low < self._low[columns]
+        self._low[columns[better]], self._t_low[columns[better]] = low[better], t_s[row[better]]
 
     def update_high(self, t_s: Floats, vm_max_pu: AnyFloats) -> None:
         """Take in the highest voltage of each interval that ends at `t_s`, shape (n, n_bus). [pu]"""
-        edges_s = self._edges("high", t_s)
-        row = vm_max_pu.argmax(axis=0)
-        high = np.take_along_axis(vm_max_pu, row[None, :], axis=0)[0]
-        better = high > self._high
-        self._high = np.where(better, high, self._high)
-        self._t_high = np.where(better, t_s[row], self._t_high)
-        self._above.update(edges_s, vm_max_pu > RANGE_A_MAX_PU)
-        self._swell.update(edges_s, vm_max_pu > SWELL_PU)
+        edges_s, high = self._edges("high", t_s), vm_max_pu.max(axis=0)
+        better = np.flatnonzero(high > self._high)
+        if better.size:
+            row = chosen(vm_max_pu, better).argmax(axis=0)
+            self._high[better], self._t_high[better] = high[better], t_s[row]
+        for spells, limit_pu in ((self._above, RANGE_A_MAX_PU), (self._swell, SWELL_PU)):
+            columns = spells.watched(high > limit_pu)
+            spells.update(edges_s, columns, chosen(vm_max_pu, columns) > limit_pu)
 
     def result(self, sags: SagTotals | None = None) -> Voltage:
         """The record so far; spells still open end with the last row. `sags` are known better than from the rows."""

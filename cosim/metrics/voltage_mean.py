@@ -72,9 +72,13 @@ class MeanVoltageMeter:
         while row < len(t_s):
             stop = min(len(t_s), row + self._n_row - self._held)
             part = vm_pu[row:stop]
-            alive = part >= INTERRUPTION_PU
-            self._sum += np.where(alive, part, 0.0).sum(axis=0, dtype=np.float64)
-            self._alive += alive.sum(axis=0)
+            if part.min() >= INTERRUPTION_PU:
+                self._sum += part.sum(axis=0, dtype=np.float64)
+                self._alive += len(part)
+            else:
+                alive = part >= INTERRUPTION_PU
+                self._sum += np.where(alive, part, 0.0).sum(axis=0, dtype=np.float64)
+                self._alive += alive.sum(axis=0)
             self._held += stop - row
             row = stop
             if self._held == self._n_row:

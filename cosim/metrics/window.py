@@ -12,7 +12,7 @@ from cosim.metrics.disturbance import touches
 from cosim.metrics.log import AnyFloats, Floats
 
 _TILE_ROWS = 32
-"""Rows of a tile of `swing_bound`, at least."""
+"""Rows of a tile of `Ranges`."""
 
 
 def rows_in(window_s: float, step_s: float) -> int:
@@ -23,6 +23,11 @@ def rows_in(window_s: float, step_s: float) -> int:
 def fits(window_s: float, step_s: float) -> bool:
     """Whether a window holds at least one log step; a shorter one would be told of what it cannot see."""
     return window_s >= step_s * (1.0 - 1e-9)
+
+
+def chosen(values: AnyFloats, columns: npt.NDArray[np.intp]) -> AnyFloats:
+    """Some columns of values of shape (n, k), without a copy where they are all."""
+    return values if len(columns) == values.shape[1] else np.ascontiguousarray(values[:, columns])
 
 
 def sliding_swing(values: AnyFloats, n_step: int) -> AnyFloats:
@@ -56,25 +61,6 @@ def _sliding(values: AnyFloats, size: int, extreme: Callable[[AnyFloats, AnyFloa
     return extreme(found[:n_window], found[size - width : size - width + n_window])
 
 
-def swing_bound(values: AnyFloats, n_step: int) -> AnyFloats:
-    """No window of `n_step` log steps swings by more: the widest range of two neighbouring tiles, shape (k,).
-
-    A window lies within two tiles that are no shorter than it. Signals whose bound is below what was seen before need
-    no windows at all, which are most of a long record's.
-    """
-    size = max(n_step, _TILE_ROWS)
-    n = len(values) // size
-    tiles = values[: n * size].reshape(n, size, *values.shape[1:])  # ten times as fast as reduceat
-    high, low = tiles.max(axis=1), tiles.min(axis=1)
-    if n * size < len(values):
-        rest = values[n * size :]
-        high, low = (np.concatenate(pair) for pair in ((high, [rest.max(axis=0)]), (low, [rest.min(axis=0)])))
-    if len(high) > 1:
-        high, low = np.maximum(high[:-1], high[1:]), np.minimum(low[:-1], low[1:])
-    bound: AnyFloats = (high - low).max(axis=0)
-    return bound
-
-
 def rates(t_s: AnyFloats, values: AnyFloats, n_step: int) -> Floats:
     """Rate of change over windows of `n_step` log steps: (x(t + w) - x(t)) / w.
 
@@ -98,6 +84,61 @@ def rates(t_s: AnyFloats, values: AnyFloats, n_step: int) -> Floats:
     x = values.astype(np.float64)
     rate: Floats = (x[n_step:] - x[:-n_step]) / (t_s[n_step:] - t_s[:-n_step])
     return rate
+
+
+class Ranges:
+    """Lowest and highest values of tiles of rows, which tell where no window can swing by more than was seen before.
+
+    That is most of a long record; its rows are walked through once, whatever the number of windows.
+
+    Parameters
+    ----------
+    n_back : int
+        Rows before a block that its windows reach back to.
+    """
+
+    def __init__(self, n_back: int) -> None:
+        self._n_back = n_back
+        self._n_old = 0
+        """Tiles of the rows before the last block."""
+        self._rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._low: AnyFloats = np.zeros((0, 0), np.float32)
+        self._high: AnyFloats = np.zeros((0, 0), np.float32)
+
+    def update(self, values: AnyFloats) -> tuple[AnyFloats, AnyFloats]:
+        """Take in a block of rows, shape (n, k); lowest and highest value in it, shape (k,)."""
+        whole = len(values) // _TILE_ROWS * _TILE_ROWS
+        tiles = values[:whole].reshape(-1, _TILE_ROWS, values.shape[1])  # ten times as fast as reduceat
+        low, high, rows = tiles.min(axis=1), tiles.max(axis=1), np.full(len(tiles), _TILE_ROWS)
+        if whole < len(values):
+            rest = values[whole:]
+            low = np.concatenate((low, rest.min(axis=0, keepdims=True)))
+            high = np.concatenate((high, rest.max(axis=0, keepdims=True)))
+            rows = np.append(rows, len(rest))
+        old = self._reach(self._n_back, len(self._rows))
+        self._n_old = len(self._rows) - old
+        self._rows = np.concatenate((self._rows[old:], rows))
+        self._low = np.concatenate((self._low[old:], low)) if self._n_old else low
+        self._high = np.concatenate((self._high[old:], high)) if self._n_old else high
+        return low.min(axis=0), high.max(axis=0)
+
+    def _reach(self, n_row: int, until: int) -> int:
+        """First of the tiles before `until` that hold its last `n_row` rows."""
+        held = np.cumsum(self._rows[:until][::-1])
+        return max(0, until - 1 - int(np.searchsorted(held, n_row)))
+
+    def bound(self, n_step: int) -> AnyFloats:
+        """No window of `n_step` log steps that ends in the last block swings by more, shape (k,)."""
+        first = self._reach(n_step, self._n_old) if n_step else self._n_old
+        rows, low, high = self._rows[first:], self._low[first:], self._high[first:]
+        # A window lies within the tiles that it holds as a whole, and one on each side.
+        n_tile = 2 + (n_step - 1) // int(rows[1:-1].min(initial=_TILE_ROWS))
+        if len(rows) > n_tile:
+            low, high = _sliding(low, n_tile, np.minimum), _sliding(high, n_tile, np.maximum)
+        else:
+            low, high = low.min(axis=0, keepdims=True), high.max(axis=0, keepdims=True)
+        bound: AnyFloats = (high - low).max(axis=0)
+        return bound
 
 
 class Tail:
@@ -139,7 +180,7 @@ class Swing:
     at_s: dict[float, Floats]
     """Start of the window in which it fell. [s]"""
     undisturbed: dict[float, Floats]
-    """The same over the windows that touch no disturbance of the supply; 0 if there is none."""
+    """The same over the windows that touch no disturbance of the supply; nan where each does."""
 
     @property
     def peak_to_peak(self) -> Floats:
@@ -190,23 +231,46 @@ class SwingMeter:
         self._disturbed = np.zeros((0, 2)) if disturbed is None else disturbed
         self._low = np.full(n_signal, np.inf)
         self._high = np.full(n_signal, -np.inf)
-        widths_s = [w for w in windows_s if fits(w, step_s)]
-        self._tails = {w: Tail(rows_in(w, step_s)) for w in widths_s}
-        self._all = {w: _Most(n_signal) for w in widths_s}
-        self._undisturbed = {w: _Most(n_signal) for w in widths_s}
+        self._n_step = {w: rows_in(w, step_s) for w in windows_s if fits(w, step_s)}
+        self._n_back = max(self._n_step.values(), default=0)
+        self._ranges = Ranges(self._n_back)
+        self._n_row = 0
+        self._t_s: Floats = np.zeros(0)
+        self._values: AnyFloats = np.zeros((0, n_signal), np.float32)
+        self._all = {w: _Most(n_signal) for w in self._n_step}
+        self._undisturbed = {w: _Most(n_signal) for w in self._n_step}
+        self._has_calm = dict.fromkeys(self._n_step, False)
 
     def update(self, t_s: Floats, values: AnyFloats) -> None:
         """Take in rows: times of shape (n,) [s], values of shape (n, k)."""
         if len(t_s) == 0:
             return
-        self._low = np.minimum(self._low, values.min(axis=0))
-        self._high = np.maximum(self._high, values.max(axis=0))
-        for window_s, tail in self._tails.items():
-            t_joined, joined = tail.extend(t_s, values)
-            columns = np.flatnonzero(swing_bound(joined, tail.n_step) > self._undisturbed[window_s].value)
+        low, high = self._ranges.update(values)
+        self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+        for window_s, n_step in self._n_step.items():
+            if not self._has_calm[window_s]:
+                self._look_for_calm(window_s, np.concatenate((self._t_s[-n_step:], t_s)), n_step)
+            columns = np.flatnonzero(self._ranges.bound(n_step) > self._undisturbed[window_s].value)
             if columns.size:
-                some = joined if columns.size == joined.shape[1] else np.ascontiguousarray(joined[:, columns])
-                self._note(window_s, t_joined, sliding_swing(some, tail.n_step), tail.n_step, columns)
+                before = max(0, len(self._values) - n_step)
+                parts = (chosen(self._values[before:], columns), chosen(values, columns))
+                some = np.concatenate(parts) if len(parts[0]) else parts[1]
+                t_joined = np.concatenate((self._t_s[before:], t_s))
+                self._note(window_s, t_joined, sliding_swing(some, n_step), n_step, columns)
+        self._keep(t_s, values)
+
+    def _look_for_calm(self, window_s: float, t_s: Floats, n_step: int) -> None:
+        """Whether any window among these rows touches no disturbance, whatever its swing."""
+        if len(t_s) > n_step:
+            self._has_calm[window_s] = not touches(t_s[:-n_step], t_s[n_step:], self._disturbed).all()
+
+    def _keep(self, t_s: Floats, values: AnyFloats) -> None:
+        """The last rows, as many as the widest window reaches back."""
+        self._n_row += len(t_s)
+        if len(t_s) < self._n_back:
+            t_s, values = np.concatenate((self._t_s, t_s)), np.concatenate((self._values, values))
+        first = max(0, len(t_s) - self._n_back)
+        self._t_s, self._values = t_s[first:], values[first:]
 
     def _note(self, window_s: float, t_s: Floats, swing: AnyFloats, n_step: int, columns: npt.NDArray[np.intp]) -> None:
         start_s = t_s[: len(swing)]
@@ -216,15 +280,18 @@ class SwingMeter:
 
     def result(self) -> Swing:
         """The swings so far; a run shorter than a window counts as one window."""
-        for window_s, tail in self._tails.items():
-            if tail.n_row <= tail.n_step and tail.n_row > 0:
-                t_s, values = tail.kept()
-                whole = values.max(axis=0, keepdims=True) - values.min(axis=0, keepdims=True)
-                self._note(window_s, t_s, whole, len(t_s) - 1, np.arange(values.shape[1]))
+        for window_s, n_step in self._n_step.items():
+            if 0 < self._n_row <= n_step:
+                whole = self._values.max(axis=0, keepdims=True) - self._values.min(axis=0, keepdims=True)
+                self._note(window_s, self._t_s, whole, len(self._t_s) - 1, np.arange(whole.shape[1]))
+                self._has_calm[window_s] = not touches(self._t_s[:1], self._t_s[-1:], self._disturbed).all()
         return Swing(
             self._low,
             self._high,
             within={w: most.value for w, most in self._all.items()},
             at_s={w: most.at_s for w, most in self._all.items()},
-            undisturbed={w: most.value for w, most in self._undisturbed.items()},
+            undisturbed={
+                w: most.value if self._has_calm[w] else np.full_like(most.value, np.nan)
+                for w, most in self._undisturbed.items()
+            },
         )

@@ -9,7 +9,6 @@ is stored is plain HDF5 shuffle and deflate, which zlib reads.
 
 from __future__ import annotations
 
-import math
 import struct
 import zlib
 from typing import Any
@@ -34,7 +33,7 @@ TRIAL_GAIN = 0.9
 """The slow level takes a plane if a trial piece shrinks to less than this fraction of the fast level's ratio."""
 
 Damaged: Any = isal_zlib.error
-"""What `Decoder` raises of bytes that are no deflate stream, beside ValueError."""
+"""What `decode` raises of bytes that are no deflate stream, beside ValueError."""
 _ZLIB_HEADER = b"\x78\x01"
 DIRECT = ("gzip", "none")
 """Encodings that this module makes itself, and that every HDF5 reads."""
@@ -120,36 +119,28 @@ def encode(block: np.ndarray[Any, Any], compression: str) -> bytes:
     return b"".join(parts)
 
 
-class Decoder:
-    """Chunks of one dataset from their shuffled and deflated bytes: four times as fast as HDF5's own pipeline.
+def decode(raw: bytes, out: np.ndarray[Any, Any]) -> None:
+    """One whole chunk of 4-byte values from its bytes in the file: four times as fast as HDF5's own pipeline.
 
     Parameters
     ----------
-    dtype, shape
-        Of a whole chunk.
+    raw : bytes
+        Shuffled and deflated.
+    out : ndarray
+        Contiguous, of the chunk's shape.
+
+    Raises
+    ------
+    ValueError, Damaged
+        The bytes are no such chunk.
     """
+    from cosim.record.kernel import unshuffle
 
-    def __init__(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-        self._word = np.dtype(f"<u{dtype.itemsize}")
-        self._size = dtype.itemsize * math.prod(shape)
-        self._part = np.empty(math.prod(shape), self._word)
-
-    def decode(self, raw: bytes, out: np.ndarray[Any, Any]) -> None:
-        """Write one whole chunk into a contiguous array of its shape.
-
-        Raises
-        ------
-        ValueError, Damaged
-            The bytes are no such chunk.
-        """
-        planes = np.frombuffer(isal_zlib.decompress(raw, bufsize=self._size), np.uint8)
-        planes = planes.reshape(self._word.itemsize, -1)
-        values = out.reshape(-1).view(self._word)
-        values[:] = planes[0]
-        for number, plane in enumerate(planes[1:], 1):
-            self._part[:] = plane
-            np.left_shift(self._part, 8 * number, out=self._part)
-            np.bitwise_or(values, self._part, out=values)
+    planes = np.frombuffer(isal_zlib.decompress(raw, bufsize=out.nbytes), np.uint8).reshape(4, -1)
+    words = out.reshape(-1).view(np.uint32)
+    if planes.shape[1] != words.size:
+        raise ValueError(f"a chunk of {words.size} values holds {planes.shape[1]}")
+    unshuffle(planes, words)
 
 
 def _deflated(plane: np.ndarray[Any, Any], row_size: int, last: bool) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 DIRECT_BYTES = 16_384
-"""Chunks from this size on are inflated here; smaller ones by HDF5, which walks through them faster. [byte]"""
+"""Chunks of 4-byte values from this size on are inflated here; HDF5 walks through smaller ones faster. [byte]"""
+COLUMN_BYTES = 16_000_000
+"""A channel of one column up to this size is read as a whole: a day at 100 ms is 7 MB. [byte]"""
+COLUMNS_BYTES = 96_000_000
+"""Such channels are kept up to this size together: metrics and pages walk through each several times. [byte]"""
 _EVENT_COLUMNS = ("t_s", "kind", "element", "value", "detail")
 
 
@@ -46,7 +52,8 @@ class Result:
 
     def _open(self) -> None:
         self._metrics: dict[str, Any] | None = None
-        self._t_s: np.ndarray[Any, Any] | None = None
+        self._columns: OrderedDict[str, np.ndarray[Any, Any]] = OrderedDict()
+        self._column_lock = Lock()
         self._file = open_log(self.path)
         try:
             with reading(self.path):
@@ -163,18 +170,23 @@ class Result:
             There is no such channel, or the log is damaged.
         """
         first, last, _ = slice(start, stop).indices(self._n_rows)
-        if path == TIME_S:  # asked for beside every channel
-            return self._times()[first : max(first, last)].copy()
         data = self._dataset(path)
+        if data.ndim == 1 and self._n_rows * data.dtype.itemsize <= COLUMN_BYTES:
+            return self._column(path, data)[first : max(first, last)].copy()
         with reading(self.path):
             whole = _whole_chunks(data, first, last) if self._attrs["compression"] == "gzip" else None
             return np.asarray(data[first : max(first, last)]) if whole is None else whole
 
-    def _times(self) -> np.ndarray[Any, Any]:
-        if self._t_s is None:
-            with reading(self.path):
-                self._t_s = np.asarray(self._dataset(TIME_S)[: self._n_rows])
-        return self._t_s
+    def _column(self, path: str, data: h5py.Dataset) -> np.ndarray[Any, Any]:
+        """A channel of one column as a whole; those asked for last are kept, the times among them."""
+        with self._column_lock:
+            if path not in self._columns:
+                with reading(self.path):
+                    self._columns[path] = np.asarray(data[: self._n_rows])
+                while sum(column.nbytes for column in self._columns.values()) > COLUMNS_BYTES:
+                    self._columns.popitem(last=False)
+            self._columns.move_to_end(path)
+            return self._columns[path]
 
     def rows_between(self, start_s: float, stop_s: float) -> tuple[int, int]:
         """Row numbers (start, stop) of the rows with start_s <= t_s < stop_s."""
@@ -307,10 +319,10 @@ def _listed(part: dict[str, Any]) -> dict[str, Any]:
 def _whole_chunks(data: h5py.Dataset, first: int, last: int) -> np.ndarray[Any, Any] | None:
     """Rows of whole chunks, inflated here; None for small pieces, and where HDF5 has to say what is wrong."""
     n, *rest = data.chunks
-    if last - first < n or n * data.dtype.itemsize * math.prod(rest) < DIRECT_BYTES or tuple(rest) != data.shape[1:]:
+    is_wide = data.dtype.itemsize == 4 and 4 * n * math.prod(rest) >= DIRECT_BYTES
+    if last - first < n or not is_wide or tuple(rest) != data.shape[1:]:
         return None
     rows, edge = np.empty((last - first, *rest), data.dtype), np.empty((n, *rest), data.dtype)
-    decoder = codec.Decoder(data.dtype, (n, *rest))
     try:
         for start in range(first - first % n, last, n):
             mask, raw = data.id.read_direct_chunk((start, *(0 for _ in rest)))
@@ -318,9 +330,9 @@ def _whole_chunks(data: h5py.Dataset, first: int, last: int) -> np.ndarray[Any, 
                 return None
             a, b = max(start, first), min(start + n, last)
             if b - a == n:
-                decoder.decode(raw, rows[a - first : b - first])
+                codec.decode(raw, rows[a - first : b - first])
             else:
-                decoder.decode(raw, edge)
+                codec.decode(raw, edge)
                 rows[a - first : b - first] = edge[a - start : b - start]
     except (OSError, RuntimeError, ValueError, codec.Damaged):
         return None

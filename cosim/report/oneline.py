@@ -136,12 +136,14 @@ def _svg(
     for root in roots:
         marks.append(f'<text x="{xy[root][0]:.1f}" y="{xy[root][1] - 10:.1f}">source</text>')
     loaded = _most_loaded(run)
+    hollow = "" if all(bus in low for bus in xy) else ", hollow not logged"
     height = 2 * MARGIN + rows * ROW
     return (
         f'<div class="scroll tall"><svg class="oneline" viewBox="0 0 {WIDTH} {height:.0f}" role="img" '
         f'aria-label="One-line picture of the feeder"><g class="wires">{"".join(parts)}</g>'
         f'<g class="buses">{"".join(marks)}</g></svg></div><p class="note">Buses by lowest voltage, dark {bottom:.4f} '
-        f"to bright {top:.4f} pu; rows and columns, not map positions; loops are drawn open.{escape(loaded)}</p>"
+        f"to bright {top:.4f} pu{hollow}; rows and columns, not map positions; loops are drawn open."
+        f"{escape(loaded)}</p>"
     )
 
 

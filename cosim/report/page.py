@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cosim.errors import EnvironmentFailure
 from cosim.metrics import analyse, summarize
@@ -20,7 +20,9 @@ from cosim.metrics.log import Log
 from cosim.metrics.planning import plan, with_optimum
 from cosim.report import tables
 from cosim.report.captures import capture_section
+from cosim.report.gleaner import Gleaner
 from cosim.report.oneline import oneline_section
+from cosim.report.panels import foreseen
 from cosim.report.payload import COLORS, MAX_EVENT, Run, labels, payload
 from cosim.report.planning import planning_section
 from cosim.report.standards import standards_data, standards_section
@@ -59,7 +61,8 @@ def write_report(
     names = [_file_name(log) for log in results]
     shown = labels(list(results), names)
     runs = []
-    for i, log in enumerate(results):
+    for i, result in enumerate(results):
+        log = cast("Log", Gleaner(result, foreseen(result)))
         found = analyse(log, limits)
         planning = with_optimum(plan(log, found), log, found)
         runs.append(Run(log, found, summarize(log, found, planning), shown[i], COLORS[i % len(COLORS)]))

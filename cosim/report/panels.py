@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from cosim.metrics.analysis import Analysis, voltage_paths
-from cosim.metrics.log import AnyFloats, Log, has
+from cosim.metrics.log import AnyFloats, Log, has, members, total
 from cosim.metrics.rating import datacenter_bus
 from cosim.metrics.voltage import INTERRUPTION_PU
-from cosim.report.series import Mode, Pick, reduce_channel
+from cosim.report.gleaner import Gleaner
+from cosim.report.series import Bucketer, Mode, Pick, reduce_channel
 from cosim.report.words import named
 
 PANELS = {
@@ -29,6 +31,8 @@ PANELS = {
 """Panels from top to bottom."""
 
 
+N_LOOK, N_GUESS = 48, 4
+"""Rows in which the line that swings most is looked for, and how many lines are foreseen."""
 MAX_DEVICE = 16
 """Regulators and capacitor banks in their panel, those first that come first in the network."""
 
@@ -76,7 +80,7 @@ def signals(log: Log, found: Analysis) -> list[Signal]:
     lines = found.lines_by_swing()
     if lines:
         label = named("line", found.line_name[lines[0]])
-        chosen.append(Signal("flow", "line", label, "line/p_mw", _column(lines[0]), n_column=len(found.line_name)))
+        chosen.append(Signal("flow", "line", label, "line/p_mw", _Column(lines[0]), n_column=len(found.line_name)))
     return chosen + _serving(log)
 
 
@@ -111,14 +115,14 @@ def _voltage(log: Log, found: Analysis) -> list[Signal]:
     sites = {name: datacenter_bus(log.scenario, name) for name in found.datacenter}
     worst = found.voltage.worst()
     if worst is not None:
-        label = f"lowest: {named('bus', names[worst])}"
+        label = f"{named('bus', names[worst])}, lowest of the run"
         label += "".join(f", {name}" for name, bus in sites.items() if bus == names[worst])
-        chosen.append(Signal("voltage", "worst", label, low, _energized(worst), n_column=n))
+        chosen.append(Signal("voltage", "worst", label, low, _Energized(worst), n_column=n))
     for name, bus in sites.items():
         if bus not in names:
             chosen += _terminal(log, name, "voltage")
         elif names.index(bus) != worst:
-            pick = _energized(names.index(bus))
+            pick = _Energized(names.index(bus))
             chosen.append(Signal("voltage", "site", f"{name} at {named('bus', bus)}", low, pick, n_column=n))
     return chosen
 
@@ -137,7 +141,7 @@ def _regulated(log: Log, found: Analysis, devices: list[str]) -> list[Signal]:
     if not nodes or not has(log, "bus/vm_pu"):
         return []
     chosen = [
-        Signal("regulated", "held", named("bus", node), "bus/vm_pu", _energized(names.index(node)), n_column=len(names))
+        Signal("regulated", "held", named("bus", node), "bus/vm_pu", _Energized(names.index(node)), n_column=len(names))
         for node in nodes
     ]
     return chosen + [signal for name in found.datacenter for signal in _terminal(log, name, "regulated")]
@@ -165,7 +169,7 @@ def _devices(log: Log) -> list[Signal]:
         if has(log, path):
             names = list(log.names(group))
             found += [
-                (name, Signal("devices", role, name, path, _column(i), n_column=len(names)))
+                (name, Signal("devices", role, name, path, _Column(i), n_column=len(names)))
                 for i, name in enumerate(names)
             ]
     shown = [signal for name, signal in found if name in moved] or [signal for _, signal in found]
@@ -183,11 +187,40 @@ def _extremes(log: Log, found: Analysis) -> list[Signal]:
     return chosen
 
 
+def foreseen(log: Log) -> list[tuple[str, Pick]]:
+    """Channel and pick of the curves over all nodes and lines that a page will draw, before its metrics are known.
+
+    The node with the lowest voltage is known of a run that has ended; the line that swings most is looked for among a
+    few rows.
+    """
+    low, high = voltage_paths(log)
+    if log.n_rows == 0 or low is None or high is None:
+        return []
+    names, sites = list(log.names("bus")), members(log, "datacenter")
+    wanted: list[tuple[str, Pick]] = [(low, _lowest), (high, _highest)]
+    shown = {names.index(bus) for name in sites if (bus := datacenter_bus(log.scenario, name)) in names}
+    lowest_pu = [total(log, f"bus/{name.replace('/', '_')}/lowest_vm_pu") or math.inf for name in names]
+    wanted += [(low, _Energized(i)) for i in sorted(shown | {int(np.argmin(lowest_pu))})]
+    wanted += [("bus/vm_pu", _Energized(names.index(node))) for node in set(_held_nodes(log).values()) & set(names)]
+    if has(log, "line/p_mw"):
+        starts = np.linspace(0, log.n_rows - 1, N_LOOK).astype(int).tolist()
+        rows = np.concatenate([log.read("line/p_mw", start, start + 1) for start in starts])
+        wanted += [("line/p_mw", _Column(i)) for i in np.argsort(-np.ptp(rows, axis=0))[:N_GUESS].tolist()]
+    return wanted
+
+
 def reduced(log: Log, wanted: list[Signal], n_row: int) -> list[Curve]:
-    """The signals in buckets of `n_row` rows; each channel is walked through once."""
+    """The signals in buckets of `n_row` rows; each channel is walked through once, those gleaned before not again."""
     values: dict[int, Any] = {}
-    for path in dict.fromkeys(signal.path for signal in wanted):
-        places = [i for i, signal in enumerate(wanted) if signal.path == path]
+    for i, signal in enumerate(wanted):
+        column = log.gleaned(signal.path, signal.pick) if isinstance(log, Gleaner) else None
+        if column is not None:
+            bucketer = Bucketer(n_row, signal.mode)
+            bucketer.update(column)
+            values[i] = bucketer.result()
+    missing = [i for i in range(len(wanted)) if i not in values]
+    for path in dict.fromkeys(wanted[i].path for i in missing):
+        places = [i for i in missing if wanted[i].path == path]
         picks = [(wanted[i].pick, wanted[i].mode) for i in places]
         found = reduce_channel(log, path, picks, wanted[places[0]].n_column, n_row)
         values |= dict(zip(places, found, strict=True))
@@ -203,23 +236,30 @@ def _alive(rows: AnyFloats) -> AnyFloats:
     return np.where(values < INTERRUPTION_PU, np.nan, values)
 
 
-def _column(i: int) -> Pick:
-    def pick(rows: AnyFloats) -> AnyFloats:
-        return rows[:, i]
+@dataclass(frozen=True)
+class _Column:
+    """One column of a channel; equal to any other that picks the same."""
 
-    return pick
+    i: int
+
+    def __call__(self, rows: AnyFloats) -> AnyFloats:
+        return rows[:, self.i]
 
 
-def _energized(i: int) -> Pick:
-    def pick(rows: AnyFloats) -> AnyFloats:
-        column = rows[:, i]
+@dataclass(frozen=True)
+class _Energized(_Column):
+    """The same while it has voltage."""
+
+    def __call__(self, rows: AnyFloats) -> AnyFloats:
+        column = rows[:, self.i]
         return np.where(column < INTERRUPTION_PU, np.nan, column)
-
-    return pick
 
 
 def _lowest(rows: AnyFloats) -> AnyFloats:
-    low: AnyFloats = np.where(rows < INTERRUPTION_PU, np.inf, rows).min(axis=1)
+    low: AnyFloats = rows.min(axis=1)
+    some = np.flatnonzero(low < INTERRUPTION_PU)
+    if some.size:
+        low[some] = np.where(rows[some] < INTERRUPTION_PU, np.inf, rows[some]).min(axis=1)
     return np.where(np.isinf(low), np.nan, low)
 
 

@@ -7,11 +7,21 @@ from html import escape
 from typing import Any, NamedTuple
 
 from cosim.report.payload import Run
-from cosim.report.words import named, number
+from cosim.report.words import count, energy, named, number
 
 N_OVERLOAD = 8
 """Overloaded elements in their table."""
 _PIECES = {"j": "J", "wh": "Wh", "kwh": "kWh"}
+
+
+_WORDS = {
+    "token": "token, in and out",
+    "token_in": "token of prompt (prefill)",
+    "token_out": "token of answer (decoding)",
+}
+_LATENCIES = {"ttft": "time to first token", "tpot": "time per output token", "latency": "time to last token"}
+PERCENTS = (50, 90, 99)
+"""Percentiles of latencies."""
 
 
 class Pairs(NamedTuple):
@@ -34,7 +44,7 @@ def planning_pairs(summary: Mapping[str, Any]) -> Iterator[Pairs]:
     if accounts:
         yield Pairs("Carbon and cost", _accounts(accounts, summary.get("planning", {}).get("trafo_loss", {})))
     if overloads := summary.get("overloads"):
-        yield Pairs(f"Above rating: {len(overloads)} lines and transformers", _overloads(overloads))
+        yield Pairs(_overload_title(len(overloads)), _overloads(overloads))
     planning = summary.get("planning", {})
     for name, one in planning.get("interconnection", {}).items():
         yield Pairs(f"Point of interconnection of {name}: {named('bus', one['bus'])}", _interconnection(one))
@@ -42,8 +52,16 @@ def planning_pairs(summary: Mapping[str, Any]) -> Iterator[Pairs]:
         yield Pairs("Losses", _losses(summary, planning["trafo_loss"]))
     for name, one in planning.get("optimum", {}).items():
         yield Pairs(f"Storage of {name} against the offline optimum", _optimum(one))
+    for site, jobs in summary.get("engine", {}).get("serving", {}).items():
+        for job, one in jobs.items():
+            yield Pairs(f"Serving, {job} of {site}", _served(one))
     if planning.get("not_told"):
         yield Pairs("Not told", {_place(key): why for key, why in planning["not_told"].items()})
+
+
+def _overload_title(n: int) -> str:
+    what = "one line or transformer" if n == 1 else f"{n} lines and transformers"
+    return f"Above rating: {what}" + (f", the {N_OVERLOAD} longest" if n > N_OVERLOAD else "")
 
 
 def _overloads(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -84,16 +102,43 @@ def _work(work: Mapping[str, float]) -> dict[str, str]:
     for key, value in work.items():
         if key.startswith("n_"):
             kind = key.removeprefix("n_").replace("_", " ")
-            rows[f"{kind.replace('query', 'querie')}s" if not kind.startswith("token") else _tokens(kind)] = number(
+            rows[f"{kind.replace('query', 'querie')}s" if not kind.startswith("token") else _tokens(kind)] = count(
                 value
             )
     rows["energy of the facility"] = f"{number(work['e_mwh'])} MWh"
-    rows["of it prefill, decode"] = _joined(work, ("e_prefill_mwh", "e_decode_mwh"), "MWh")
+    rows["of it prefill, decoding"] = _joined(work, ("e_prefill_mwh", "e_decode_mwh"), "MWh")
     for key, value in work.items():
         unit, per, kind = key.removeprefix("e_").partition("_per_")
         if per:
-            rows[f"energy per {kind.replace('token_', 'token ')}"] = f"{number(value)} {_PIECES[unit]}"
+            rows[f"energy per {_WORDS.get(kind, kind)}"] = f"{number(value)} {_PIECES[unit]}"
     return {key: value for key, value in rows.items() if value}
+
+
+def _served(one: Mapping[str, float]) -> dict[str, str]:
+    """What became of requests, latencies of all and of those served under a cap, energy of the accelerators by part."""
+    gone = {"n_turned_away": "turned away", "n_timed_out": "timed out", "n_too_long": "too long", "n_lost": "lost"}
+    lost = [f", {count(one[key])} {word}" for key, word in gone.items() if one[key] > 0]
+    rows = {
+        "requests done": f"{count(one['n_done'])} of {count(one['n_arrived'])}{''.join(lost)}",
+        "tokens of answers": f"{number(one['tokens_per_s'])} a second",
+        "utilization": f"{100 * one['utilization']:.1f} %",
+    }
+    for suffix, where in (("", ""), ("_capped", " under a cap")):
+        for kind, label in _LATENCIES.items():
+            keys = tuple(f"{kind}_p{p}{suffix}_s" for p in PERCENTS)
+            rows[f"{label}{where}, p{', p'.join(map(str, PERCENTS))}"] = _joined(one, keys, "s")
+    rows["energy of its accelerators"] = energy(one["e_mwh"])
+    for part, piece in (("prefill", "token_in"), ("decode", "token_out")):
+        key = f"e_{part}_per_{piece}_j"
+        per = f", {number(one[key])} J per {_WORDS[piece].partition(' (')[0]}" if key in one else ""
+        rows[f"of it {part.replace('code', 'coding')}"] = f"{energy(one[f'e_{part}_mwh'])}{per}"
+    share = f", {100 * one['idle_share']:.1f} %" if "idle_share" in one else ""
+    rows["of it idling"] = f"{energy(one['e_idle_mwh'])}{share}"
+    if "e_per_token_j" in one:
+        rows["all of it per token of answer, request"] = (
+            f"{number(one['e_per_token_j'])}, {number(one['e_per_request_j'])} J"
+        )
+    return rows
 
 
 def _tokens(kind: str) -> str:
@@ -125,7 +170,7 @@ def _accounts(accounts: Mapping[str, Any], trafos: Mapping[str, float]) -> dict[
 def _losses(summary: Mapping[str, Any], trafos: Mapping[str, float]) -> dict[str, str]:
     return {
         "feeder": f"{number(summary['feeder']['e_loss_mwh'])} MWh" if "feeder" in summary else "",
-        "of it transformers, idle and by load": _joined(trafos, ("no_load_mwh", "load_mwh"), "MWh"),
+        "of it transformers, idle and by load": f"{energy(trafos['no_load_mwh'])}, {energy(trafos['load_mwh'])}",
     }
 
 

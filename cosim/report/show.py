@@ -19,14 +19,12 @@ from cosim.metrics.verdict import counted
 from cosim.metrics.voltage import RANGE_A_MIN_PU
 from cosim.report.captures import CaptureRow, capture_rows
 from cosim.report.planning import planning_pairs
-from cosim.report.words import findings, named, number, status_note
+from cosim.report.words import energy, findings, measure, named, number, status_note, times
 
 N_BUS = 5
 """Buses in the table of voltages: those with the lowest."""
 N_DEVICE = 12
 """Regulators and capacitor banks in their table: those that moved most."""
-PERCENTS = (50, 90, 99)
-"""Percentiles of latencies."""
 N_CAPTURE = 20
 """Captures in their table."""
 _POWER_LABEL = {
@@ -98,9 +96,6 @@ def _tables(summary: dict[str, Any], found: Analysis) -> Iterable[Table]:
         yield _pairs(f"UPS {name}", _storage(part))
     for title, rows in planning_pairs(summary):
         yield _pairs(title, rows)
-    for site, jobs in summary.get("engine", {}).get("serving", {}).items():
-        for job, part in jobs.items():
-            yield _serving(f"{job} of {site}", part)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -119,7 +114,9 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Iterable[str]:
     style = {"failed": "bold red", "passed": "green", "not_seen": "dim"}
     for status in style:
         for one in (one for one in verdicts if one.status == status):
-            worst, bound, margin = (_number(value) for value in (one.value, one.limit, one.margin))
+            worst, bound, margin = (
+                "" if value is None else measure(value, one.unit) for value in (one.value, one.limit, one.margin)
+            )
             numbers = f"{worst:>10}{bound:>8}{margin:>10}"
             place = ", ".join(filter(None, (one.where, "" if one.t_s is None else f"t = {number(one.t_s, 6)} s")))
             word = f"[{style[status]}]{status.replace('_', ' '):<8}[/]"
@@ -134,9 +131,11 @@ def _number(value: float | None) -> str:
 
 def _power(name: str, part: dict[str, Any]) -> Table:
     about = [
-        f"TDP {_number(part['tdp_mw'])} MW" if "tdp_mw" in part else "",
+        f"accelerators' TDP {_number(part['tdp_mw'])} MW" if "tdp_mw" in part else "",
         f"GPU utilization {100 * part['gpu_utilization']:.1f} %" if "gpu_utilization" in part else "",
         f"PUE {part['pue']:.3f}" if "pue" in part else "",
+        f"{energy(part['e_external_mwh'])} of its own generation" if part["e_external_mwh"] > 0.0 else "",
+        f"{energy(part['e_unserved_mwh'])} not served" if part["e_unserved_mwh"] > 0.0 else "",
     ]
     title = ", ".join([f"Power of {name}", *(text for text in about if text)])
     columns = {
@@ -161,7 +160,7 @@ def _ramps(name: str, ramps: dict[str, dict[str, dict[str, float]]]) -> Table:
     table = _table(
         f"Ramping (+) and decline (-) of {name} in MW/s; calm: outside outages, dips, transfers",
         "",
-        "window",
+        "over",
         "max +",
         "max -",
         "calm +",
@@ -180,7 +179,7 @@ def _ramps(name: str, ramps: dict[str, dict[str, dict[str, float]]]) -> Table:
     for kind, windows in ramps.items():
         for i, (window, row) in enumerate(windows.items()):
             label = _POWER_LABEL.get(kind, kind) if i == 0 else ""
-            table.add_row(label, window, *(_number(row.get(key)) for key in keys))
+            table.add_row(label, window, *("" if key not in row else number(row[key], 3) for key in keys))
     return table
 
 
@@ -203,7 +202,7 @@ def _mitigated(totals: Mapping[str, Any]) -> Table:
 
 def _voltage(voltage: dict[str, Any]) -> Table:
     buses = sorted(voltage["bus"].items(), key=lambda item: item[1].get("vm_min_pu", 9.0))
-    title = f"Voltage, the {min(N_BUS, len(buses))} lowest of {len(buses)} buses"
+    title = f"Voltage, the {min(N_BUS, len(buses))} lowest of {len(buses)} logged buses"
     table = _table(
         title,
         "bus",
@@ -234,7 +233,7 @@ def _flows(summary: dict[str, Any]) -> Table:
     rows = [("source", _source(summary["source"]))] if "source" in summary else []
     rows += [(named("line", row["name"]), row) for row in summary.get("lines", [])]
     columns = {head: key for head, key in columns.items() if any(key in row for _, row in rows)}
-    table, keys = _table("Flow in MW", "", *columns), columns.values()
+    table, keys = _table("Flow in MW; calm: outside outages, dips, transfers", "", *columns), columns.values()
     for label, row in rows:
         table.add_row(escape(label), *(_number(row.get(key)) for key in keys))
     return table
@@ -275,42 +274,25 @@ def _captures(rows: list[CaptureRow]) -> Table:
 
 
 def _storage(part: dict[str, float]) -> dict[str, str]:
+    excess_mw = max(part["max_excess_mw"], part["saturated_excess_max_mw"])
+    excess = number(excess_mw) if part["n_saturated"] or excess_mw else ""
     return {
         "state of charge": f"{part['soc_min']:.3f} to {part['soc_max']:.3f}" if "soc_min" in part else "",
         "charged, discharged": f"{_number(part['e_charged_mwh'])}, {_number(part['e_discharged_mwh'])} MWh",
         "equivalent cycles": _number(part.get("equivalent_cycles")),
         "cycles, deepest": f"{_number(part['n_cycle'])}, {100 * part['max_depth']:.2f} %" if "n_cycle" in part else "",
-        "years to end of life": _number(part.get("life_years")),
+        "years to end of life at this pace": number(part["life_years"], 2) if "life_years" in part else "",
         "largest charge, discharge": f"{_number(part['max_p_charge_mw'])}, {_number(part['max_p_discharge_mw'])} MW",
-        "engaged": f"{_number(part['n_engaged'])} times, {_number(part['engaged_s'])} s",
-        "saturated": f"{_number(part['n_saturated'])} times, {_number(part['saturated_s'])} s, "
-        f"by up to {_number(max(part['max_excess_mw'], part['saturated_excess_max_mw']))} MW",
-        "transferred": f"{_number(part['n_transferred'])} times, {_number(part['transferred_s'])} s",
+        "engaged": times(part["n_engaged"], part["engaged_s"]),
+        "saturated": times(part["n_saturated"], part["saturated_s"]) + (f", by up to {excess} MW" if excess else ""),
+        "transferred": times(part["n_transferred"], part["transferred_s"]),
     }
-
-
-def _serving(name: str, part: dict[str, float]) -> Table:
-    """Latencies by percentile, of all and of those served under a cap; what became of requests in its title."""
-    gone = {"n_turned_away": "turned away", "n_timed_out": "timed out", "n_too_long": "too long", "n_lost": "lost"}
-    about = [
-        f"{_number(part['n_done'])} of {_number(part['n_arrived'])} requests done",
-        *(f"{_number(part[key])} {word}" for key, word in gone.items() if part[key] > 0),
-        f"{_number(part['tokens_per_s'])} tokens/s",
-        f"utilization {100 * part['utilization']:.1f} %",
-        *([f"{_number(part['e_per_token_j'])} J/token"] if "e_per_token_j" in part else []),
-    ]
-    table = _table(f"Serving, {name}: {', '.join(about)}", "s", *(f"p{p}" for p in PERCENTS))
-    words = {"ttft": "time to first token", "tpot": "time per output token", "latency": "time to last token"}
-    for suffix, where in (("", ""), ("_capped", " under a cap")):
-        for kind, label in words.items():
-            keys = [f"{kind}_p{p}{suffix}_s" for p in PERCENTS]
-            if keys[0] in part:
-                table.add_row(label + where, *(_number(part[key]) for key in keys))
-    return table
 
 
 def _pairs(title: str, pairs: dict[str, str]) -> Table:
     table = _table(title, "", "")
+    for column in table.columns:
+        column.no_wrap = False
     for key, value in pairs.items():
         if value:
             table.add_row(escape(key), escape(value))

@@ -7,20 +7,20 @@ from html import escape
 from typing import Any
 
 from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU, SAG_PU
-from cosim.report.words import number, split_unit
+from cosim.report.words import measure, split_unit
 
 MAX_BUS = 500
 """Buses that a table lists; the lowest voltages come first."""
 _SKIP = {"events", "bus", "limits", "scenario_name", "seed", "cosim_version", "status"}
 
 
-def cell(value: Any, bad: bool = False) -> str:
-    """A table cell; numbers stand to the right and sort by their full value."""
+def cell(value: Any, bad: bool = False, unit: str = "") -> str:
+    """A table cell; numbers stand to the right, to the digits of their unit, and sort by their full value."""
     if value is None:
         return '<td class="n" data-v=""></td>'
     if isinstance(value, int | float):
         shade = " bad" if bad else ""
-        return f'<td class="n{shade}" data-v="{value!r}">{escape(number(value))}</td>'
+        return f'<td class="n{shade}" data-v="{value!r}">{escape(measure(value, unit))}</td>'
     return f"<td>{escape(str(value))}</td>"
 
 
@@ -88,7 +88,8 @@ def bus_table(labels: list[str], summaries: list[dict[str, Any]]) -> str:
         cells = cell(bus)
         for record in records:
             cells += "".join(
-                cell(record.get(bus, {}).get(key), bad=_is_bad(key, record.get(bus, {}).get(key))) for _, key in columns
+                cell(value, _is_bad(key, value), unit=split_unit(key)[1])
+                for key, value in ((key, record.get(bus, {}).get(key)) for _, key in columns)
             )
         rows.append(f"<tr>{cells}</tr>")
     note = ""

@@ -8,7 +8,7 @@ from html import escape
 from cosim.metrics.case import Verdict
 from cosim.metrics.verdict import counted
 from cosim.report.payload import Run
-from cosim.report.words import number
+from cosim.report.words import measure, number
 
 ORDER = ("failed", "passed", "not_seen")
 _SIGN = {"failed": "&#10007;", "passed": "&#10003;", "not_seen": "?"}
@@ -33,7 +33,9 @@ def verdict_section(runs: Sequence[Run]) -> str:
 
 def _block(run: Run, many: bool) -> str:
     n = counted(run.found.verdicts)
-    counts = ", ".join(f'<b class="{status}">{n[status]} {_WORD[status]}</b>' for status in ORDER)
+    counts = ", ".join(
+        f'<b class="{status if n[status] else "soft"}">{n[status]} {_WORD[status]}</b>' for status in ORDER
+    )
     head = f'<span class="run" style="background:{run.color}"></span>{escape(run.label)}: ' if many else ""
     rows = [f'<tr class="sum"><td colspan="7">{head}{counts}</td></tr>']
     rows += [_row(run, one) for one in sorted(run.found.verdicts, key=lambda one: ORDER.index(one.status))]
@@ -43,7 +45,7 @@ def _block(run: Run, many: bool) -> str:
 def _row(run: Run, one: Verdict) -> str:
     tip = escape(f"{one.measured}. Source: {one.source}")
     note = f'<br><span class="soft">{escape(one.note)}</span>' if one.note else ""
-    numbers = "".join(f'<td class="n">{_number(value)}</td>' for value in (one.value, one.limit, one.margin))
+    numbers = "".join(f'<td class="n">{_number(value, one.unit)}</td>' for value in (one.value, one.limit, one.margin))
     return (
         f'<tr class="{one.status}"><td class="chip" title="{_WORD[one.status]}">{_SIGN[one.status]} '
         f'{_WORD[one.status]}</td><td class="wide" title="{tip}">{escape(one.title)}{note}</td>{numbers}'
@@ -51,8 +53,8 @@ def _row(run: Run, one: Verdict) -> str:
     )
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else escape(number(value))
+def _number(value: float | None, unit: str) -> str:
+    return "" if value is None else escape(measure(value, unit))
 
 
 def _when(run: Run, one: Verdict) -> str:

@@ -68,6 +68,34 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits - 1}e}"
 
 
+def measure(value: float, unit: str) -> str:
+    """A number to the digits that its unit has: voltages to 1e-4 pu, percentages not below 0.001."""
+    if unit == "pu":
+        return f"{value:.4f}"
+    if unit == "%" and 0.0 < abs(value) < 1e-3:
+        return "<0.001" if value > 0.0 else ">-0.001"
+    return number(value)
+
+
+def energy(e_mwh: float) -> str:
+    """An energy in MWh, a small one in kWh; less than 1 Wh is none."""
+    if abs(e_mwh) >= 0.01:
+        return f"{number(e_mwh)} MWh"
+    return f"{number(1e3 * e_mwh)} kWh" if abs(e_mwh) >= 1e-6 else "0"
+
+
+def count(n: float) -> str:
+    """How many: from a million on in millions."""
+    return f"{n / 1e6:,.4g} million" if n >= 1e6 else f"{n:.0f}"
+
+
+def times(n: float, total_s: float) -> str:
+    """How often, and how long in all."""
+    if n == 0:
+        return "never"
+    return f"{'once' if n == 1 else f'{n:.0f} times'}, {number(total_s)} s"
+
+
 def named(kind: str, name: str) -> str:
     """An element in words: `bus 17`, and not `bus bus 17` where the name says it already."""
     return name if name.lower().startswith(kind) else f"{kind} {name}"
@@ -105,8 +133,7 @@ def findings(log: Log, found: Analysis) -> list[Finding]:
         )
         saturated = storage.spells.get("saturated")
         if saturated is not None and saturated.n:
-            times = "once" if saturated.n == 1 else f"{saturated.n} times"
-            text += f"; could not hold its limit {times}, for {number(saturated.total_s, 3)} s in total"
+            text += f"; could not hold its limit {times(saturated.n, saturated.total_s)} in all"
         said.append(Finding(text + "."))
     return said
 
@@ -118,6 +145,7 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
         return [Finding("No bus had voltage at any time.")]
     text = f"Lowest voltage {voltage.vm_min_pu[worst]:.4f} pu at {named('bus', voltage.name[worst])}"
     text += f", {at_time(float(voltage.t_min_s[worst]))}"
+    text += ", interruptions aside" if (voltage.n_interruption > 0).any() else ""
     for name in found.datacenter:
         bus = datacenter_bus(log.scenario, name)
         if bus in voltage.name and voltage.energized[voltage.name.index(bus)]:
@@ -126,16 +154,18 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
     n_below = int((voltage.below_range_a_s > 0).sum())
     if n_below:
         longest = float(voltage.below_range_a_longest_s.max())
-        text += f". {n_below} of {len(voltage.name)} buses fall below {RANGE_A_MIN_PU} pu (ANSI range A), "
-        text += f"the longest spell is {number(longest, 3)} s."
+        text += f". {n_below} of {len(voltage.name)} logged buses fall below {RANGE_A_MIN_PU} pu at times, the longest "
+        text += f"spell is {number(longest, 3)} s (ANSI range A itself is of 10 minute means)."
     else:
-        text += f". All {int(voltage.energized.sum())} buses stay above {RANGE_A_MIN_PU} pu (ANSI range A)."
+        text += f". All {int(voltage.energized.sum())} logged buses stay above {RANGE_A_MIN_PU} pu (ANSI range A)."
     said.append(Finding(text, float(voltage.t_min_s[worst])))
     out = int((voltage.n_interruption > 0).sum())
     if out:
         longest = float(voltage.interruption_longest_s.max())
         said.append(
-            Finding(f"{out} of {len(voltage.name)} buses are interrupted, the longest for {number(longest, 3)} s.")
+            Finding(
+                f"{out} of {len(voltage.name)} logged buses are interrupted, the longest for {number(longest, 3)} s."
+            )
         )
     return said
 
@@ -158,14 +188,22 @@ def _datacenter(name: str, part: DataCenter, with_ups: bool) -> list[Finding]:
         return []
     text = f"{name} needs {number(need.mean_mw, 3)} MW on average and {number(need.peak_mw, 3)} MW at its peak"
     swing = part.swing.get("need") or part.swing.get("grid")
-    if swing is not None and MINUTE_S in swing.within:
-        text += f", and swings by {number(float(swing.undisturbed[MINUTE_S][0]), 3)} MW within a minute"
+    calm_mw = float(swing.undisturbed[MINUTE_S][0]) if swing is not None and MINUTE_S in swing.within else None
+    if calm_mw is not None and math.isnan(calm_mw):
+        text += "; no minute is free of disturbances of its supply"
+    elif calm_mw is not None:
+        text += f", and swings by {number(calm_mw, 3)} MW within a minute"
         if with_ups and "grid" in part.swing and grid is not None:
             seen = float(part.swing["grid"].undisturbed[MINUTE_S][0])
             text += f"; behind its UPS the feeder sees {number(seen, 3)} MW"
     out = grid if grid is not None and grid.export_peak_mw > 0.0 else None
     if out is not None:
         text += f"; it gives up to {number(out.export_peak_mw, 3)} MW to the feeder"
+    total = part.power.get("total")
+    if total is not None and part.e_external_mwh > 0.0:
+        text += f"; its own generation gives {number(part.e_external_mwh, 3)} of {number(total.e_mwh, 3)} MWh"
+    if part.e_unserved_mwh > 0.0:
+        text += f"; {number(part.e_unserved_mwh, 3)} MWh are not served"
     said = [Finding(text + ".", need.peak_t_s)]
     ramps = part.ramp.get("need") or part.ramp.get("grid")
     window_s = 1.0 if not ramps or 1.0 in ramps else min(ramps)  # at rows further apart, one of them
@@ -190,18 +228,40 @@ def _flow(found: Analysis) -> list[Finding]:
     moved_mw: Floats = swing.peak_to_peak
     if MINUTE_S in swing.within:
         within, moved_mw, at_s = "within a minute", swing.undisturbed[MINUTE_S], float(swing.at_s[MINUTE_S][0])
+        if math.isnan(moved_mw[0]):
+            within, moved_mw = "within a minute, disturbances of the supply included", swing.within[MINUTE_S]
     text = f"The source swings by {number(float(moved_mw[0]), 3)} MW {within}"
     lines = found.lines_by_swing()
     if lines and found.line_swing is not None:
         line_mw = found.line_swing.undisturbed.get(MINUTE_S, found.line_swing.peak_to_peak)
+        if math.isnan(line_mw[lines[0]]):
+            line_mw = found.line_swing.within[MINUTE_S]
         text += f", {named('line', found.line_name[lines[0]])} by {number(float(line_mw[lines[0]]), 3)} MW"
     if found.source is not None and found.source.export_peak_mw > 0.0:
         text += f"; it takes up to {number(found.source.export_peak_mw, 3)} MW back"
-    loading = found.line_loading_percent
-    if loading is not None and loading.max(initial=0.0) >= 1.0:  # a feeder without ratings has next to none
-        top = int(loading.argmax())
-        text += f"; highest loading {loading[top]:.0f} % on {named('line', found.line_name[top])}"
-    return [Finding(text + ".", at_s)]
+    return [Finding(text + ".", at_s), *_loading(found)]
+
+
+def _loading(found: Analysis) -> list[Finding]:
+    """What line or transformer is loaded most, and how many carry more than their rating."""
+    rated = [
+        (float(percent), float(over_s), named(kind, name))
+        for kind, names, loading, over in (
+            ("line", found.line_name, found.line_loading_percent, found.line_overload),
+            ("transformer", found.trafo_name, found.trafo_loading_percent, found.trafo_overload),
+        )
+        if loading is not None and over is not None
+        for name, percent, over_s in zip(names, loading, over.total_s, strict=True)
+    ]
+    percent, over_s, name = max(rated, default=(0.0, 0.0, ""))
+    if percent < 1.0:  # a feeder without ratings has next to none
+        return []
+    n_over = sum(one[1] > 0.0 for one in rated)
+    if n_over == 0:
+        return [Finding(f"No line and no transformer is above its rating; highest loading {percent:.0f} % on {name}.")]
+    are = "is above its rating" if n_over == 1 else "are above their rating"
+    text = f"{n_over} of {len(rated)} lines and transformers {are}; highest loading {percent:.0f} %"
+    return [Finding(f"{text} on {name}, overloaded for {number(over_s, 3)} s.")]
 
 
 def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str:
@@ -214,6 +274,7 @@ def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str
     swings = [swing for swing in (first.source_swing, other.source_swing) if swing and MINUTE_S in swing.within]
     if len(swings) == 2:
         moved = [float(swing.undisturbed[MINUTE_S][0]) for swing in swings]
+    if len(swings) == 2 and not any(map(math.isnan, moved)):
         parts.append(f"swing of the source within a minute {number(moved[0], 3)} to {number(moved[1], 3)} MW")
     for name in first.datacenter.keys() & other.datacenter.keys():
         ramps = [part.datacenter[name].ramp.get("grid", {}) for part in (first, other)]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cosim
 from cosim.errors import CosimError, EnvironmentFailure, Interrupted, PhysicsError
 from cosim.scenario import Document, Scenario, load_scenario, read_document, resolve
 from cosim.study.bisection import Verdict, search
@@ -23,7 +24,6 @@ from cosim.study.limits import hold_to_limits, metrics_row
 from cosim.study.packs import write_pack
 from cosim.study.schema import SteadySize
 from cosim.study.steady import hosting_capacity, report
-from cosim.wiring import distribution_version
 
 if TYPE_CHECKING:
     from cosim.feeder.feeder import Feeder
@@ -104,7 +104,7 @@ def execute(order: Order) -> dict[str, Any]:
     from cosim.jit import without_blas
 
     without_blas()
-    if order.version and order.version != (here := _version()):
+    if order.version and order.version != (here := cosim.__version__):
         raise EnvironmentFailure(f"this worker has cosim {here}, the study {order.version}")
     with tempfile.TemporaryDirectory(prefix="cosim-study-") as scratch:
         row = _row(order, Path(scratch))
@@ -112,9 +112,6 @@ def execute(order: Order) -> dict[str, Any]:
             (Path(scratch) / ROW).write_text(json.dumps(row, indent=1, allow_nan=False) + "\n", encoding="utf-8")
             _put_in_place(Path(scratch), Path(order.runs), order.run)
     return row
-
-
-_version = functools.cache(distribution_version)
 
 
 @functools.lru_cache(maxsize=4)

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cosim
 from cosim.errors import EnvironmentFailure, InputError
 from cosim.study.loader import LoadedStudy
-from cosim.wiring import distribution_version
 
 FACTS = "study.json"
 STALE_S = 86_400.0
@@ -28,7 +28,7 @@ def open_folder(folder: Path, study: LoadedStudy) -> Path:
     EnvironmentFailure
         It cannot be written.
     """
-    facts = {"schema": 1, "name": study.config.name, "cosim_version": distribution_version()}
+    facts = {"schema": 1, "name": study.config.name, "cosim_version": cosim.__version__}
     held = read_facts(folder)
     if held is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: holds something that is no study; choose another folder with -o")

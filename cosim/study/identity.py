@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cosim
 from cosim.feeder.cache import content_key
 from cosim.feeder.names import is_dss
 from cosim.feeder.shipped import shipped_feeder
 from cosim.scenario import Scenario, resolve
 from cosim.scenario.schema import dss_root
-from cosim.wiring import distribution_version
 
 N_DIGIT = 20
 """Hex digits of an identity; a million runs share one with a probability of 4e-13."""
@@ -23,7 +23,7 @@ class Identities:
 
     def __init__(self) -> None:
         self._feeders: dict[tuple[str, str | None], str] = {}
-        self.version = distribution_version()
+        self.version = cosim.__version__
 
     def of(self, scenario: Scenario, search: dict[str, Any]) -> str:
         """Hash of everything a result depends on; limits and columns of plain runs are no part of it.

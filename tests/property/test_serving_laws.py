@@ -67,8 +67,13 @@ def test_queue_equals_its_twin_for_any_replicas_requests_and_caps(case):
         Request(int(t), tokens_in, tokens_out) for t, (_, tokens_in, tokens_out) in zip(t_us, rows, strict=True)
     ]
     offered = [r for r in requests if r.t_us < N_CELL * CELL_US]
-    assert u == [twin.cell(requests, (k + 1) * CELL_US, allowed(k)) for k in range(N_CELL)]
-    q = arrays.queues[0]
+    wanted = [twin.cell(requests, (k + 1) * CELL_US, allowed(k)) for k in range(N_CELL)]
+    assert u == [whole for whole, _, _ in wanted]
+    q, full_mws = arrays.queues[0], arrays.jobs[0]["amp_mw"] * arrays.jobs[0]["weight"] * CELL_US * 1e-6
+    for part, field in ((1, "e_prefill"), (2, "e_decode")):
+        e_mws = sum(cell[part] * full_mws * allowed(k) for k, cell in enumerate(wanted))
+        assert q[field] == pytest.approx(e_mws, rel=1e-12), field
+    assert q["e_prefill"] + q["e_decode"] == pytest.approx(q["e"], rel=1e-12)
     assert q["n_done"] == len(twin.done)
     assert q["latency_us"] == sum(r.done_us - r.t_us for r in twin.done)
     assert q["ttft_us"] == sum(r.first_us - r.t_us for r in offered if r.first_us >= 0)

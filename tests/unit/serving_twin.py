@@ -33,7 +33,9 @@ class Replica:
     rem_us: float = 0.0
     t_us: int = 0
     next_us: int = NEVER
-    u_ppm: int = 0
+    beside_ppm: int = 0
+    prefill_ppm: int = 0
+    decode_ppm: int = 0
 
     @property
     def all(self):
@@ -49,7 +51,7 @@ class Twin:
         self.replicas = [Replica() for _ in range(n)]
         self.waiting, self.done, self.gone = [], [], []
         self.s_prefill = self.s_decode = 1.0
-        self.u_ppm_us = self.u_us = 0
+        self.prefill_ppm_us = self.decode_ppm_us = self.u_us = 0
 
     def token_us(self, rep):
         work = sum(2 * r.tokens_in + r.tokens_out for r in rep.residents)
@@ -67,22 +69,24 @@ class Twin:
 
     def plan(self, rep):
         wait_us = math.inf
-        u_ppm = 0
+        prefill_ppm = decode_ppm = 0
         if rep.batch:
-            u_ppm, wait_us = round(self.c["prefill_utilization"] * 1e6), rep.rem_us / self.s_prefill
+            decode_ppm = rep.beside_ppm
+            prefill_ppm = round(self.c["prefill_utilization"] * 1e6) - decode_ppm
+            wait_us = rep.rem_us / self.s_prefill
         elif rep.residents:
-            u_ppm = self.table[len(rep.residents)]
+            decode_ppm = self.table[len(rep.residents)]
             v_next = rep.v_stop if rep.prompts else min(r.v_end for r in rep.residents)
             wait_us = (v_next - rep.v) * self.token_us(rep) / self.s_decode
         elif rep.prompts:
             wait_us = 0.0
-        if u_ppm != rep.u_ppm:
-            self.integrate(rep.t_us)
-            rep.u_ppm = u_ppm
+        self.integrate(rep.t_us)
+        rep.prefill_ppm, rep.decode_ppm = prefill_ppm, decode_ppm
         rep.next_us = rep.t_us + math.ceil(max(wait_us, 0.0)) if wait_us < math.inf else NEVER
 
     def integrate(self, t_us):
-        self.u_ppm_us += sum(rep.u_ppm for rep in self.replicas) * (t_us - self.u_us)
+        self.prefill_ppm_us += sum(rep.prefill_ppm for rep in self.replicas) * (t_us - self.u_us)
+        self.decode_ppm_us += sum(rep.decode_ppm for rep in self.replicas) * (t_us - self.u_us)
         self.u_us = t_us
 
     def load(self, rep):
@@ -145,9 +149,12 @@ class Twin:
             rep.v = rep.v_stop
             self.end_residents(rep, t_us)
             rep.batch = list(rep.prompts) if self.mixed else rep.prompts[:1]
-            rep.rem_us = self.token_us(rep) if self.mixed and rep.residents else 0.0
+            decoding_us = self.token_us(rep) if self.mixed and rep.residents else 0.0
+            rep.rem_us = decoding_us
             for request in rep.batch:
                 rep.rem_us += request.tokens_in * (1e6 / self.c["prefill_tokens_per_s"])
+            u_ppm = round(self.c["prefill_utilization"] * 1e6)
+            rep.beside_ppm = math.floor(u_ppm * decoding_us / rep.rem_us + 0.5)
         else:
             rep.v = min(r.v_end for r in rep.residents)
             self.end_residents(rep, t_us)
@@ -170,7 +177,7 @@ class Twin:
         self.done.append(request)
 
     def cell(self, requests, until_us, allowed=1.0):
-        """All before until_us; mean utilization since the last cell."""
+        """All before until_us; mean utilization since the last cell: all of it, of prefill, of decoding."""
         from_us = self.u_us
         s_prefill, s_decode = allowed ** self.c["prefill_exponent"], allowed ** self.c["decode_exponent"]
         if (s_prefill, s_decode) != (self.s_prefill, self.s_decode):
@@ -190,6 +197,7 @@ class Twin:
                 self.arrive(requests.pop(0))
         self.expire(until_us)
         self.integrate(until_us)
-        u = self.u_ppm_us / (10**6 * len(self.replicas) * (until_us - from_us))
-        self.u_ppm_us = 0
-        return u
+        whole = 10**6 * len(self.replicas) * (until_us - from_us)
+        parts = self.prefill_ppm_us, self.decode_ppm_us
+        self.prefill_ppm_us = self.decode_ppm_us = 0
+        return sum(parts) / whole, parts[0] / whole, parts[1] / whole

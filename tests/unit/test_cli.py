@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from synthetic_log import campus_log, write_log
@@ -29,6 +31,18 @@ def test_show_into_a_pipe_that_closes_is_quiet_and_no_failure(log, more):
     done = subprocess.run([*COSIM, "show", log, *more], stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_version_is_that_of_the_package_and_loads_nothing_heavy():
+    """Held to pyproject.toml; numpy alone would double the 0.1 s that the command takes."""
+    code = (
+        "import sys, cosim.cli\nsys.argv = ['cosim', '--version']\ntry:\n    cosim.cli.main()\n"
+        "finally:\n    print(sorted({'numpy', 'numba', 'h5py', 'pydantic', 'cosim.wiring'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [f"cosim {pyproject['project']['version']}", "[]"]
 
 
 def code_of(monkeypatch, capsys, *arguments):
@@ -96,6 +110,21 @@ def test_show_holds_a_log_against_limits_of_ones_own(log, tmp_path, monkeypatch,
     with pytest.raises(SystemExit):
         cosim.cli.main()
     assert "Limits: 0 passed, 1 failed, 0 not seen" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("columns", "is_cut"), [("80", True), (None, False)])
+def test_tables_that_go_into_a_pipe_are_not_cut(tmp_path, monkeypatch, capsys, columns, is_cut):
+    """The name of the bus with the lowest voltage does not fit into 80 columns."""
+    long = campus_log(20.0)
+    long.elements["bus"][-1] = "transformer at the corner of Main St"
+    write_log(long, tmp_path / "long.h5")
+    monkeypatch.setattr(sys, "argv", ["cosim", "show", str(tmp_path / "long.h5")])
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit):
+        cosim.cli.main()
+    assert ("\u2026" in capsys.readouterr().out) == is_cut
 
 
 def test_command_within_a_process_that_has_used_dask_leaves_it_alive(monkeypatch, capsys):

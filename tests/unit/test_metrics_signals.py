@@ -12,7 +12,7 @@ from cosim.metrics.disturbance import touches
 from cosim.metrics.histogram import Histogram
 from cosim.metrics.power import PowerMeter, held_level
 from cosim.metrics.ramp import RampMeter, windows_for
-from cosim.metrics.window import SwingMeter, rates, rows_in, sliding_swing, swing_bound
+from cosim.metrics.window import Ranges, SwingMeter, rates, rows_in, sliding_swing
 
 signals = arrays(np.float64, st.integers(2, 60), elements=st.floats(-5, 5, allow_nan=False, allow_subnormal=False))
 
@@ -195,6 +195,17 @@ def test_windows_touch_spans_as_by_comparing_each_pair(raw, start, width):
     assert found[0] == expected
 
 
+@pytest.mark.parametrize("block", [7, 301])
+def test_swing_without_an_undisturbed_window_is_not_told_and_without_movement_is_zero(block):
+    """A disturbance from 2 s on leaves 20 windows of 1 s and none of 20 s; one that never moves swings by 0."""
+    t_s = np.arange(301) * 0.1
+    pair = np.column_stack((np.sin(t_s), np.full(301, 5.0)))
+    swing = fill(SwingMeter(2, 0.1, np.array([[2.05, 99.0]]), windows_s=(1.0, 20.0)), t_s, pair, block)
+    assert np.isnan(swing.undisturbed[20.0]).all()
+    assert swing.undisturbed[1.0] == pytest.approx([np.ptp(np.sin(t_s[:11])), 0.0])
+    assert swing.within[20.0] == pytest.approx([2.0, 0.0], abs=0.01)
+
+
 def test_usual_windows_that_coincide_or_do_not_fit_are_passed_over():
     assert windows_for(0.1, 600.0) == (0.1, 1.0, 60.0, 600.0)
     assert windows_for(1.0, 599.0) == (1.0, 60.0)
@@ -208,6 +219,18 @@ def test_rates_take_the_true_distance_of_uneven_rows():
 
 
 @pytest.mark.parametrize("n_step", [1, 7, 40, 200])
-def test_no_window_swings_by_more_than_its_bound(n_step):
+@pytest.mark.parametrize("block", [1, 31, 64, 150, 500])
+def test_no_window_swings_by_more_than_its_bound(n_step, block):
+    """Every window, in the block in which it ends; one much longer than the window leaves room for no other bound."""
     values = np.cumsum(np.random.default_rng(n_step).standard_normal((500, 6)), axis=0)
-    assert (swing_bound(values, n_step) >= sliding_swing(values, n_step).max(axis=0)).all()
+    ranges, swing = Ranges(200), sliding_swing(values, n_step)
+    for start in range(0, 500, block):
+        rows = values[start : start + block]
+        low, high = ranges.update(rows)
+        assert (low == rows.min(axis=0)).all()
+        assert (high == rows.max(axis=0)).all()
+        ending = swing[max(0, start - n_step) : max(0, start + len(rows) - n_step)]
+        bound = ranges.bound(n_step)
+        assert (bound >= ending.max(axis=0, initial=0.0)).all()
+        reach = values[max(0, start - n_step - 63) : start + block]
+        assert (bound <= np.ptp(reach, axis=0)).all()

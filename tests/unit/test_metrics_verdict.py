@@ -139,6 +139,6 @@ def test_flicker_of_ten_minutes_with_a_dip_does_not_count():
     found = verdicts(log)["flicker_pst"]
     assert found.status == "passed"
     assert found.value < 0.1
-    assert "1 of 3 10 minutes left out" in found.note
+    assert "1 of 3 windows of 10 minutes left out" in found.note
     vm[::6000] = 0.5
     assert verdicts(log)["flicker_pst"].note == "no 600 s free of dips and swells"

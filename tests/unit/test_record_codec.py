@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 
 import h5py
@@ -11,6 +12,7 @@ import pytest
 from cosim.errors import InputError
 from cosim.record import codec
 from cosim.record.channels import Channel
+from cosim.record.kernel import unshuffle
 from cosim.record.recorder import Recorder
 from cosim.record.result import open_result
 
@@ -67,13 +69,38 @@ def test_encoded_chunk_is_hardly_larger_than_zlibs_and_never_than_raw(kind):
     assert size <= block.nbytes + 64
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4", "i2", "u1"])
+@pytest.mark.twin
+def test_bytes_put_together_are_the_words_that_numpy_makes_of_them():
+    planes = RNG.integers(0, 256, (4, 1000)).astype(np.uint8)
+    planes.setflags(write=False)  # as those of bytes are
+    words = np.empty(1000, np.uint32)
+    unshuffle(planes, words)
+    np.testing.assert_array_equal(words, np.ascontiguousarray(planes.T).view("<u4")[:, 0])
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="millions of values: slow without the JIT")
+@pytest.mark.parametrize("dtype", ["f4", "i4"])
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_decoded_chunk_is_the_one_encoded(kind, dtype):
     block = np.ascontiguousarray((BLOCKS[kind]() * (1 if dtype[0] == "f" else 40)).clip(-100, 100).astype(dtype))
     found = np.empty_like(block)
-    codec.Decoder(block.dtype, block.shape).decode(codec.encode(block, "gzip"), found)
+    codec.decode(codec.encode(block, "gzip"), found)
     np.testing.assert_array_equal(found, block)
+
+
+def test_decoding_a_chunk_of_another_size_is_refused():
+    raw = codec.encode(np.ones((64, 8), "f4"), "gzip")
+    with pytest.raises(ValueError, match="512"):
+        codec.decode(raw, np.empty((32, 8), "f4"))
+
+
+def test_reading_compiles_one_kernel_for_one_signature(tmp_path):
+    if not hasattr(unshuffle, "signatures"):
+        pytest.skip("the JIT is off")
+    write(tmp_path / "a.h5", walk_of(1000))
+    with open_result(tmp_path / "a.h5") as log:
+        log.read("bus/vm_pu")
+    assert len(unshuffle.signatures) == 1
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 1000), (3, 900), (255, 513), (256, 512), (700, 701), (5, 5)])

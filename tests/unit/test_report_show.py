@@ -7,14 +7,15 @@ from io import StringIO
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
-from synthetic_log import SyntheticLog, campus_log
+from synthetic_log import EVENT_COLUMNS, SyntheticLog, campus_log
 
 from cosim.errors import EnvironmentFailure
 from cosim.report.figure import svg, write_svg
 from cosim.report.show import render_show, show_json
-from cosim.report.words import number, split_unit
+from cosim.report.words import count, energy, measure, number, split_unit, times
 
 
 def shown(log, width=140):
@@ -105,6 +106,50 @@ def test_unit_is_read_off_the_key(key, expected):
 )
 def test_number_is_short_and_has_no_needless_exponent(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (measure(0.95, "pu"), "0.9500"),
+        (measure(4e-6, "%"), "<0.001"),
+        (measure(2.635, "MW/min"), "2.635"),
+        (energy(12.5), "12.5 MWh"),
+        (energy(0.008934), "8.934 kWh"),
+        (energy(5.754e-16), "0"),
+        (count(876_411), "876411"),
+        (count(2.078e9), "2,078 million"),
+        (times(0, 0.0), "never"),
+        (times(1, 5.49), "once, 5.49 s"),
+        (times(54, 274.1), "54 times, 274.1 s"),
+    ],
+)
+def test_quantities_are_said_to_the_digits_that_mean_something(said, text):
+    assert said == text
+
+
+def test_show_names_the_transformer_that_is_loaded_more_than_any_line():
+    log = campus_log(60.0, blackout=False)
+    log.elements["trafo"] = ["T1", "T2"]
+    log.channels["trafo/loading_percent"] = np.column_stack((np.full(601, 70.0), np.full(601, 130.0))).astype("f4")
+    log.channels["trafo/loading_percent"][:100, 1] = 99.0
+    text = shown(log)
+    assert "1 of 34 lines and transformers is above its rating; highest loading 130 % on transformer T2" in text
+    assert "overloaded for 50.1 s" in text
+
+
+def test_show_of_a_supply_disturbed_all_along_tells_no_swing_of_zero():
+    """Its ramp within a minute is not seen for that, and not because a run of ten minutes is too short."""
+    log = campus_log(600.0)
+    rows = [[0.0, "dip_started", "source", 0.5, ""], [599.9, "dip_ended", "source", 0.5, ""]]
+    log.events = pd.DataFrame(rows, columns=EVENT_COLUMNS)
+    text = shown(log)
+    assert "no minute is free of disturbances of its supply" in text
+    assert "within a minute, disturbances of the supply included" in text
+    assert "no 60 s without a disturbance of the supply" in text
+    found = json.loads(show_json(log))
+    assert "undisturbed_swing_60s_mw" not in found["source"]["swing"]
+    assert found["source"]["swing"]["swing_60s_mw"] > 0.0
 
 
 def test_show_of_a_log_with_rows_two_minutes_apart_tells_no_window_it_cannot_see():

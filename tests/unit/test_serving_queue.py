@@ -109,8 +109,14 @@ def test_queue_equals_its_twin_event_by_event(rate, more, allowed, prefill):
     requests = requests_for(job, 1, n_cell * CELL_US)
     offered = [r for r in requests if r.t_us < n_cell * CELL_US]
     wanted = [twin.cell(requests, (k + 1) * CELL_US, allowed(k)) for k in range(n_cell)]
-    assert u == wanted
-    q = arrays.queues[0]
+    assert u == [whole for whole, _, _ in wanted]
+    q, full_mws = arrays.queues[0], arrays.jobs[0]["amp_mw"] * arrays.jobs[0]["weight"] * CELL_US * 1e-6
+    for part, field in ((1, "e_prefill"), (2, "e_decode")):
+        e_mws = 0.0
+        for k, cell in enumerate(wanted):
+            e_mws += cell[part] * full_mws * allowed(k)
+        assert q[field] == e_mws, field
+    assert q["e_prefill"] + q["e_decode"] == pytest.approx(q["e"], rel=1e-12)
     fates = [r.fate for r in offered]
     for name, fate in (("n_done", "done"), ("n_full", "full"), ("n_expired", "expired"), ("n_refused", "refused")):
         assert q[name] == fates.count(fate), name
@@ -136,7 +142,7 @@ def test_requests_and_tokens_are_conserved():
     assert q["n_arrived"] == q["n_done"] + q["n_full"] + q["n_expired"] + q["n_refused"] + q["n_lost"]
     assert q["in_arrived"] == q["in_done"] + q["in_lost"]
     assert q["out_arrived"] == q["out_done"] + q["out_lost"]
-    assert q["n_wait"] == q["n_run"] == q["u_ppm"] == 0
+    assert q["n_wait"] == q["n_run"] == q["prefill_ppm"] == q["decode_ppm"] == 0
 
 
 def served(t_us, tokens_in, tokens_out, n, replica, queue_limit=9_000_000, cell_us=60_000_000):
@@ -227,7 +233,28 @@ def test_power_is_the_utilization_of_the_batch():
     assert u[10] == pytest.approx(0.1 * 0.95 + 0.9 * 0.4, abs=1e-6)  # 80 tokens of prefill take 10 ms
     assert u[20] == pytest.approx(0.4, abs=1e-6)
     assert u[40] == pytest.approx(0.4 + 2 / 4 * 0.3, abs=1e-6)
-    assert arrays.queues[0]["e"] == pytest.approx(sum(u) * 0.1 * 8 * 900e-6, rel=1e-12)
+    q, swing_mw = arrays.queues[0], 8 * 900e-6
+    assert q["e"] == pytest.approx(sum(u) * 0.1 * swing_mw, rel=1e-12)
+    prefill_s = 3 * 80 / 8000  # the two of the second pair beside a decode step, which takes its own share of the time
+    assert q["e_prefill"] == pytest.approx(prefill_s * 0.95 * swing_mw, rel=1e-4)
+
+
+@pytest.mark.parametrize("prefill", ["mixed", "alone"])
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_a_token_of_prompt_takes_the_power_of_prefill_for_its_time(prefill, share):
+    """Beside whatever it is prefilled: U_p times the swing over r_p; at half the swing, 0.5 / 0.5^0.5 as much."""
+    rng, n = np.random.default_rng(4), 200
+    arrays, book = built(serving(0.0, REPLICA | {"prefill": prefill}, accelerators=24))
+    book.join([], arrays.queues[:0], arrays.feed)
+    arrays.feed["t_us"][:n] = poisson_times(rng, 3.0, n)
+    arrays.feed["tokens_in"][:n], arrays.feed["tokens_out"][:n] = rng.integers(1, 900, n), rng.integers(1, 200, n)
+    arrays.queues["n_feed"] = n
+    run(arrays, book, 1500, lambda _k: share)
+    q = arrays.queues[0]
+    assert q["n_done"] == n
+    j_per_token = 8 * 900.0 * 0.95 / 8000.0 * share**0.5
+    assert q["e_prefill"] * 1e6 / q["in_done"] == pytest.approx(j_per_token, rel=1e-4)
+    assert q["e_decode"] * 1e6 / q["out_done"] > 3 * j_per_token
 
 
 def test_a_cap_slows_replicas_and_its_energy():

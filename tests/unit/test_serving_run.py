@@ -109,6 +109,23 @@ def test_rows_add_up_to_the_totals(whole):
     assert chat["n_lost"] > 0  # the source was lost
 
 
+def test_prefill_decode_and_idle_sum_to_the_energy_of_the_job(whole):
+    """Under a call, with a failed job and a lost source; of the accelerators and of what they took from the site."""
+    _, _, totals = whole
+    for name in ("chat", "code"):
+        stem = f"serving/campus/{name}/"
+        found = {key.removeprefix(stem): value for key, value in totals.items() if key.startswith(stem)}
+        parts = [found[f"e_{part}_mwh"] for part in ("prefill", "decode", "idle")]
+        assert min(parts) > 0.0
+        assert sum(parts) == pytest.approx(found["e_mwh"], rel=1e-9)
+        assert found["idle_share"] == pytest.approx(parts[2] / found["e_mwh"], rel=1e-12)
+        assert found["e_prefill_per_token_in_j"] * found["tokens_in"] == pytest.approx(parts[0] * 3.6e9, rel=1e-9)
+        assert found["e_decode_per_token_out_j"] * found["tokens_out"] == pytest.approx(parts[1] * 3.6e9, rel=1e-9)
+        job = {key: totals[f"job/campus/{name}/e_{key}mwh"] for key in ("", "prefill_", "decode_")}
+        assert job["prefill_"] + job["decode_"] == pytest.approx(job[""], rel=1e-9)
+        assert job["prefill_"] / job[""] == pytest.approx(parts[0] / (parts[0] + parts[1]), rel=1e-9)
+
+
 def test_a_cap_shows_its_price_in_latency():
     """Of one draw of arrivals, with and without a call: less energy, the same requests, longer waits."""
     _, _, free = simulate(scenario())
