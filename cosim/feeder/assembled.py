@@ -355,7 +355,7 @@ class AssembledFeeder:
         lab.current[:] = 0.0
         self._start_generators(lab)
         lab.flags[[ix.COLD, ix.STALE]] = 0
-        lab.flags[ix.SOURCE_ON] = 1
+        lab.flags[[ix.SOURCE_ON, ix.N_FURTHER]] = 1  # polynomials of samples with noise would need more terms
         return lab
 
     def _put_emf(self, f: FeederArrays) -> None:

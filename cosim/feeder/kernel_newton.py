@@ -11,6 +11,7 @@ from cosim.feeder.arrays import (
     N_DC,
     N_FACTORED,
     N_FREE,
+    N_FURTHER,
     N_GROUND_LEG,
     N_LEG,
     N_PORT,
@@ -169,6 +170,8 @@ def set_v(n, u, response, current, v):
 def newton(f, lam, tol):
     """Solve for the powers in f.port_law, with the feeder's own powers times lam.
 
+    Where digits below `tol` are wanted, N_FURTHER is how many more moves are made behind the one that reaches it.
+
     Returns
     -------
     bool
@@ -176,7 +179,7 @@ def newton(f, lam, tol):
     """
     n_free, n_dc_port = f.sizes[N_FREE], f.site_ptr[f.sizes[N_DC]]
     n_ground, n_leg = f.sizes[N_GROUND_LEG], f.sizes[N_LEG]
-    before, fresh = math.inf, False
+    before, fresh, further = math.inf, False, f.flags[N_FURTHER]
     if f.flags[STALE] > REFRESH:
         improve_u(f)
         f.flags[STALE] = 0
@@ -193,6 +196,10 @@ def newton(f, lam, tol):
                 return False
             if residual <= tol:
                 upper = det * f.flags[SIGN] > 0.0
+                if upper and further > 0:
+                    further -= 1
+                    move_u(f)
+                    continue
                 if upper and (fresh or det > STEEP):
                     f.flags[N_SPENT] += max(iteration - 1, 0)
                     return True
