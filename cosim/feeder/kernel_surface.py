@@ -70,7 +70,7 @@ class SurfaceArrays(Bundle):
     factor: Ints
     """[C, T] ... times this variable."""
     shape: Ints
-    """[S, 3] terms, modes, guarded legs."""
+    """[S, 4] terms, modes, guarded legs, terms that tell mostly where these are."""
     weight: Floats
     """[S, T, R] from terms to modes."""
     out: Floats
@@ -80,10 +80,11 @@ class SurfaceArrays(Bundle):
     rows: Floats
     """[S, R, 2 N] from modes to voltages of all rows. [pu]"""
     guard: Floats
-    """[S, T, g] from terms to the voltages across guarded legs. [pu]"""
+    """[S, g, T] from terms to the voltages across guarded legs. [pu]"""
+    rest: Floats
+    """[S, g] what the terms behind shape[3] add to those at most. [pu]"""
     between: Floats
     """[S, g, 2] least and greatest of those for which the surface holds. [pu]"""
-    across: Floats
     x: Floats
     term: Floats
     mode: Floats
@@ -230,11 +231,13 @@ def is_in_regime(s, slot):
     n_guard = s.shape[slot, 2]
     if n_guard == 0:
         return True
-    evaluate(s.guard[slot], s.term, s.shape[slot, 0], s.across[:n_guard])
-    inside = True
-    for k in range(n_guard):
-        inside &= s.between[slot, k, 0] <= s.across[k] <= s.between[slot, k, 1]
-    return inside
+    for g in range(n_guard):
+        across = 0.0
+        for k in range(s.shape[slot, 0]):
+            across += s.guard[slot, g, k] * s.term[k]
+        if not s.between[slot, g, 0] <= across <= s.between[slot, g, 1]:
+            return False
+    return True
 
 
 @inner

@@ -21,7 +21,7 @@ DECAYS = 4.0, 200.0
 """By so much terms shrink with each degree in the variable that voltages follow most, at least and at most. [1]"""
 WEAKEST = 1e-6
 """A variable counts as much as this part of the strongest at least. [1]"""
-MAX_TERMS = {1: 45, 2: 130, 3: 230}
+MAX_TERMS = {1: 45, 2: 180, 3: 340}
 """Most terms, by number of data centers."""
 
 

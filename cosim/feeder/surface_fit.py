@@ -49,20 +49,14 @@ MAX_REGIMES = 32
 class Fit:
     """One regime of a fitted cell; fields as in `SurfaceArrays`, without the slot."""
 
+    basis: Basis
+    """Shared by all regimes of a cell."""
     weight: Floats
     modes: Floats
     """[R, o + w + 2 N + g]"""
     guard: Floats
     """[g, 2] least and greatest voltage across each guarded leg. [pu]"""
     error: float
-
-
-@dataclass(frozen=True)
-class CellFit:
-    """A fitted cell: variables and terms, and a fit by regime, the most frequent first."""
-
-    basis: Basis
-    regimes: list[Fit]
 
 
 def requests_at(points: Floats, slope: Floats) -> Floats:
@@ -72,7 +66,7 @@ def requests_at(points: Floats, slope: Floats) -> Floats:
     return requests
 
 
-def fit_cell(lab: FeederArrays, box: Floats, slope: Floats, watch_row: Ints) -> CellFit | None:
+def fit_cell(lab: FeederArrays, box: Floats, slope: Floats, watch_row: Ints) -> list[Fit]:
     """Fit surfaces over a cell: one where every leg keeps to one part of its law, else one a regime.
 
     Where some legs change the part of their law inside the cell (a load that leaves its voltage window), the voltages
@@ -91,8 +85,9 @@ def fit_cell(lab: FeederArrays, box: Floats, slope: Floats, watch_row: Ints) -> 
 
     Returns
     -------
-    CellFit or None
-        None where no number of terms is enough or a request in the cell cannot be solved.
+    list of Fit
+        The most frequent regime first; empty where no number of terms is enough or a request in the cell cannot be
+        solved.
     """
     with _blas().limit(limits=1, user_api="blas"):
         return _Fitting(lab, box, slope, watch_row).fitted()
@@ -109,34 +104,34 @@ class _Fitting:
         self.law = lab.leg_law.copy()
         self.legs = np.zeros(0, np.int64)
 
-    def fitted(self) -> CellFit | None:
+    def fitted(self) -> list[Fit]:
         values, port, good = _sampled(self.lab, self.requests, self.watch_row)
         if not good:
-            return None
+            return []
         self.unit = _units(values, self.lab)
         n_total = ix.N_TOTALS
         basis = make_basis(self.requests, port, (values / self.unit)[:, n_total:], self.lab)
         terms = None if basis is None else basis.terms(self.requests)
         if basis is None or terms is None:
-            return None
+            return []
         self.basis, self.terms = basis, terms
         part = parts_of_law(self.lab, values[:, -self.lab.v.size :])
         self.legs = np.flatnonzero((part != part[0]).any(axis=0))
         if self.legs.size > MAX_GUARDED:
-            return None
+            return []
         if self.legs.size == 0:
             fit = self._fit(values, self.unit, np.zeros((0, 2)), self._ladder_start())
-            return None if fit is None else self._common([fit])
+            return [] if fit is None else self._common([fit])
         return self._fit_regimes(_by_count(part[:, self.legs]))
 
-    def _fit_regimes(self, wanted: Ints) -> CellFit | None:
+    def _fit_regimes(self, wanted: Ints) -> list[Fit]:
         """A fit for each of the regimes that occur at the points, and for those found missing afterwards."""
         fits: list[Fit] = []
         known = {tuple(regime) for regime in wanted.tolist()}
         for regime in wanted[:MAX_REGIMES]:
             fit = self._fit_regime(regime, fits)
             if fit is None:
-                return None
+                return []
             fits.append(fit)
         for _ in range(MAX_LOOKS):
             missing = [r for r in self._unanswered(fits) if tuple(r.tolist()) not in known]
@@ -156,8 +151,8 @@ class _Fitting:
             return None
         across = np.sqrt(across2(self.lab, values[:, -self.lab.v.size :])[:, self.legs])
         unit = np.append(self.unit, np.ones(self.legs.size))
-        start = max((1 + int(np.flatnonzero(fit.weight.any(axis=1))[-1]) for fit in others), default=self._ladder_start())
-        return self._fit(np.hstack([values, across]), unit, guard, start)
+        used = [1 + int(np.flatnonzero(fit.weight.any(axis=1))[-1]) for fit in others]
+        return self._fit(np.hstack([values, across]), unit, guard, max(used, default=self._ladder_start()))
 
     def _ladder_start(self) -> int:
         """Least number of terms that is tried."""
@@ -193,7 +188,7 @@ class _Fitting:
                 if fit is not None:
                     weight, modes, error = fit
                     modes = np.where(np.any(values != 0, axis=0), modes * unit, 0.0)
-                    return Fit(weight, modes, guard, error)
+                    return Fit(self.basis, weight, modes, guard, error)
             if n_term == everything:
                 return None
             n_term = int(np.ceil(STEP_UP * n_term))
@@ -236,11 +231,12 @@ class _Fitting:
         coef: Floats = np.linalg.solve(r, q.T @ values[:n])
         return coef
 
-    def _common(self, fits: list[Fit]) -> CellFit:
+    def _common(self, fits: list[Fit]) -> list[Fit]:
         """Fits on the terms that any of them needs."""
         used = np.any([fit.weight.any(axis=1) for fit in fits], axis=0)
         kept = with_parents(used, self.basis.parent)
-        return CellFit(self.basis.only(kept), [replace(fit, weight=fit.weight[kept]) for fit in fits])
+        basis = self.basis.only(kept)
+        return [replace(fit, basis=basis, weight=fit.weight[kept]) for fit in fits]
 
 
 def _by_count(part: Ints) -> Ints:

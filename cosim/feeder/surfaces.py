@@ -11,10 +11,10 @@ from cosim.feeder import arrays as ix
 from cosim.feeder import kernel_surface as ks
 from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.kernel_surface import SurfaceArrays
-from cosim.feeder.kernel_surface_block import cells_of_block, regimes_of_tile, tile_terms
+from cosim.feeder.kernel_surface_block import slots_of_block, tile_terms
 from cosim.feeder.network import Floats, Ints
 from cosim.feeder.surface_basis import MAX_TERMS, Basis
-from cosim.feeder.surface_fit import MAX_DATACENTERS, MAX_GUARDED, CellFit, Fit, fit_cell
+from cosim.feeder.surface_fit import MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell
 
 ALLOWED = 1e-9
 """Deviation from a full solve at which a surface is given up during the run. [pu]"""
@@ -26,6 +26,12 @@ MARGIN = 0.2
 """By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
 TILE = 256
 """Requests whose terms are worked out side by side before they are multiplied out: what the fast cache holds."""
+SHORT = 64
+"""Stretches of fewer requests with one surface are gathered. [1]"""
+CLOSE_PU = 1e-4
+"""So close to the end of its law a leg's voltage is worked out in full. [pu]"""
+SPARE = 1.2
+"""Room for what variables reach beyond 1 between the points that were sampled. [1]"""
 _KEPT = ("info", "error", "cell", "box", "slope", "stray")
 
 
@@ -44,9 +50,8 @@ class Surfaces:
         d = int(f.sizes[ix.N_DC])
         self.watch_row = watch_row
         self.fits: list[Fit | None] = []
-        self.bases: dict[int, Basis] = {}
-        """Variables and terms by cell."""
         self._factors: dict[int, tuple[Floats, ...]] = {}
+        self._scratch: tuple[Floats, ...] = ()
         self.n_out = ix.N_TOTALS + int(f.site_ptr[-1]) + 2 * f.sensor.shape[0]
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
@@ -136,38 +141,48 @@ class Surfaces:
         int
             Requests answered; the others' rows are left alone, since they need a full solve.
         """
-        a, n, answered = self.arrays, p_mw.shape[1], 0
-        cells = np.empty(n, np.int64)
-        cells_of_block(a, p_mw, q_mvar, cells)
-        x, terms = np.empty((p_mw.shape[0] * 2, TILE)), np.empty((a.term.size, TILE))
-        across, slots = np.empty((MAX_GUARDED, TILE)), np.empty(TILE, np.int64)
-        last = int(a.info[ks.IN_SLOT])
-        for first, end, c in _runs(cells, TILE):
-            if c < 0:
-                continue
-            b, size = self.bases[c], end - first
-            n_term = b.parent.size
-            if not tile_terms(
-                p_mw, q_mvar, first, size, b.emf, b.z, b.shear, b.middle, b.scale, b.parent, b.factor, x, terms
-            ):
-                continue
-            slot = int(a.cell[c, ks.SLOT])
-            if a.shape[slot, 2] == 0:
-                self._magnitudes(slot, terms[:n_term, :size], vm_pu[first:end])
-                answered += size
-                continue
-            regimes_of_tile(a, c, terms, size, last, across, slots)
-            last = int(slots[size - 1])
-            for begin, stop, slot in _runs(slots[:size], TILE):
-                if slot >= 0:
-                    self._magnitudes(slot, terms[:n_term, begin:stop], vm_pu[first + begin : first + stop])
-                    answered += stop - begin
-        return answered
+        a, slots = self.arrays, np.empty(p_mw.shape[1], np.int64)
+        if not self._scratch:
+            rows = a.x.size, a.term.size, MAX_GUARDED, self.watch_row.size
+            self._scratch = tuple(np.zeros(TILE * n) for n in rows)
+        x, terms = self._scratch[0].reshape(-1, TILE), self._scratch[1].reshape(-1, TILE)
+        slots_of_block(a, p_mw, q_mvar, x, terms, self._scratch[2].reshape(-1, TILE), slots)
+        short = np.zeros(slots.size, bool)
+        for first, end, slot in _runs(slots):
+            if end - first < SHORT and end - first < slots.size:
+                short[first:end] = slot >= 0
+            elif slot >= 0:
+                self._follow_slot(slot, p_mw[:, first:end], q_mvar[:, first:end], vm_pu[first:end])
+        for slot in np.unique(slots[short]).tolist():  # short stretches of one surface together
+            at = np.flatnonzero(short & (slots == slot))
+            self._follow_slot(slot, p_mw[:, at], q_mvar[:, at], vm_pu, at)
+        return int(np.count_nonzero(slots >= 0))
+
+    def _follow_slot(self, slot: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats, at: Ints | None = None) -> None:
+        """The same for requests for which one surface is known to hold; into the rows `at`, where given."""
+        p_mw, q_mvar = np.ascontiguousarray(p_mw), np.ascontiguousarray(q_mvar)
+        fit = self.fits[slot]
+        assert fit is not None
+        b, v, n_term, w = fit.basis, self._fixed["x"].size, fit.weight.shape[0], vm_pu.shape[1]
+        for first in range(0, p_mw.shape[1], TILE):
+            size = min(TILE, p_mw.shape[1] - first)
+            x, terms = self._part(0, v, size), self._part(1, n_term, size)
+            tile_terms(p_mw, q_mvar, first, size, b.emf, b.z, b.shear, b.middle, b.scale, b.parent, b.factor, x, terms)
+            if at is None:
+                self._magnitudes(slot, terms, vm_pu[first : first + size])
+            else:
+                rows = self._part(3, size, w)
+                self._magnitudes(slot, terms, rows)
+                vm_pu[at[first : first + size]] = rows
+
+    def _part(self, k: int, rows: int, columns: int) -> Floats:
+        """An array of that shape in scratch k: fresh memory would cost more than what is worked out in it."""
+        return self._scratch[k][: rows * columns].reshape(rows, columns)
 
     def _magnitudes(self, slot: int, terms: Floats, vm_pu: Floats) -> None:
         """Magnitudes of the watched nodes from terms [T, n]: straight, or through the modes, whichever is less work."""
         if slot not in self._factors:
-            a, (n_term, n_mode, _) = self.arrays, self.arrays.shape[slot].tolist()
+            a, (n_term, n_mode, *_) = self.arrays, self.arrays.shape[slot].tolist()
             weight, watch = a.weight[slot, :n_term, :n_mode].copy(), a.watch[slot, :n_mode]
             w = watch.shape[1]
             straight = n_term * w <= n_mode * (n_term + w)
@@ -190,10 +205,10 @@ class Surfaces:
             scale=np.zeros((MAX_CELLS, 2 * d)),
             parent=np.zeros((MAX_CELLS, t), np.int64),
             factor=np.zeros((MAX_CELLS, t), np.int64),
-            shape=np.zeros((s, 3), np.int64),
-            guard=np.zeros((s, t, MAX_GUARDED)),
+            shape=np.zeros((s, 4), np.int64),
+            guard=np.zeros((s, MAX_GUARDED, t)),
+            rest=np.zeros((s, MAX_GUARDED)),
             between=np.zeros((s, MAX_GUARDED, 2)),
-            across=np.zeros(MAX_GUARDED),
             weight=np.zeros((s, t, r)),
             out=np.zeros((s, r, self.n_out)),
             watch=np.zeros((s, r, w)),
@@ -202,21 +217,30 @@ class Surfaces:
             mode=np.zeros(r),
             **self._fixed,
         )
-        for c, basis in self.bases.items():
+        for c, basis in self._bases():
             for name in ("emf", "z", "shear", "middle", "scale"):
                 getattr(a, name)[c] = getattr(basis, name)
             a.parent[c, : basis.parent.size], a.factor[c, : basis.factor.size] = basis.parent, basis.factor
         for k, fit in fits:
             n_term, n_mode = fit.weight.shape
             n_guard = fit.guard.shape[0]
-            a.shape[k] = n_term, n_mode, n_guard
             a.weight[k, :n_term, :n_mode] = fit.weight
             a.out[k, :n_mode] = fit.modes[:, : self.n_out]
             a.watch[k, :n_mode] = fit.modes[:, self.n_out : self.n_out + w]
             a.rows[k, :n_mode] = fit.modes[:, self.n_out + w : self.n_out + w + n2]
-            a.guard[k, :n_term, :n_guard] = fit.weight @ fit.modes[:, self.n_out + w + n2 :]
+            guard = (fit.weight @ fit.modes[:, self.n_out + w + n2 :]).T
+            n_quick, rest = _quick(guard)
+            a.shape[k] = n_term, n_mode, n_guard, n_quick
+            a.guard[k, :n_guard, :n_term], a.rest[k, :n_guard] = guard, rest
             a.between[k, :n_guard] = fit.guard
+        self._scratch = ()
         return a
+
+    def _bases(self) -> list[tuple[int, Basis]]:
+        """Cells with surfaces, and their variables and terms."""
+        slots = self._fixed["cell"][: int(self._fixed["info"][ks.N_CELL]), ks.SLOT].tolist()
+        found = [(c, self.fits[slot]) for c, slot in enumerate(slots) if slot >= 0]
+        return [(c, fit.basis) for c, fit in found if fit is not None]
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps: cells, counters and the present modes; the polynomials follow from the cells."""
@@ -229,11 +253,10 @@ class Surfaces:
         cells = self._fixed["cell"][: int(self._fixed["info"][ks.N_CELL])]
         slots = {int(slot): c for c, slot in enumerate(cells[:, ks.SLOT]) if slot >= 0}
         self.fits = [None] * int(self._fixed["info"][ks.N_SLOT])
-        self.bases, self._factors = {}, {}
+        self._factors = {}
         for slot, c in slots.items():
-            found = self._fit_cell(c, lab())
-            if found is not None:
-                self.fits[slot : slot + len(found.regimes)], self.bases[c] = found.regimes, found.basis
+            fits = self._fit_cell(c, lab())
+            self.fits[slot : slot + len(fits)] = fits
         self.arrays = self._packed()
         self.arrays.mode[:] = state["mode"]
 
@@ -268,17 +291,16 @@ class Surfaces:
         room = np.maximum(MARGIN * (high - low), 1e-3 * max(size, 1e-3))
         return np.column_stack([low - room, high + room]), slope
 
-    def _fit_cell(self, c: int, lab: FeederArrays) -> CellFit | None:
+    def _fit_cell(self, c: int, lab: FeederArrays) -> list[Fit]:
         return fit_cell(lab, self._fixed["box"][c].copy(), self._fixed["slope"][c].copy(), self.watch_row)
 
     def _build(self, c: int, lab: FeederArrays) -> None:
         """Fit a cell; where that fails halve it, and give it up where it has been halved often."""
         a = self.arrays
-        found = self._fit_cell(c, lab)
-        if found is not None:
-            a.cell[c, ks.SLOT], a.cell[c, ks.N_REGIME] = len(self.fits), len(found.regimes)
-            self.fits += found.regimes
-            self.bases[c] = found.basis
+        fits = self._fit_cell(c, lab)
+        if fits:
+            a.cell[c, ks.SLOT], a.cell[c, ks.N_REGIME] = len(self.fits), len(fits)
+            self.fits += fits
             a.info[ks.N_SLOT] = len(self.fits)
             a.info[ks.N_SINCE_CHECK] = 0
             self.arrays = self._packed()
@@ -300,6 +322,14 @@ class Surfaces:
         a.info[ks.IN_CELL] = -1
 
 
+def _quick(guard: Floats) -> tuple[int, Floats]:
+    """How many terms tell voltages across legs to CLOSE_PU, and what the others add at most, the variables being
+    within 1 but for rounding: guard [g, T]."""
+    behind = np.cumsum(np.abs(guard[:, ::-1]), axis=1)[:, ::-1].max(axis=0, initial=0.0)
+    n_quick = int(np.sum(behind > CLOSE_PU))
+    return n_quick, SPARE * np.abs(guard[:, n_quick:]).sum(axis=1)
+
+
 def _corners(box: Floats, slope: Floats) -> tuple[Floats, Floats]:
     """P and Q [4 C, d] at the corners of cells, of each data center on its own. [MW, Mvar]"""
     p, rest = box[:, 0::2], box[:, 1::2]
@@ -315,11 +345,7 @@ def _least_slope(p: Floats, q: Floats) -> float:
     return slope if np.ptp(q - slope * p) < np.ptp(q) else 0.0
 
 
-def _runs(of: Ints, longest: int) -> list[tuple[int, int, int]]:
-    """First, end and value of each stretch of equal values, none longer than that."""
-    cuts = np.flatnonzero(of[1:] != of[:-1]) + 1
-    found = []
-    for first, end in itertools.pairwise([0, *cuts.tolist(), of.size]):
-        value = int(of[first])
-        found += [(at, min(at + longest, end), value) for at in range(first, end, longest)]
-    return found
+def _runs(of: Ints) -> list[tuple[int, int, int]]:
+    """First, end and value of each stretch of equal values."""
+    cuts = [0, *(np.flatnonzero(of[1:] != of[:-1]) + 1).tolist(), of.size]
+    return [(first, end, int(of[first])) for first, end in itertools.pairwise(cuts)]
