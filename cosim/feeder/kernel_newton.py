@@ -170,7 +170,7 @@ def set_v(n, u, response, current, v):
 def newton(f, lam, tol):
     """Solve for the powers in f.port_law, with the feeder's own powers times lam.
 
-    Where digits below `tol` are wanted, N_FURTHER is how many more moves are made behind the one that reaches it.
+    Where digits below `tol` are wanted, N_FURTHER says how often u is held to the whole of Kirchhoff's law beyond it.
 
     Returns
     -------
@@ -198,7 +198,9 @@ def newton(f, lam, tol):
                 upper = det * f.flags[SIGN] > 0.0
                 if upper and further > 0:
                     further -= 1
-                    move_u(f)
+                    copy_to(f.h, f.rhs)
+                    improve_u(f)
+                    f.flags[STALE] = 0
                     continue
                 if upper and (fresh or det > STEEP):
                     f.flags[N_SPENT] += max(iteration - 1, 0)

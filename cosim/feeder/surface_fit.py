@@ -35,6 +35,8 @@ PILOTS = 100
 MAX_DATACENTERS = 3
 N_CHECKS = 40
 """Points beside the corners that are not fitted, by data center."""
+N_REPEATED = 24
+"""Of those, the ones that are solved twice."""
 N_LOOKS = 2048
 """Points at which it is asked whether some regime answers."""
 MAX_FREE = 64
@@ -109,6 +111,7 @@ class _Fitting:
         if not good:
             return []
         self.unit = _units(values, self.lab)
+        self.noise = self._repeated(values)
         n_total = ix.N_TOTALS
         basis = make_basis(self.requests, port, (values / self.unit)[:, n_total:], self.lab)
         terms = None if basis is None else basis.terms(self.requests)
@@ -123,6 +126,16 @@ class _Fitting:
             fit = self._fit(values, self.unit, np.zeros((0, 2)), self._ladder_start())
             return [] if fit is None else self._common([fit])
         return self._fit_regimes(_by_count(part[:, self.legs]))
+
+    def _repeated(self, values: Floats) -> Floats:
+        """By how much full solves differ when they are repeated on the way back, in the units of the fit: no polynomial
+        can be closer to them. It shows in totals of feeders with short lines."""
+        last = slice(-1, -1 - N_REPEATED, -1)
+        again, _, good = _sampled(self.lab, self.requests[last], self.watch_row)
+        if not good:
+            return np.zeros(self.unit.size)
+        noise: Floats = (np.abs(again - values[last]) / self.unit).max(axis=0)
+        return noise
 
     def _fit_regimes(self, wanted: Ints) -> list[Fit]:
         """A fit for each of the regimes that occur at the points, and for those found missing afterwards."""
@@ -178,13 +191,14 @@ class _Fitting:
     def _fit(self, values: Floats, unit: Floats, guard: Floats, start: int) -> Fit | None:
         """Polynomials of as few terms as are enough; the last points are not fitted but held against."""
         values = values / unit
-        pilot = np.ascontiguousarray(values[:, :: max(1, values.shape[1] // PILOTS)])
+        step = max(1, values.shape[1] // PILOTS)
+        pilot, noise = np.ascontiguousarray(values[:, ::step]), np.append(self.noise, np.zeros(guard.shape[0]))
         n_term, everything = start, self.terms.shape[1]
         while True:
             n_term = min(n_term, everything)
             first = np.arange(everything) < n_term
-            if self._error(pilot, first) <= (0.5 if n_term < everything else 1.0) * TOLERANCE:
-                fit = self._trimmed(values, pilot, first)
+            if self._error(pilot, noise[::step], first) <= (0.5 if n_term < everything else 1.0) * TOLERANCE:
+                fit = self._trimmed(values, step, noise, first)
                 if fit is not None:
                     weight, modes, error = fit
                     modes = np.where(np.any(values != 0, axis=0), modes * unit, 0.0)
@@ -193,19 +207,23 @@ class _Fitting:
                 return None
             n_term = int(np.ceil(STEP_UP * n_term))
 
-    def _trimmed(self, values: Floats, pilot: Floats, first: np.ndarray) -> tuple[Floats, Floats, float] | None:
+    def _trimmed(
+        self, values: Floats, step: int, noise: Floats, first: np.ndarray
+    ) -> tuple[Floats, Floats, float] | None:
         """The same without the terms that count least, as many as can be spared: weights, modes and error."""
+        pilot = np.ascontiguousarray(values[:, ::step])
         size = np.abs(self._coefficients(pilot, first)).max(axis=1)
         order = np.flatnonzero(first)[np.argsort(size, kind="stable")]
         least, most = 0, order.size
         while most - least > 1:
             middle = (least + most) // 2
-            enough = self._error(pilot, self._without(first, order[:middle])) <= TRIMMED * TOLERANCE
+            kept = self._without(first, order[:middle])
+            enough = self._error(pilot, noise[::step], kept) <= TRIMMED * TOLERANCE
             least, most = (middle, most) if enough else (least, middle)
         while True:
             kept = self._without(first, order[:least])
             weight, modes = _compressed(self._coefficients(values, kept))
-            error = _worst(self.terms[-self.n_check :, kept] @ weight @ modes, values[-self.n_check :])
+            error = _worst(self.terms[-self.n_check :, kept] @ weight @ modes, values[-self.n_check :], noise)
             if error <= TOLERANCE:
                 spread = np.zeros((first.size, weight.shape[1]))
                 spread[kept] = weight
@@ -220,9 +238,10 @@ class _Fitting:
         kept[dropped] = False
         return with_parents(kept, self.basis.parent)
 
-    def _error(self, values: Floats, kept: np.ndarray) -> float:
+    def _error(self, values: Floats, noise: Floats, kept: np.ndarray) -> float:
         """Largest deviation at the points that are not fitted."""
-        return _worst(self.terms[-self.n_check :, kept] @ self._coefficients(values, kept), values[-self.n_check :])
+        found = self.terms[-self.n_check :, kept] @ self._coefficients(values, kept)
+        return _worst(found, values[-self.n_check :], noise)
 
     def _coefficients(self, values: Floats, kept: np.ndarray) -> Floats:
         """Least squares for the terms that are kept."""
@@ -301,8 +320,9 @@ def _units(values: Floats, lab: FeederArrays) -> Floats:
     return unit
 
 
-def _worst(found: Floats, expected: Floats) -> float:
-    return float(np.abs(found - expected).max())
+def _worst(found: Floats, expected: Floats, noise: Floats) -> float:
+    """Largest deviation beyond the noise of what is expected."""
+    return float((np.abs(found - expected) - noise).max())
 
 
 def _compressed(coef: np.ndarray) -> tuple[Floats, Floats]:
