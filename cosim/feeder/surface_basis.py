@@ -127,7 +127,8 @@ def ordered_terms(weight: Floats, n_term: int) -> tuple[Ints, Ints]:
         Place of the earlier one, and the variable; both 0 for the first term, which is 1.
     """
     waiting: list[tuple[float, tuple[int, ...], int]] = [(0.0, (), 0)]
-    parent, factor = [], []
+    parent: list[int] = []
+    factor: list[int] = []
     while len(parent) < n_term:
         score, term, before = heapq.heappop(waiting)
         own = len(parent)
