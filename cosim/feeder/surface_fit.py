@@ -107,6 +107,7 @@ class _Fitting:
         self.legs = np.zeros(0, np.int64)
 
     def fitted(self) -> list[Fit]:
+        """A fit by regime, on common terms; none where that cannot be had."""
         values, port, good = _sampled(self.lab, self.requests, self.watch_row)
         if not good:
             return []
@@ -128,13 +129,15 @@ class _Fitting:
         return self._fit_regimes(_by_count(part[:, self.legs]))
 
     def _repeated(self, values: Floats) -> Floats:
-        """By how much full solves differ when they are repeated on the way back, in the units of the fit: no polynomial
-        can be closer to them. It shows in totals of feeders with short lines."""
+        """By how much totals differ when full solves are repeated on the way back, at most the tolerance, in the units of
+        the fit: no polynomial can be closer to them. It shows on feeders with short lines. Voltages get no allowance.
+        """
+        noise = np.zeros(self.unit.size)
         last = slice(-1, -1 - N_REPEATED, -1)
         again, _, good = _sampled(self.lab, self.requests[last], self.watch_row)
-        if not good:
-            return np.zeros(self.unit.size)
-        noise: Floats = (np.abs(again - values[last]) / self.unit).max(axis=0)
+        if good:
+            off = np.abs(again - values[last])[:, : ix.N_TOTALS] / self.unit[: ix.N_TOTALS]
+            noise[: ix.N_TOTALS] = np.minimum(off.max(axis=0), TOLERANCE)
         return noise
 
     def _fit_regimes(self, wanted: Ints) -> list[Fit]:
