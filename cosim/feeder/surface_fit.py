@@ -129,7 +129,7 @@ class _Fitting:
         return self._fit_regimes(_by_count(part[:, self.legs]))
 
     def _repeated(self, values: Floats) -> Floats:
-        """By how much totals differ when solves are repeated on the way back, up to the tolerance, in the units of the fit.
+        """By how much totals differ when solves are repeated on the way back, up to the tolerance, in units of the fit.
 
         No polynomial can be closer to them. It shows on feeders with short lines. Voltages get no such allowance.
         """
