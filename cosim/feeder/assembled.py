@@ -355,8 +355,8 @@ class AssembledFeeder:
         lab.v[:] = lab.u[:] = as_pairs(self._rows_from(self.network.node_v)[0]).ravel()
         lab.current[:] = 0.0
         self._start_generators(lab)
-        lab.flags[[ix.COLD, ix.STALE]] = 0
-        lab.flags[ix.SOURCE_ON] = 1
+        lab.flags[[ix.COLD, ix.STALE, ix.N_MOVES]] = 0
+        lab.flags[[ix.SOURCE_ON, ix.N_FURTHER]] = 1  # polynomials of samples with noise would need more terms
         return lab
 
     def _put_emf(self, f: FeederArrays) -> None:

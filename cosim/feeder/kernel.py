@@ -42,7 +42,7 @@ from cosim.feeder.kernel_legs import set_slopes, voltage_across
 from cosim.feeder.kernel_lu import copy_to, set_all
 from cosim.feeder.kernel_newton import factorize_slopes, linearize, newton, restart_u, set_given, set_v
 from cosim.feeder.kernel_phases import spread_phases
-from cosim.feeder.kernel_ports import port_norm
+from cosim.feeder.kernel_ports import port_bound, port_norm
 from cosim.jit import inner, njit
 
 RESIDUAL = 1e-10
@@ -68,6 +68,8 @@ def is_neighbour(f):
     """
     n_dc_port = f.site_ptr[f.sizes[N_DC]]
     if n_dc_port <= 1 or n_dc_port < f.sizes[N_PORT]:
+        return True
+    if port_bound(f.port_row, f.port_law, f.v, f.port_z) < 1.0:
         return True
     if port_norm(f.port_row, f.port_law, f.v, f.port_z) < 1.0:
         return True

@@ -11,8 +11,10 @@ from cosim.feeder.arrays import (
     N_DC,
     N_FACTORED,
     N_FREE,
+    N_FURTHER,
     N_GROUND_LEG,
     N_LEG,
+    N_MOVES,
     N_PORT,
     N_SPENT,
     SIGN,
@@ -151,14 +153,14 @@ def set_given(f):
 @inner
 def set_v(n, u, response, current, v):
     """The first n entries of v from u and the port currents."""
-    if current.size == 2:
-        g, h, cx, cy = response[0], response[1], current[0], current[1]
+    if current.size == 0:
         for i in range(n):
-            v[i] = u[i] - g[i] * cx - h[i] * cy
+            v[i] = u[i]
         return
+    cx, cy, g, h = current[0], current[1], response[0], response[1]
     for i in range(n):
-        v[i] = u[i]
-    for a in range(0, current.size, 2):
+        v[i] = u[i] - g[i] * cx - h[i] * cy
+    for a in range(2, current.size, 2):
         cx, cy, g, h = current[a], current[a + 1], response[a], response[a + 1]
         if cx != 0.0 or cy != 0.0:
             for i in range(n):
@@ -169,6 +171,8 @@ def set_v(n, u, response, current, v):
 def newton(f, lam, tol):
     """Solve for the powers in f.port_law, with the feeder's own powers times lam.
 
+    Where digits below `tol` are wanted, N_FURTHER says how often u is held to the whole of Kirchhoff's law beyond it.
+
     Returns
     -------
     bool
@@ -176,12 +180,13 @@ def newton(f, lam, tol):
     """
     n_free, n_dc_port = f.sizes[N_FREE], f.site_ptr[f.sizes[N_DC]]
     n_ground, n_leg = f.sizes[N_GROUND_LEG], f.sizes[N_LEG]
-    before, fresh = math.inf, False
+    before, fresh, further = math.inf, False, f.flags[N_FURTHER]
     if f.flags[STALE] > REFRESH:
         improve_u(f)
         f.flags[STALE] = 0
     for iteration in range(MAX_ITERATIONS):
-        det = solve_ports(f.port_row, f.port_law, f.u, f.port_z, f.current, f.jac, n_dc_port, lam, tol)
+        is_rough = iteration == 0 and f.sizes[N_PORT] > 1 and f.flags[N_MOVES] > 0  # as the last time
+        det = solve_ports(f.port_row, f.port_law, f.u, f.port_z, f.current, f.jac, n_dc_port, lam, tol, is_rough)
         anew = det == 0.0
         if not anew:
             set_v(2 * n_free, f.u, f.response, f.current, f.v)
@@ -191,10 +196,19 @@ def newton(f, lam, tol):
                 residual += abs(f.rhs[i] - f.h[i])
             if not residual < 1e30:
                 return False
+            if residual <= tol and is_rough:
+                continue
             if residual <= tol:
                 upper = det * f.flags[SIGN] > 0.0
+                if upper and further > 0:
+                    further -= 1
+                    copy_to(f.h, f.rhs)
+                    improve_u(f)
+                    f.flags[STALE] = 0
+                    continue
                 if upper and (fresh or det > STEEP):
                     f.flags[N_SPENT] += max(iteration - 1, 0)
+                    f.flags[N_MOVES] = iteration
                     return True
                 if fresh:
                     return False

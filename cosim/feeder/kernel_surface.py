@@ -1,7 +1,8 @@
 """Response surfaces: voltages and totals as polynomials of the data centers' powers; numbers and arrays only.
 
-Their variable is not the power but the current of a scalar model of the network seen from each data center,
-which bends as the network does towards its nose; so few terms are enough. docs/feeder.md has the equations.
+Their variables are not the powers but currents of a scalar model of the network seen from each data center, which
+bend as the network does towards its nose, sheared along what the powers do; so few terms are enough. docs/feeder.md
+has the equations.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ CHECK_EVERY: Final = 4096
 class SurfaceArrays(Bundle):
     """Cells in the space of requests, and the polynomials of those that have been built.
 
-    Shapes: d data centers, C cells, S slots, T terms, R modes, w watched nodes, N rows, o outputs (totals, then one
-    voltage a phase of a data center, then real and imaginary part of each sensor).
+    A cell has variables and terms of its own, and as many slots as regimes. Shapes: d data centers, C cells, S slots,
+    T terms, R modes, w watched nodes, N rows, o outputs (totals, then one voltage a phase of a data center, then real
+    and imaginary part of each sensor).
     """
 
     info: Ints
@@ -48,23 +50,27 @@ class SurfaceArrays(Bundle):
     cell: Ints
     """[C, 4] first slot or UNBUILT or GIVEN_UP, solves in it so far, number of halvings behind it, slots."""
     box: Floats
-    """[C, 2 d, 2] least and greatest of every P and Q. [MW, Mvar]"""
+    """[C, 2 d, 2] least and greatest of every P, and of Q - slope P. [MW, Mvar]"""
+    slope: Floats
+    """[C, d] by so much Q follows P in the cell. [1]"""
     stray: Floats
-    """[2 d, 2] least and greatest request outside all cells since the last one was added. [MW, Mvar]"""
+    """[WAIT, 2 d] requests outside all cells since the last one was added. [MW, Mvar]"""
     emf: Floats
-    """[S, d, 4] of the scalar model: emf, load beside the data center. [pu, MW, Mvar]"""
+    """[C, d, 4] of the scalar model: emf, load beside the data center. [pu, MW, Mvar]"""
     z: Floats
-    """[S, d, 2 d] of the scalar model. [pu]"""
+    """[C, d, 2 d] of the scalar model. [pu]"""
+    shear: Floats
+    """[C, d, d] by so much the second parts of its currents follow the first ones. [1]"""
     middle: Floats
-    """[S, 2 d] of its currents in the cell. [pu]"""
+    """[C, 2 d] of the sheared currents. [pu]"""
     scale: Floats
-    """[S, 2 d] over half their width. [1/pu]"""
-    shape: Ints
-    """[S, 3] terms, modes, guarded legs."""
+    """[C, 2 d] over half their width. [1/pu]"""
     parent: Ints
-    """[S, T] each term is that earlier one ..."""
+    """[C, T] each term is that earlier one ..."""
     factor: Ints
-    """[S, T] ... times this variable."""
+    """[C, T] ... times this variable."""
+    shape: Ints
+    """[S, 4] terms, modes, guarded legs, terms that tell mostly where these are."""
     weight: Floats
     """[S, T, R] from terms to modes."""
     out: Floats
@@ -74,10 +80,11 @@ class SurfaceArrays(Bundle):
     rows: Floats
     """[S, R, 2 N] from modes to voltages of all rows. [pu]"""
     guard: Floats
-    """[S, R, g] from modes to the voltages across guarded legs. [pu]"""
+    """[S, g, T] from terms to the voltages across guarded legs. [pu]"""
+    rest: Floats
+    """[S, g] what the terms behind shape[3] add to those at most. [pu]"""
     between: Floats
     """[S, g, 2] least and greatest of those for which the surface holds. [pu]"""
-    across: Floats
     x: Floats
     term: Floats
     mode: Floats
@@ -109,8 +116,8 @@ def scalar_current(p, q, ex, ey, zx, zy):
     # U* = (w + z S*) / e, I = S* / U* = S* e / (w + z S*)
     dx, dy = w + a, b
     nx, ny = p * ex + q * ey, p * ey - q * ex
-    d2 = dx * dx + dy * dy
-    return (nx * dx + ny * dy) / d2, (ny * dx - nx * dy) / d2, True
+    inv = 1.0 / (dx * dx + dy * dy)
+    return (nx * dx + ny * dy) * inv, (ny * dx - nx * dy) * inv, True
 
 
 @inner
@@ -152,8 +159,11 @@ def warp(p, q, emf, z, out):
 
 
 @inner
-def fill_terms(x, middle, scale, parent, factor, terms):
-    """Monomials of the variables, scaled in place: each is an earlier one times one variable."""
+def fill_terms(x, shear, middle, scale, parent, factor, terms):
+    """Monomials of the variables, sheared and scaled in place: each is an earlier one times one variable."""
+    for k in range(shear.shape[0]):
+        for m in range(shear.shape[0]):
+            x[2 * k + 1] -= shear[k, m] * x[2 * m]
     for a in range(x.size):
         x[a] = (x[a] - middle[a]) * scale[a]
     terms[0] = 1.0
@@ -183,10 +193,11 @@ def evaluate(coef, terms, n_term, out):
 
 
 @inner
-def is_inside(box, p, q):
+def is_inside(box, slope, p, q):
     """Whether a request lies in a cell."""
     for k in range(p.size):
-        if not (box[2 * k, 0] <= p[k] <= box[2 * k, 1] and box[2 * k + 1, 0] <= q[k] <= box[2 * k + 1, 1]):
+        rest = q[k] - slope[k] * p[k]
+        if not (box[2 * k, 0] <= p[k] <= box[2 * k, 1] and box[2 * k + 1, 0] <= rest <= box[2 * k + 1, 1]):
             return False
     return True
 
@@ -195,23 +206,22 @@ def is_inside(box, p, q):
 def cell_of(s, p, q):
     """Cell of a request, the last one first; -1 where there is none."""
     last = s.info[IN_CELL]
-    if last >= 0 and is_inside(s.box[last], p, q):
+    if last >= 0 and is_inside(s.box[last], s.slope[last], p, q):
         return last
     for c in range(s.info[N_CELL]):
-        if is_inside(s.box[c], p, q):
+        if is_inside(s.box[c], s.slope[c], p, q):
             s.info[IN_CELL] = c
             return c
     return -1
 
 
 @inner
-def set_modes(s, slot, p, q):
-    """Modes of a request; whether the scalar model has a solution."""
-    n_term, n_mode = s.shape[slot, 0], s.shape[slot, 1]
-    if not warp(p, q, s.emf[slot], s.z[slot], s.x):
+def set_terms(s, c, p, q):
+    """Terms of a request in a cell; whether the scalar model has a solution."""
+    n_term = s.shape[s.cell[c, SLOT], 0]
+    if not warp(p, q, s.emf[c], s.z[c], s.x):
         return False
-    fill_terms(s.x, s.middle[slot], s.scale[slot], s.parent[slot, :n_term], s.factor[slot], s.term)
-    evaluate(s.weight[slot], s.term, n_term, s.mode[:n_mode])
+    fill_terms(s.x, s.shear[c], s.middle[c], s.scale[c], s.parent[c, :n_term], s.factor[c], s.term)
     return True
 
 
@@ -221,11 +231,13 @@ def is_in_regime(s, slot):
     n_guard = s.shape[slot, 2]
     if n_guard == 0:
         return True
-    evaluate(s.guard[slot], s.mode, s.shape[slot, 1], s.across)
-    inside = True
-    for k in range(n_guard):
-        inside &= s.between[slot, k, 0] <= s.across[k] <= s.between[slot, k, 1]
-    return inside
+    for g in range(n_guard):
+        across = 0.0
+        for k in range(s.shape[slot, 0]):
+            across += s.guard[slot, g, k] * s.term[k]
+        if not s.between[slot, g, 0] <= across <= s.between[slot, g, 1]:
+            return False
+    return True
 
 
 @inner
@@ -235,9 +247,12 @@ def find_slot(s, c, p, q):
     last = s.info[IN_SLOT]
     if not first <= last < first + n_regime:
         last = first
+    if not set_terms(s, c, p, q):
+        return -1
     for k in range(n_regime):
         slot = first + (last - first + k) % n_regime
-        if set_modes(s, slot, p, q) and is_in_regime(s, slot):
+        if is_in_regime(s, slot):
+            evaluate(s.weight[slot], s.term, s.shape[slot, 0], s.mode[: s.shape[slot, 1]])
             s.info[IN_SLOT] = slot
             return slot
     return -1
@@ -344,15 +359,12 @@ def check_cell(s, f, watch_row, c):
 
 @inner
 def note_stray(s, p, q):
-    """Remember how far requests outside all cells reach; ask for a cell when they have been many."""
-    first = s.info[N_STRAY] == 0
+    """Keep a request outside all cells; ask for a cell when there have been many."""
+    n = min(s.info[N_STRAY], s.stray.shape[0] - 1)
     for k in range(p.size):
-        s.stray[2 * k, 0] = p[k] if first else min(s.stray[2 * k, 0], p[k])
-        s.stray[2 * k, 1] = p[k] if first else max(s.stray[2 * k, 1], p[k])
-        s.stray[2 * k + 1, 0] = q[k] if first else min(s.stray[2 * k + 1, 0], q[k])
-        s.stray[2 * k + 1, 1] = q[k] if first else max(s.stray[2 * k + 1, 1], q[k])
-    s.info[N_STRAY] += 1
-    if s.info[N_STRAY] >= s.info[WAIT]:
+        s.stray[n, 2 * k], s.stray[n, 2 * k + 1] = p[k], q[k]
+    s.info[N_STRAY] = n + 1
+    if n + 1 >= s.info[WAIT]:
         s.info[WANTED] = s.info[N_CELL]
 
 

@@ -7,7 +7,7 @@ from the factors of that state, so a run that goes on after an interruption find
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -17,60 +17,42 @@ from cosim.feeder import arrays as ix
 from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
-from cosim.feeder.kernel_surface_block import warp_block
-from cosim.feeder.legs import fast_columns
-from cosim.feeder.network import (
-    P_0,
-    P_1,
-    P_2,
-    P_E,
-    P_LINE,
-    P_LOW,
-    P_MAX,
-    P_MIN,
-    Q_0,
-    Q_1,
-    Q_2,
-    Q_E,
-    Q_LINE,
-    Q_LOW,
-    Q_MAX,
-    Q_MIN,
-    V_LOW,
-    V_MAX,
-    V_MIN,
-    Complexes,
-    Floats,
-    Ints,
-)
+from cosim.feeder.network import Complexes, Floats, Ints
+from cosim.feeder.surface_basis import MAX_TERMS, Basis, halton, make_basis, with_parents
+from cosim.feeder.surface_laws import across2, draw_out, parts_of_law, put_law
 
-TOLERANCE = 4e-10
+TOLERANCE = 3e-10
 """Deviation at points that were not fitted, up to which a fit is taken; of voltages [pu], of totals in parts of the
 feeder's power [1]."""
 DROPPED = 4e-11
 """Part of the coefficients that compression may leave out, over the whole cell; in the same units."""
-DEGREES = {1: (4, 5, 6, 7, 8), 2: (3, 4, 5, 6), 3: (3, 4)}
-"""Degrees tried, by number of data centers."""
+STEP_UP = 1.15
+"""By so much the number of terms grows from one try to the next. [1]"""
+TRIMMED = 0.7
+"""Part of the tolerance up to which terms are dropped. [1]"""
+PILOTS = 100
+"""Columns by which the number of terms is chosen, spread over all; the rest is held to it afterwards."""
 MAX_DATACENTERS = 3
 N_CHECKS = 40
+"""Points beside the corners that are not fitted, by data center."""
+N_REPEATED = 24
+"""Of those, the ones that are solved twice."""
+N_LOOKS = 2048
+"""Points at which it is asked whether some regime answers."""
+MAX_FREE = 64
+"""Points without an answer that are solved to find the regimes that are missing."""
+MAX_LOOKS = 3
 MAX_GUARDED = 16
 """Legs that may change the part of their law inside one cell."""
-MAX_REGIMES = 16
-FAR_PU = 10.0
-"""A voltage that no leg reaches, to which the parts of laws are drawn out. [pu]"""
-LAW_POWERS = [P_0, P_1, P_2, P_E, P_LOW, P_MAX, Q_0, Q_1, Q_2, Q_E, Q_LOW, Q_MAX]
+MAX_REGIMES = 32
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One fitted cell; fields as in `SurfaceArrays`, without the slot."""
+    """One regime of a fitted cell; fields as in `SurfaceArrays`, without the slot."""
 
-    emf: Floats
-    z: Floats
-    middle: Floats
-    scale: Floats
-    parent: Ints
-    factor: Ints
+    basis: Basis
+    """Shared by all regimes of a cell."""
     weight: Floats
     modes: Floats
     """[R, o + w + 2 N + g]"""
@@ -79,170 +61,226 @@ class Fit:
     error: float
 
 
-def term_table(n: int, degree: int) -> tuple[Ints, Ints]:
-    """All monomials of n variables up to a degree, each as an earlier one times one variable."""
-    place: dict[tuple[int, ...], int] = {(): 0}
-    parent, factor = [0], [0]
-    for size in range(1, degree + 1):
-        for term in itertools.combinations_with_replacement(range(n), size):
-            place[term] = len(parent)
-            parent.append(place[term[:-1]])
-            factor.append(term[-1])
-    return np.array(parent, np.int64), np.array(factor, np.int64)
+def requests_at(points: Floats, slope: Floats) -> Floats:
+    """Requests [n, 2 d] at points of a cell, whose second coordinate is what Q has beyond slope P. [MW, Mvar]"""
+    requests = points.copy()
+    requests[:, 1::2] += slope * points[:, 0::2]
+    return requests
 
 
-def fit_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> list[Fit]:
-    """`fitted_cell` with BLAS on one thread: its results depend on their number, and these problems are small."""
-    with _blas().limit(limits=1, user_api="blas"):
-        return fitted_cell(lab, box, watch_row)
-
-
-def fitted_cell(lab: FeederArrays, box: Floats, watch_row: Ints) -> list[Fit]:
+def fit_cell(lab: FeederArrays, box: Floats, slope: Floats, watch_row: Ints) -> list[Fit]:
     """Fit surfaces over a cell: one where every leg keeps to one part of its law, else one a regime.
 
     Where some legs change the part of their law inside the cell (a load that leaves its voltage window), the voltages
     have a kink there. So each combination of parts that occurs is fitted on its own, with those laws drawn out beyond
     their ends, and holds where the voltages across these legs say so.
 
+    BLAS has one thread: its results depend on their number, and these problems are small.
+
     Parameters
     ----------
     lab : FeederArrays
         Used up; in the state whose surface is wanted, on the factors of that state.
-    box : array [2 d, 2]
-        [MW, Mvar]
+    box : array [2 d, 2], slope : array [d]
+        As in `SurfaceArrays`. [MW, Mvar]
     watch_row : array [w]
 
     Returns
     -------
     list of Fit
-        Empty where none of the degrees is enough or a request in the cell cannot be solved.
+        The most frequent regime first; empty where no number of terms is enough or a request in the cell cannot be
+        solved.
     """
-    d = box.shape[0] // 2
-    points = np.vstack([_points(box, 2 * term_table(2 * d, DEGREES[d][-1])[0].size + 4), _check_points(box)])
-    values, port, good = _sampled(lab, points, watch_row)
-    if not good:
-        return []
-    n_check = _check_points(box).shape[0]
-    unit = _units(values, lab)
-    emf, z = _scalar_model(points, port, lab)
-    part = parts_of_law(lab, values[:, -lab.v.size :])
-    legs = np.flatnonzero((part != part[0]).any(axis=0))
-    if legs.size == 0:
-        fit = _fitted(points, values, unit, emf, z, n_check, np.zeros((0, 2)))
-        return [fit] if fit is not None else []
-    if legs.size > MAX_GUARDED:
-        return []
-    regimes, count = np.unique(part[:, legs], axis=0, return_counts=True)
-    own, fits = lab.leg_law.copy(), []
-    for regime in regimes[np.argsort(-count, kind="stable")][:MAX_REGIMES]:
-        lab.leg_law[:] = own
-        guard = draw_out(lab, legs, regime)
-        values, _, good = _sampled(lab, points, watch_row)
+    with _blas().limit(limits=1, user_api="blas"):
+        return _Fitting(lab, box, slope, watch_row).fitted()
+
+
+class _Fitting:
+    """What the steps of fitting one cell share."""
+
+    def __init__(self, lab: FeederArrays, box: Floats, slope: Floats, watch_row: Ints) -> None:
+        self.lab, self.box, self.slope, self.watch_row = lab, box, slope, watch_row
+        points, checks = _points(box, 2 * MAX_TERMS[slope.size] + 4), _check_points(box)
+        self.n_check = checks.shape[0]
+        self.requests = requests_at(np.vstack([points, checks]), slope)
+        self.law = lab.leg_law.copy()
+        self.legs = np.zeros(0, np.int64)
+
+    def fitted(self) -> list[Fit]:
+        """A fit by regime, on common terms; none where that cannot be had."""
+        values, port, good = _sampled(self.lab, self.requests, self.watch_row)
         if not good:
             return []
-        across = np.sqrt(_across2(lab, values[:, -lab.v.size :])[:, legs])
-        fit = _fitted(points, np.hstack([values, across]), np.append(unit, np.ones(legs.size)), emf, z, n_check, guard)
-        if fit is None:
+        self.unit = _units(values, self.lab)
+        self.noise = self._repeated(values)
+        n_total = ix.N_TOTALS
+        basis = make_basis(self.requests, port, (values / self.unit)[:, n_total:], self.lab)
+        terms = None if basis is None else basis.terms(self.requests)
+        if basis is None or terms is None:
             return []
-        fits.append(fit)
-    return fits
+        self.basis, self.terms = basis, terms
+        part = parts_of_law(self.lab, values[:, -self.lab.v.size :])
+        self.legs = np.flatnonzero((part != part[0]).any(axis=0))
+        if self.legs.size > MAX_GUARDED:
+            return []
+        if self.legs.size == 0:
+            fit = self._fit(values, self.unit, np.zeros((0, 2)), self._ladder_start())
+            return [] if fit is None else self._common([fit])
+        return self._fit_regimes(_by_count(part[:, self.legs]))
+
+    def _repeated(self, values: Floats) -> Floats:
+        """By how much totals differ when solves are repeated on the way back, up to the tolerance, in units of the fit.
+
+        No polynomial can be closer to them. It shows on feeders with short lines. Voltages get no such allowance.
+        """
+        noise = np.zeros(self.unit.size)
+        last = slice(-1, -1 - N_REPEATED, -1)
+        again, _, good = _sampled(self.lab, self.requests[last], self.watch_row)
+        if good:
+            off = np.abs(again - values[last])[:, : ix.N_TOTALS] / self.unit[: ix.N_TOTALS]
+            noise[: ix.N_TOTALS] = np.minimum(off.max(axis=0), TOLERANCE)
+        return noise
+
+    def _fit_regimes(self, wanted: Ints) -> list[Fit]:
+        """A fit for each of the regimes that occur at the points, and for those found missing afterwards."""
+        fits: list[Fit] = []
+        known = {tuple(regime) for regime in wanted.tolist()}
+        for regime in wanted[:MAX_REGIMES]:
+            fit = self._fit_regime(regime, fits)
+            if fit is None:
+                return []
+            fits.append(fit)
+        for _ in range(MAX_LOOKS):
+            missing = [r for r in self._unanswered(fits) if tuple(r.tolist()) not in known]
+            known |= {tuple(regime.tolist()) for regime in missing}
+            found = [self._fit_regime(regime, fits) for regime in missing[: MAX_REGIMES - len(fits)]]
+            fits += [fit for fit in found if fit is not None]
+            if not missing:
+                break
+        return self._common(fits)
+
+    def _fit_regime(self, regime: Ints, others: list[Fit]) -> Fit | None:
+        """A fit with the legs' laws drawn out as this regime has them."""
+        self.lab.leg_law[:] = self.law
+        guard = draw_out(self.lab, self.legs, regime)
+        values, _, good = _sampled(self.lab, self.requests, self.watch_row)
+        if not good:
+            return None
+        across = np.sqrt(across2(self.lab, values[:, -self.lab.v.size :])[:, self.legs])
+        unit = np.append(self.unit, np.ones(self.legs.size))
+        used = [1 + int(np.flatnonzero(fit.weight.any(axis=1))[-1]) for fit in others]
+        return self._fit(np.hstack([values, across]), unit, guard, max(used, default=self._ladder_start()))
+
+    def _ladder_start(self) -> int:
+        """Least number of terms that is tried."""
+        return 2 * self.slope.size + 2
+
+    def _unanswered(self, fits: list[Fit]) -> Ints:
+        """Regimes, the most frequent first, at points of the cell where none of the fits answers."""
+        points = self.box[:, 0] + halton(N_LOOKS, self.box.shape[0]) * np.ptp(self.box, axis=1)
+        requests = requests_at(points, self.slope)
+        terms = self.basis.terms(requests)
+        if terms is None:
+            return np.zeros((0, self.legs.size), np.int64)
+        free = np.ones(N_LOOKS, bool)
+        for fit in fits:
+            across = terms @ (fit.weight @ fit.modes[:, -self.legs.size :])
+            free &= ~((across >= fit.guard[:, 0]) & (across <= fit.guard[:, 1])).all(axis=1)
+        put_law(self.lab, self.law)
+        values, _, good = _sampled(self.lab, requests[free][:MAX_FREE], self.watch_row)
+        if not good:
+            return np.zeros((0, self.legs.size), np.int64)
+        return _by_count(parts_of_law(self.lab, values[:, -self.lab.v.size :])[:, self.legs])
+
+    def _fit(self, values: Floats, unit: Floats, guard: Floats, start: int) -> Fit | None:
+        """Polynomials of as few terms as are enough; the last points are not fitted but held against."""
+        values = values / unit
+        step = max(1, values.shape[1] // PILOTS)
+        pilot, noise = np.ascontiguousarray(values[:, ::step]), np.append(self.noise, np.zeros(guard.shape[0]))
+        n_term, everything = start, self.terms.shape[1]
+        while True:
+            n_term = min(n_term, everything)
+            first = np.arange(everything) < n_term
+            if self._error(pilot, noise[::step], first) <= (0.5 if n_term < everything else 1.0) * TOLERANCE:
+                fit = self._trimmed(values, step, noise, first)
+                if fit is not None:
+                    weight, modes, error = fit
+                    modes = np.where(np.any(values != 0, axis=0), modes * unit, 0.0)
+                    return Fit(self.basis, weight, modes, guard, error)
+            if n_term == everything:
+                return None
+            n_term = int(np.ceil(STEP_UP * n_term))
+
+    def _trimmed(
+        self, values: Floats, step: int, noise: Floats, first: np.ndarray
+    ) -> tuple[Floats, Floats, float] | None:
+        """The same without the terms that count least, as many as can be spared: weights, modes and error."""
+        pilot = np.ascontiguousarray(values[:, ::step])
+        size = np.abs(self._coefficients(pilot, first)).max(axis=1)
+        order = np.flatnonzero(first)[np.argsort(size, kind="stable")]
+        least, most = 0, order.size
+        while most - least > 1:
+            middle = (least + most) // 2
+            kept = self._without(first, order[:middle])
+            enough = self._error(pilot, noise[::step], kept) <= TRIMMED * TOLERANCE
+            least, most = (middle, most) if enough else (least, middle)
+        while True:
+            kept = self._without(first, order[:least])
+            weight, modes = _compressed(self._coefficients(values, kept))
+            error = _worst(self.terms[-self.n_check :, kept] @ weight @ modes, values[-self.n_check :], noise)
+            if error <= TOLERANCE:
+                spread = np.zeros((first.size, weight.shape[1]))
+                spread[kept] = weight
+                return spread, modes, error
+            if least == 0:
+                return None
+            least //= 2
+
+    def _without(self, first: np.ndarray, dropped: Ints) -> np.ndarray:
+        """Terms left when some are dropped; what others are made of stays."""
+        kept = first.copy()
+        kept[dropped] = False
+        return with_parents(kept, self.basis.parent)
+
+    def _error(self, values: Floats, noise: Floats, kept: np.ndarray) -> float:
+        """Largest deviation at the points that are not fitted."""
+        found = self.terms[-self.n_check :, kept] @ self._coefficients(values, kept)
+        return _worst(found, values[-self.n_check :], noise)
+
+    def _coefficients(self, values: Floats, kept: np.ndarray) -> Floats:
+        """Least squares for the terms that are kept."""
+        n = self.terms.shape[0] - self.n_check
+        q, r = np.linalg.qr(self.terms[:n, kept])
+        coef: Floats = np.linalg.solve(r, q.T @ values[:n])
+        return coef
+
+    def _common(self, fits: list[Fit]) -> list[Fit]:
+        """Fits on the terms that any of them needs."""
+        used = np.any([fit.weight.any(axis=1) for fit in fits], axis=0)
+        kept = with_parents(used, self.basis.parent)
+        basis = self.basis.only(kept)
+        return [replace(fit, basis=basis, weight=fit.weight[kept]) for fit in fits]
 
 
-def _across2(lab: FeederArrays, v: Floats) -> Floats:
-    """Squared voltage across every leg, for voltages [n, 2 N]. [pu^2]"""
-    a, b = lab.leg_row[:, 0], lab.leg_row[:, 1]
-    x = v[:, 2 * a] - np.where(b >= 0, v[:, 2 * b], 0.0)
-    y = v[:, 2 * a + 1] - np.where(b >= 0, v[:, 2 * b + 1], 0.0)
-    squared: Floats = x * x + y * y
-    return squared
-
-
-def parts_of_law(lab: FeederArrays, v: Floats) -> Ints:
-    """Part of its law that every leg is in, for voltages [n, 2 N]: 0 low, 1 on the line, 2 in its window, 3 above."""
-    m, law = _across2(lab, v), lab.leg_law
-    part = np.where(m > law[:, V_MAX], 3, 2)
-    part = np.where(m < law[:, V_MIN], np.where(np.sqrt(m) <= law[:, V_LOW], 0, 1), part)
-    same = law[:, LAW_POWERS].any(axis=1)
-    return np.where(same, part, 2)
-
-
-def draw_out(lab: FeederArrays, legs: Ints, part: Ints) -> Floats:
-    """Let each leg keep to one part of its law at any voltage; the voltages between which that is its own. [pu]"""
-    law = lab.leg_law
-    guard = np.zeros((legs.size, 2))
-    for k, (leg, own) in enumerate(zip(legs.tolist(), part.tolist(), strict=True)):
-        low, high, top = law[leg, V_LOW], np.sqrt(law[leg, V_MIN]), np.sqrt(law[leg, V_MAX])
-        guard[k] = ((0.0, low), (low, high), (high, top), (top, np.inf))[own]
-        if own == 0:
-            law[leg, [V_LOW, V_MIN]] = FAR_PU, FAR_PU**2
-        elif own == 1:
-            for line, at_min in ((P_LINE, P_MIN), (Q_LINE, Q_MIN)):
-                slope = (law[leg, at_min] * high - law[leg, line]) / (high - low)
-                law[leg, line] -= low * slope
-                law[leg, at_min] = law[leg, line] / FAR_PU + slope
-            law[leg, [V_LOW, V_MIN]] = 0.0, FAR_PU**2
-        else:
-            law[leg, [V_LOW, V_MIN, V_MAX]] = 0.0, 0.0, np.inf if own == 2 else -1.0
-    lab.leg_fast[:, : ix.F_SLOPE] = fast_columns(law)
-    lab.flags[ix.DIRTY] = 1
-    return guard
-
-
-def _fitted(
-    points: Floats, values: Floats, unit: Floats, emf: Floats, z: Floats, n_check: int, guard: Floats
-) -> Fit | None:
-    """Polynomials of the least degree that is enough; the last points are not fitted but held against."""
-    d = points.shape[1] // 2
-    x = _warped(points, emf, z)
-    if x is None:
-        return None
-    values = values / unit
-    n = points.shape[0] - n_check
-    middle, half = 0.5 * (x[:n].max(axis=0) + x[:n].min(axis=0)), 0.5 * np.ptp(x[:n], axis=0)
-    scale = 1.0 / np.where(half > 0, half, 1.0)
-    for degree in DEGREES[d]:
-        parent, factor = term_table(2 * d, degree)
-        terms = _terms((x - middle) * scale, parent, factor)
-        m = min(n, 2 * parent.size + 4)
-        q, r = np.linalg.qr(terms[:m])
-        coef = np.linalg.solve(r, q.T @ values[:m])
-        if _worst(terms[n:] @ coef, values[n:]) > 2 * TOLERANCE:
-            continue
-        kept = _needed(coef, parent)
-        weight, modes = _compressed(coef[kept])
-        error = _worst(terms[n:][:, kept] @ weight @ modes, values[n:])
-        if error <= TOLERANCE:
-            renumbered = np.cumsum(kept) - 1
-            modes = np.where(np.any(values != 0, axis=0), modes * unit, 0.0)
-            return Fit(emf, z, middle, scale, renumbered[parent[kept]], factor[kept], weight, modes, guard, error)
-    return None
+def _by_count(part: Ints) -> Ints:
+    """Rows that occur, the most frequent first."""
+    rows, count = np.unique(part, axis=0, return_counts=True)
+    ordered: Ints = rows[np.argsort(-count, kind="stable")]
+    return ordered
 
 
 def _points(box: Floats, n: int) -> Floats:
     """Halton points crowded towards the faces of the box, as polynomial fits want them."""
-    u = _halton(n, box.shape[0])
+    u = halton(n, box.shape[0])
     spread: Floats = box.mean(axis=1) - 0.5 * np.ptp(box, axis=1) * np.cos(np.pi * u)
     return spread
-
-
-@cache
-def _halton(n: int, d: int) -> Floats:
-    """Halton's sequence, radical inverses of 1 to n; scipy has it, too, but half a second away (scipy.stats)."""
-    points = np.zeros((n, d))
-    for column, base in zip(points.T, (2, 3, 5, 7, 11, 13), strict=False):
-        rest, digit = np.arange(1, n + 1), 1.0
-        while rest.any():
-            digit /= base
-            column += digit * (rest % base)
-            rest //= base
-    return points
 
 
 def _check_points(box: Floats) -> Floats:
     """Corners of the box and points all over it, none of them fitted."""
     n = box.shape[0]
-    corners = np.array(list(itertools.islice(itertools.product((0, 1), repeat=n), 16)))
-    u = np.vstack([corners, np.random.default_rng(1).random((N_CHECKS, n))])
+    corners = np.array(list(itertools.product((0, 1), repeat=n)))
+    u = np.vstack([corners, np.random.default_rng(1).random((N_CHECKS * n // 2, n))])
     spread: Floats = box[:, 0] + u * np.ptp(box, axis=1)
     return spread
 
@@ -286,69 +324,9 @@ def _units(values: Floats, lab: FeederArrays) -> Floats:
     return unit
 
 
-def _scalar_model(points: Floats, port: Complexes, lab: FeederArrays) -> tuple[Floats, Floats]:
-    """Emf, load and impedances that fit the mean voltages of the data centers over their currents best.
-
-    A load beside each data center stands for those of the feeder, which draw more as the voltage falls.
-    """
-    from scipy.optimize import least_squares
-
-    d = points.shape[1] // 2
-    turn = np.conj(port.mean(axis=0))
-    turn = turn / np.maximum(np.abs(turn), 1e-30)
-    ptr = lab.site_ptr
-    u = np.column_stack([(port * turn)[:, ptr[k] : ptr[k + 1]].mean(axis=1) for k in range(d)])
-    s = points[:, 0::2] + 1j * points[:, 1::2]
-
-    def linear(load: Floats) -> tuple[Complexes, Complexes]:
-        current = np.conj((s + load[:d] + 1j * load[d:]) / u)
-        columns = np.column_stack([np.ones(len(u)), -current])
-        found = np.linalg.lstsq(columns, u, rcond=None)[0]
-        return found, columns @ found - u
-
-    def misfit(load: Floats) -> Floats:
-        rest = linear(load)[1].ravel()
-        return np.concatenate([rest.real, rest.imag])
-
-    own_mw = 0.5 * float(lab.params[ix.SCALE_MW])
-    starts = [np.repeat([share, 0.4 * share], d) * own_mw for share in (0.0, 0.2)]
-    tried = [least_squares(misfit, start, x_scale=max(own_mw, 1e-6), max_nfev=60) for start in starts]
-    load = min(tried, key=lambda t: float(t.cost)).x
-    found = linear(load)[0]
-    emf = np.column_stack([found[0].real, found[0].imag, load[:d], load[d:]])
-    z = np.stack([found[1:].T.real, found[1:].T.imag], axis=-1).reshape(d, 2 * d)
-    return np.ascontiguousarray(emf), np.ascontiguousarray(z)
-
-
-def _warped(points: Floats, emf: Floats, z: Floats) -> Floats | None:
-    """Currents of the scalar model at requests."""
-    x = np.zeros(points.shape[::-1])
-    p, q = np.ascontiguousarray(points[:, 0::2].T), np.ascontiguousarray(points[:, 1::2].T)
-    return np.ascontiguousarray(x.T) if warp_block(p, q, emf, z, x) else None
-
-
-def _terms(y: Floats, parent: Ints, factor: Ints) -> Floats:
-    terms = np.ones((y.shape[0], parent.size))
-    for k in range(1, parent.size):
-        terms[:, k] = terms[:, parent[k]] * y[:, factor[k]]
-    return terms
-
-
-def _worst(found: Floats, expected: Floats) -> float:
-    return float(np.abs(found - expected).max())
-
-
-def _needed(coef: np.ndarray, parent: Ints) -> np.ndarray:
-    """Terms that count, and those they are made of: the variables lie within 1, so a coefficient bounds its term."""
-    size = np.abs(coef).max(axis=1)
-    order = np.argsort(size, kind="stable")
-    kept = np.ones(size.size, bool)
-    kept[order[np.cumsum(size[order]) < DROPPED]] = False
-    kept[0] = True
-    for k in range(size.size - 1, 0, -1):
-        if kept[k]:
-            kept[parent[k]] = True
-    return kept
+def _worst(found: Floats, expected: Floats, noise: Floats) -> float:
+    """Largest deviation beyond the noise of what is expected."""
+    return float((np.abs(found - expected) - noise).max())
 
 
 def _compressed(coef: np.ndarray) -> tuple[Floats, Floats]:

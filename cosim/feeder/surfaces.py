@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cosim.feeder import arrays as ix
 from cosim.feeder import kernel_surface as ks
 from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.kernel_surface import SurfaceArrays
-from cosim.feeder.kernel_surface_block import cells_of_block, terms_block, warp_block
+from cosim.feeder.kernel_surface_block import slots_of_block, tile_terms
 from cosim.feeder.network import Floats, Ints
-from cosim.feeder.surface_fit import DEGREES, MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell, term_table
+from cosim.feeder.surface_basis import MAX_TERMS, Basis
+from cosim.feeder.surface_fit import MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell
 
 ALLOWED = 1e-9
 """Deviation from a full solve at which a surface is given up during the run. [pu]"""
@@ -23,7 +24,15 @@ EXPECTED = -1
 """Depth of a cell that another state's requests make likely."""
 MARGIN = 0.2
 """By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
-_KEPT = ("info", "error", "cell", "box", "stray")
+TILE = 256
+"""Requests whose terms are worked out side by side before they are multiplied out: what the fast cache holds."""
+SHORT = 64
+"""Stretches of fewer requests with one surface are gathered. [1]"""
+CLOSE_PU = 1e-4
+"""So close to the end of its law a leg's voltage is worked out in full. [pu]"""
+SPARE = 1.2
+"""Room for what variables reach beyond 1 between the points that were sampled. [1]"""
+_KEPT = ("info", "error", "cell", "box", "slope", "stray")
 
 
 class Surfaces:
@@ -41,21 +50,22 @@ class Surfaces:
         d = int(f.sizes[ix.N_DC])
         self.watch_row = watch_row
         self.fits: list[Fit | None] = []
-        self._scratch: tuple[Floats, Floats] | None = None
-        self._directs: dict[int, Floats] = {}
+        self._factors: dict[int, tuple[Floats, ...]] = {}
+        self._scratch: tuple[Floats, ...] = ()
         self.n_out = ix.N_TOTALS + int(f.site_ptr[-1]) + 2 * f.sensor.shape[0]
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
         info[[ks.IN_CELL, ks.WANTED]] = -1
         energized = bool(np.all(f.port_row[: f.site_ptr[d], 0] >= 0))
         info[ks.ENABLED] = int(enabled and 0 < d <= MAX_DATACENTERS and energized)
-        info[ks.WAIT] = 2 * term_table(2 * d, DEGREES[d][-1])[0].size if info[ks.ENABLED] else 1
+        info[ks.WAIT] = 2 * MAX_TERMS[d] if info[ks.ENABLED] else 1
         self._fixed = {
             "info": info,
             "error": np.array([ALLOWED, 0.0]),
             "cell": z((MAX_CELLS, 4), np.int64),
             "box": z((MAX_CELLS, 2 * d, 2)),
-            "stray": z((2 * d, 2)),
+            "slope": z((MAX_CELLS, d)),
+            "stray": z((int(info[ks.WAIT]), 2 * d)),
             "x": z(2 * d),
             "output": z(self.n_out),
             "v": z(f.v.size),
@@ -71,7 +81,7 @@ class Surfaces:
         whole = np.flatnonzero((cell[:, ks.SLOT] != ks.GIVEN_UP) & (cell[:, ks.DEPTH] <= 0))
         if whole.size == 0 or self._fixed["info"][ks.ENABLED] == 0:
             return
-        self._fixed["box"][0] = kept["box"][whole[-1]]
+        self._fixed["box"][0], self._fixed["slope"][0] = kept["box"][whole[-1]], kept["slope"][whole[-1]]
         self._fixed["cell"][0, [ks.SLOT, ks.DEPTH]] = ks.UNBUILT, EXPECTED
         self._fixed["info"][ks.N_CELL] = 1
 
@@ -131,103 +141,74 @@ class Surfaces:
         int
             Requests answered; the others' rows are left alone, since they need a full solve.
         """
-        a = self.arrays
-        cells = np.empty(p_mw.shape[1], np.int64)
-        first, same = cells_of_block(a, p_mw, q_mvar, cells)
-        if same:
-            return p_mw.shape[1] if first >= 0 and self._follow_cell(first, p_mw, q_mvar, vm_pu) else 0
-        answered = 0
-        for c in np.unique(cells[cells >= 0]).tolist():
-            at = np.flatnonzero(cells == c)
-            part = np.empty((at.size, vm_pu.shape[1]))
-            if self._follow_cell(c, p_mw[:, at], q_mvar[:, at], part):
-                vm_pu[at] = part
-                answered += at.size
-        return answered
+        a, slots = self.arrays, np.empty(p_mw.shape[1], np.int64)
+        if not self._scratch:
+            rows = a.x.size, a.term.size, MAX_GUARDED, self.watch_row.size
+            self._scratch = tuple(np.zeros(TILE * n) for n in rows)
+        x, terms = self._scratch[0].reshape(-1, TILE), self._scratch[1].reshape(-1, TILE)
+        slots_of_block(a, p_mw, q_mvar, x, terms, self._scratch[2].reshape(-1, TILE), slots)
+        short = np.zeros(slots.size, bool)
+        for first, end, slot in _runs(slots):
+            if end - first < SHORT and end - first < slots.size:
+                short[first:end] = slot >= 0
+            elif slot >= 0:
+                self._follow_slot(slot, p_mw[:, first:end], q_mvar[:, first:end], vm_pu[first:end])
+        for slot in np.unique(slots[short]).tolist():  # short stretches of one surface together
+            at = np.flatnonzero(short & (slots == slot))
+            self._follow_slot(slot, p_mw[:, at], q_mvar[:, at], vm_pu, at)
+        return int(np.count_nonzero(slots >= 0))
 
-    def _follow_cell(self, c: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats) -> bool:
-        """The same for requests of one cell, regime by regime; whether all were answered."""
-        first, n_regime = self.arrays.cell[c, [ks.SLOT, ks.N_REGIME]].tolist()
-        left = np.arange(p_mw.shape[1])
-        for slot in range(first, first + n_regime):
-            terms = self._terms_of(slot, np.ascontiguousarray(p_mw[:, left]), np.ascontiguousarray(q_mvar[:, left]))
-            if terms is None:
-                continue
-            good = self._in_regime(slot, terms)
-            if good.all() and left.size == vm_pu.shape[0]:
-                self._magnitudes(slot, terms, vm_pu)
-                return True
-            if good.any():
-                part = np.empty((int(good.sum()), vm_pu.shape[1]))
-                self._magnitudes(slot, terms[:, good], part)
-                vm_pu[left[good]] = part
-                left = left[~good]
-            if left.size == 0:
-                return True
-        return False
+    def _follow_slot(self, slot: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats, at: Ints | None = None) -> None:
+        """The same for requests for which one surface is known to hold; into the rows `at`, where given."""
+        p_mw, q_mvar = np.ascontiguousarray(p_mw), np.ascontiguousarray(q_mvar)
+        fit = self.fits[slot]
+        assert fit is not None
+        b, v, n_term, w = fit.basis, self._fixed["x"].size, fit.weight.shape[0], vm_pu.shape[1]
+        for first in range(0, p_mw.shape[1], TILE):
+            size = min(TILE, p_mw.shape[1] - first)
+            x, terms = self._part(0, v, size), self._part(1, n_term, size)
+            tile_terms(p_mw, q_mvar, first, size, b.emf, b.z, b.shear, b.middle, b.scale, b.parent, b.factor, x, terms)
+            if at is None:
+                self._magnitudes(slot, terms, vm_pu[first : first + size])
+            else:
+                rows = self._part(3, size, w)
+                self._magnitudes(slot, terms, rows)
+                vm_pu[at[first : first + size]] = rows
 
-    def _terms_of(self, slot: int, p_mw: Floats, q_mvar: Floats) -> Floats | None:
-        """Terms of requests, in scratch; None where the scalar model has no solution for some."""
-        a, n = self.arrays, p_mw.shape[1]
-        n_term = int(a.shape[slot, 0])
-        x, terms = self._work(n)
-        x, terms = x[:, :n], terms[:n_term, :n]
-        if not warp_block(p_mw, q_mvar, a.emf[slot], a.z[slot], x):
-            return None
-        terms_block(x, a.middle[slot], a.scale[slot], a.parent[slot], a.factor[slot], terms)
-        return terms
-
-    def _in_regime(self, slot: int, terms: Floats) -> NDArray[np.bool_]:
-        """Which requests have the legs that a surface guards in the part of their law it was fitted for."""
-        a, (n_term, n_mode, n_guard) = self.arrays, self.arrays.shape[slot].tolist()
-        if n_guard == 0:
-            return np.ones(terms.shape[1], bool)
-        across = terms.T @ (a.weight[slot, :n_term, :n_mode] @ a.guard[slot, :n_mode, :n_guard])
-        low, high = a.between[slot, :n_guard].T
-        good: NDArray[np.bool_] = ((across >= low) & (across <= high)).all(axis=1)
-        return good
+    def _part(self, k: int, rows: int, columns: int) -> Floats:
+        """An array of that shape in scratch k: fresh memory would cost more than what is worked out in it."""
+        return self._scratch[k][: rows * columns].reshape(rows, columns)
 
     def _magnitudes(self, slot: int, terms: Floats, vm_pu: Floats) -> None:
-        """Magnitudes of the watched nodes: straight from the terms, or through the modes, whichever is less work."""
-        a, (n_term, n_mode, _) = self.arrays, self.arrays.shape[slot].tolist()
-        w = vm_pu.shape[1]
-        if n_term * w <= n_mode * (n_term + w):
-            np.dot(terms.T, self._direct(slot), out=vm_pu)
-        else:
-            np.dot(terms.T @ a.weight[slot, :n_term, :n_mode], a.watch[slot, :n_mode], out=vm_pu)
-
-    def _work(self, n: int) -> tuple[Floats, Floats]:
-        """Scratch for blocks of up to n requests."""
-        n_term = self.arrays.term.size
-        if self._scratch is None or self._scratch[0].shape[1] < n or self._scratch[1].shape[0] < n_term:
-            self._scratch = np.zeros((self._fixed["x"].size, n)), np.zeros((n_term, n))
-        return self._scratch
-
-    def _direct(self, slot: int) -> Floats:
-        """From terms to magnitudes of the watched nodes."""
-        if slot not in self._directs:
-            a, (n_term, n_mode, _) = self.arrays, self.arrays.shape[slot]
-            self._directs[slot] = a.weight[slot, :n_term, :n_mode] @ a.watch[slot, :n_mode]
-        return self._directs[slot]
+        """Magnitudes of the watched nodes from terms [T, n]: straight, or through the modes, whichever is less work."""
+        if slot not in self._factors:
+            a, (n_term, n_mode, *_) = self.arrays, self.arrays.shape[slot].tolist()
+            weight, watch = a.weight[slot, :n_term, :n_mode].copy(), a.watch[slot, :n_mode]
+            w = watch.shape[1]
+            straight = n_term * w <= n_mode * (n_term + w)
+            self._factors[slot] = (weight @ watch,) if straight else (weight, watch)
+        *before, final = self._factors[slot]
+        np.dot(terms.T @ before[0] if before else terms.T, final, out=vm_pu)
 
     def _packed(self) -> SurfaceArrays:
         """All fits in arrays of one shape."""
         d, w, n2 = self._fixed["x"].size // 2, self.watch_row.size, self._fixed["v"].size
         s = len(self.fits)
         fits = [(k, fit) for k, fit in enumerate(self.fits) if fit is not None]
-        t = max((fit.parent.size for _, fit in fits), default=1)
+        t = max((fit.weight.shape[0] for _, fit in fits), default=1)
         r = max((fit.modes.shape[0] for _, fit in fits), default=1)
         a = SurfaceArrays(
-            emf=np.zeros((s, d, 4)),
-            z=np.zeros((s, d, 2 * d)),
-            middle=np.zeros((s, 2 * d)),
-            scale=np.zeros((s, 2 * d)),
-            shape=np.zeros((s, 3), np.int64),
-            guard=np.zeros((s, r, MAX_GUARDED)),
+            emf=np.zeros((MAX_CELLS, d, 4)),
+            z=np.zeros((MAX_CELLS, d, 2 * d)),
+            shear=np.zeros((MAX_CELLS, d, d)),
+            middle=np.zeros((MAX_CELLS, 2 * d)),
+            scale=np.zeros((MAX_CELLS, 2 * d)),
+            parent=np.zeros((MAX_CELLS, t), np.int64),
+            factor=np.zeros((MAX_CELLS, t), np.int64),
+            shape=np.zeros((s, 4), np.int64),
+            guard=np.zeros((s, MAX_GUARDED, t)),
+            rest=np.zeros((s, MAX_GUARDED)),
             between=np.zeros((s, MAX_GUARDED, 2)),
-            across=np.zeros(MAX_GUARDED),
-            parent=np.zeros((s, t), np.int64),
-            factor=np.zeros((s, t), np.int64),
             weight=np.zeros((s, t, r)),
             out=np.zeros((s, r, self.n_out)),
             watch=np.zeros((s, r, w)),
@@ -236,19 +217,30 @@ class Surfaces:
             mode=np.zeros(r),
             **self._fixed,
         )
+        for c, basis in self._bases():
+            for name in ("emf", "z", "shear", "middle", "scale"):
+                getattr(a, name)[c] = getattr(basis, name)
+            a.parent[c, : basis.parent.size], a.factor[c, : basis.factor.size] = basis.parent, basis.factor
         for k, fit in fits:
             n_term, n_mode = fit.weight.shape
-            a.emf[k], a.z[k], a.middle[k], a.scale[k] = fit.emf, fit.z, fit.middle, fit.scale
             n_guard = fit.guard.shape[0]
-            a.shape[k] = n_term, n_mode, n_guard
-            a.parent[k, :n_term], a.factor[k, :n_term] = fit.parent, fit.factor
             a.weight[k, :n_term, :n_mode] = fit.weight
             a.out[k, :n_mode] = fit.modes[:, : self.n_out]
             a.watch[k, :n_mode] = fit.modes[:, self.n_out : self.n_out + w]
             a.rows[k, :n_mode] = fit.modes[:, self.n_out + w : self.n_out + w + n2]
-            a.guard[k, :n_mode, :n_guard] = fit.modes[:, self.n_out + w + n2 :]
+            guard = (fit.weight @ fit.modes[:, self.n_out + w + n2 :]).T
+            n_quick, rest = _quick(guard)
+            a.shape[k] = n_term, n_mode, n_guard, n_quick
+            a.guard[k, :n_guard, :n_term], a.rest[k, :n_guard] = guard, rest
             a.between[k, :n_guard] = fit.guard
+        self._scratch = ()
         return a
+
+    def _bases(self) -> list[tuple[int, Basis]]:
+        """Cells with surfaces, and their variables and terms."""
+        slots = self._fixed["cell"][: int(self._fixed["info"][ks.N_CELL]), ks.SLOT].tolist()
+        found = [(c, self.fits[slot]) for c, slot in enumerate(slots) if slot >= 0]
+        return [(c, fit.basis) for c, fit in found if fit is not None]
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps: cells, counters and the present modes; the polynomials follow from the cells."""
@@ -261,10 +253,10 @@ class Surfaces:
         cells = self._fixed["cell"][: int(self._fixed["info"][ks.N_CELL])]
         slots = {int(slot): c for c, slot in enumerate(cells[:, ks.SLOT]) if slot >= 0}
         self.fits = [None] * int(self._fixed["info"][ks.N_SLOT])
+        self._factors = {}
         for slot, c in slots.items():
-            fits = fit_cell(lab(), self._fixed["box"][c].copy(), self.watch_row)
+            fits = self._fit_cell(c, lab())
             self.fits[slot : slot + len(fits)] = fits
-        self._directs = {}
         self.arrays = self._packed()
         self.arrays.mode[:] = state["mode"]
 
@@ -279,26 +271,33 @@ class Surfaces:
             if c == MAX_CELLS:
                 info[ks.N_STRAY] = 0
                 return
-            box[c] = self._around_strays()
+            box[c], self.arrays.slope[c] = self._around_strays()
             cell[c] = ks.UNBUILT, info[ks.WAIT], 0, 0
             info[ks.N_CELL] += 1
             info[ks.N_STRAY] = 0
         self._build(c, lab)
 
-    def _around_strays(self) -> Floats:
-        """A box around the stray requests and all cells so far, with room to grow."""
+    def _around_strays(self) -> tuple[Floats, Floats]:
+        """A box around the stray requests and all cells so far, with room to grow; the slope along which it lies."""
         a = self.arrays
-        n = int(a.info[ks.N_CELL])
-        low = np.minimum(a.stray[:, 0], a.box[:n, :, 0].min(axis=0)) if n else a.stray[:, 0].copy()
-        high = np.maximum(a.stray[:, 1], a.box[:n, :, 1].max(axis=0)) if n else a.stray[:, 1].copy()
+        n, d = int(a.info[ks.N_CELL]), a.slope.shape[1]
+        strays = a.stray[: a.info[ks.N_STRAY]]
+        corner_p, corner_q = _corners(a.box[:n], a.slope[:n])
+        p, q = np.vstack([strays[:, 0::2], corner_p]), np.vstack([strays[:, 1::2], corner_q])
+        slope = np.array([_least_slope(p[:, k], q[:, k]) for k in range(d)])
+        rest = q - slope * p
+        low, high = (np.column_stack([pick(p, axis=0), pick(rest, axis=0)]).ravel() for pick in (np.min, np.max))
         size = np.maximum(np.abs(low), np.abs(high)).max()
         room = np.maximum(MARGIN * (high - low), 1e-3 * max(size, 1e-3))
-        return np.column_stack([low - room, high + room])
+        return np.column_stack([low - room, high + room]), slope
+
+    def _fit_cell(self, c: int, lab: FeederArrays) -> list[Fit]:
+        return fit_cell(lab, self._fixed["box"][c].copy(), self._fixed["slope"][c].copy(), self.watch_row)
 
     def _build(self, c: int, lab: FeederArrays) -> None:
         """Fit a cell; where that fails halve it, and give it up where it has been halved often."""
         a = self.arrays
-        fits = fit_cell(lab, a.box[c].copy(), self.watch_row)
+        fits = self._fit_cell(c, lab)
         if fits:
             a.cell[c, ks.SLOT], a.cell[c, ks.N_REGIME] = len(self.fits), len(fits)
             self.fits += fits
@@ -316,8 +315,37 @@ class Surfaces:
             return
         axis = int(np.argmax(np.ptp(a.box[c], axis=1)))
         middle = a.box[c, axis].mean()
-        a.box[n] = a.box[c]
+        a.box[n], a.slope[n] = a.box[c], a.slope[c]
         a.box[n, axis, 0] = a.box[c, axis, 1] = middle
         a.cell[[c, n]] = ks.UNBUILT, 0, depth + 1, 0
         a.info[ks.N_CELL] += 1
         a.info[ks.IN_CELL] = -1
+
+
+def _quick(guard: Floats) -> tuple[int, Floats]:
+    """How many terms tell voltages across legs to CLOSE_PU, and what the others add at most, the variables being
+    within 1 but for rounding: guard [g, T]."""
+    behind = np.cumsum(np.abs(guard[:, ::-1]), axis=1)[:, ::-1].max(axis=0, initial=0.0)
+    n_quick = int(np.sum(behind > CLOSE_PU))
+    return n_quick, SPARE * np.abs(guard[:, n_quick:]).sum(axis=1)
+
+
+def _corners(box: Floats, slope: Floats) -> tuple[Floats, Floats]:
+    """P and Q [4 C, d] at the corners of cells, of each data center on its own. [MW, Mvar]"""
+    p, rest = box[:, 0::2], box[:, 1::2]
+    pairs = [(p[:, :, i], rest[:, :, j] + slope * p[:, :, i]) for i in (0, 1) for j in (0, 1)]
+    return np.vstack([pair[0] for pair in pairs]), np.vstack([pair[1] for pair in pairs])
+
+
+def _least_slope(p: Floats, q: Floats) -> float:
+    """The slope for which Q - slope P is spread least: that of least squares, or none. [1]"""
+    off = p - p.mean()
+    square = float(off @ off)
+    slope = float(off @ q) / square if square > 0 else 0.0
+    return slope if np.ptp(q - slope * p) < np.ptp(q) else 0.0
+
+
+def _runs(of: Ints) -> list[tuple[int, int, int]]:
+    """First, end and value of each stretch of equal values."""
+    cuts = [0, *(np.flatnonzero(of[1:] != of[:-1]) + 1).tolist(), of.size]
+    return [(first, end, int(of[first])) for first, end in itertools.pairwise(cuts)]

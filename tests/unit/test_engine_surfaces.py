@@ -172,8 +172,8 @@ def test_wrong_surface_is_found_by_the_check_and_given_up(monkeypatch):
     """One magnitude of the cell that the run ends up in is off by 1e-7 pu."""
     fit_cell, made = surfaces.fit_cell, []
 
-    def spoilt(lab, box, watch_row):
-        fits = fit_cell(lab, box, watch_row)
+    def spoilt(lab, box, slope, watch_row):
+        fits = fit_cell(lab, box, slope, watch_row)
         if fits and simulation.now_us > 10_000_000 and not made:
             magnitude = fits[0].modes[:, simulation.compiled.surfaces.n_out + 12]
             magnitude *= 1 + 1e-7
