@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 F_MIN_HZ = 0.01
 """Lowest frequency at which spectra are compared. [Hz]"""
 MIN_SEGMENT = 8
-"""Least samples of a segment of Welch's method, where the interval is too long for `F_MIN_HZ`, as a billing meter's is."""
+"""Least samples of a segment of Welch's method: the interval of a billing meter is too long for `F_MIN_HZ`."""
 RAMP_S = 1.0
 """Window of the change whose percentiles are compared, or the interval of the trace where that is longer. [s]"""
 

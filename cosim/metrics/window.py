@@ -140,6 +140,8 @@ class Swing:
     """Start of the window in which it fell. [s]"""
     undisturbed: dict[float, Floats]
     """The same over the windows that touch no disturbance of the supply; 0 if there is none."""
+    has_undisturbed: dict[float, bool]
+    """Whether there is such a window; a run shorter than the window counts as one."""
 
     @property
     def peak_to_peak(self) -> Floats:
@@ -194,6 +196,7 @@ class SwingMeter:
         self._tails = {w: Tail(rows_in(w, step_s)) for w in widths_s}
         self._all = {w: _Most(n_signal) for w in widths_s}
         self._undisturbed = {w: _Most(n_signal) for w in widths_s}
+        self._has_calm = dict.fromkeys(widths_s, False)
 
     def update(self, t_s: Floats, values: AnyFloats) -> None:
         """Take in rows: times of shape (n,) [s], values of shape (n, k)."""
@@ -203,6 +206,9 @@ class SwingMeter:
         self._high = np.maximum(self._high, values.max(axis=0))
         for window_s, tail in self._tails.items():
             t_joined, joined = tail.extend(t_s, values)
+            if not self._has_calm[window_s]:
+                first, last = t_joined[: max(len(t_joined) - tail.n_step, 0)], t_joined[tail.n_step :]
+                self._has_calm[window_s] = not touches(first, last, self._disturbed).all()
             columns = np.flatnonzero(swing_bound(joined, tail.n_step) > self._undisturbed[window_s].value)
             if columns.size:
                 some = joined if columns.size == joined.shape[1] else np.ascontiguousarray(joined[:, columns])
@@ -219,6 +225,7 @@ class SwingMeter:
         for window_s, tail in self._tails.items():
             if tail.n_row <= tail.n_step and tail.n_row > 0:
                 t_s, values = tail.kept()
+                self._has_calm[window_s] = not touches(t_s[:1], t_s[-1:], self._disturbed).any()
                 whole = values.max(axis=0, keepdims=True) - values.min(axis=0, keepdims=True)
                 self._note(window_s, t_s, whole, len(t_s) - 1, np.arange(values.shape[1]))
         return Swing(
@@ -227,4 +234,5 @@ class SwingMeter:
             within={w: most.value for w, most in self._all.items()},
             at_s={w: most.at_s for w, most in self._all.items()},
             undisturbed={w: most.value for w, most in self._undisturbed.items()},
+            has_undisturbed=dict(self._has_calm),
         )

@@ -168,7 +168,9 @@ def _datacenter(name: str, part: DataCenter, with_ups: bool) -> list[Finding]:
         return []
     text = f"{name} needs {number(need.mean_mw, 3)} MW on average and {number(need.peak_mw, 3)} MW at its peak"
     swing = part.swing.get("need") or part.swing.get("grid")
-    if swing is not None and MINUTE_S in swing.within:
+    if swing is not None and not swing.has_undisturbed.get(MINUTE_S, True):
+        text += "; no minute of the run is free of disturbances of the supply"
+    elif swing is not None and MINUTE_S in swing.within:
         text += f", and swings by {number(float(swing.undisturbed[MINUTE_S][0]), 3)} MW within a minute"
         if with_ups and "grid" in part.swing and grid is not None:
             seen = float(part.swing["grid"].undisturbed[MINUTE_S][0])
@@ -198,12 +200,13 @@ def _flow(found: Analysis) -> list[Finding]:
         return []
     within, at_s = "in the whole run", 0.0
     moved_mw: Floats = swing.peak_to_peak
-    if MINUTE_S in swing.within:
+    in_minutes = swing.has_undisturbed.get(MINUTE_S, False)
+    if in_minutes:
         within, moved_mw, at_s = "within a minute", swing.undisturbed[MINUTE_S], float(swing.at_s[MINUTE_S][0])
     text = f"The source swings by {number(float(moved_mw[0]), 3)} MW {within}"
     lines = found.lines_by_swing()
     if lines and found.line_swing is not None:
-        line_mw = found.line_swing.undisturbed.get(MINUTE_S, found.line_swing.peak_to_peak)
+        line_mw = found.line_swing.undisturbed[MINUTE_S] if in_minutes else found.line_swing.peak_to_peak
         text += f", {named('line', found.line_name[lines[0]])} by {number(float(line_mw[lines[0]]), 3)} MW"
     if found.source is not None and found.source.export_peak_mw > 0.0:
         text += f"; it takes up to {number(found.source.export_peak_mw, 3)} MW back"
@@ -221,7 +224,9 @@ def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str
         low = [voltage.vm_min_pu[voltage.energized].min(initial=9.0) for voltage in (first.voltage, other.voltage)]
         if max(low) < 9.0:
             parts.append(f"lowest voltage {low[0]:.4f} to {low[1]:.4f} pu")
-    swings = [swing for swing in (first.source_swing, other.source_swing) if swing and MINUTE_S in swing.within]
+    swings = [
+        swing for swing in (first.source_swing, other.source_swing) if swing and swing.has_undisturbed.get(MINUTE_S)
+    ]
     if len(swings) == 2:
         moved = [float(swing.undisturbed[MINUTE_S][0]) for swing in swings]
         parts.append(f"swing of the source within a minute {number(moved[0], 3)} to {number(moved[1], 3)} MW")

@@ -109,8 +109,8 @@ def _spread(engine: Engine, kv: dict[str, float]) -> None:
         islands = [rated for rated in windings if not any(kv[bus] for bus in rated)]
         if not fed and not islands:
             return
-        for rated in fed or islands[:1]:
-            for bus, rated_kv in rated.items():
+        for ends in fed or islands[:1]:
+            for bus, rated_kv in ends.items():
                 kv[bus] = kv[bus] or rated_kv
 
 
