@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosim.metrics import limits as lim
-from cosim.metrics.case import Case, Seen, Verdict, centers_with, seconds, too_coarse, too_short, verdict_of
+from cosim.metrics.case import Case, Seen, Verdict, centers_with, never_calm, seconds, too_coarse, too_short, verdict_of
 from cosim.metrics.events import VoltageEvent
 from cosim.metrics.limits import Limit
 from cosim.metrics.log import blocks
@@ -151,7 +151,9 @@ def _ramp(limit: lim.RampLimit, case: Case) -> Verdict:
             direction = "up" if ramp.mw_per_s >= 0.0 else "down"
             above = f", {100.0 * ramp.n_above / ramp.n_window:.2g} % of the windows above" if ramp.n_above else ""
             seen.append(Seen(60.0 * abs(ramp.mw_per_s), ramp.t_s, name, direction + above))
-    return verdict_of(limit, "MW/min", limit.max_mw_per_min, seen, too_short(case, limit.window_s))
+    is_short = case.duration_s < limit.window_s
+    why = too_short(case, limit.window_s) if is_short else never_calm(limit.window_s)
+    return verdict_of(limit, "MW/min", limit.max_mw_per_min, seen, why)
 
 
 def _recovery(limit: lim.RecoveryLimit, case: Case) -> Verdict:
