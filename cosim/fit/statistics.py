@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 F_MIN_HZ = 0.01
 """Lowest frequency at which spectra are compared. [Hz]"""
+MIN_SEGMENT = 8
+"""Least samples of a segment of Welch's method: the interval of a billing meter is too long for `F_MIN_HZ`."""
 RAMP_S = 1.0
 """Window of the change whose percentiles are compared, or the interval of the trace where that is longer. [s]"""
 
@@ -94,7 +96,7 @@ def octaves(dt_s: float, n: int) -> list[tuple[float, float]]:
 
 def spectrum(p_mw: Floats, dt_s: float) -> tuple[Floats, Floats]:
     """Welch spectrum with at least four lines in the lowest octave. [Hz], [MW2/Hz]"""
-    wanted = 2 ** math.ceil(math.log2(4 / (F_MIN_HZ * dt_s)))
+    wanted = max(2 ** math.ceil(math.log2(4 / (F_MIN_HZ * dt_s))), MIN_SEGMENT)
     f_hz, psd = signal.welch(p_mw, 1 / dt_s, nperseg=min(wanted, len(p_mw)), detrend="constant")
     return f_hz, psd
 

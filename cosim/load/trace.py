@@ -12,6 +12,8 @@ from cosim.errors import InputError, Problem
 from cosim.load.config import TraceConfig
 
 _TO_MW = {"_w": 1e-6, "_kw": 1e-3, "_mw": 1.0}
+MAX_UNIX_S = 1e11
+"""Unix time in seconds stays below this until the year 5138; in milliseconds it has passed it in 1973. [s]"""
 
 
 def _unit(column: str) -> float | None:
@@ -55,7 +57,8 @@ def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float6
     Raises
     ------
     InputError
-        Missing file, missing column, a field that is no finite number, time going back; with file and line.
+        Missing file, missing column, a field that is no finite number, time going back or not in seconds; with
+        file and line.
     """
     file = str(path)
     times: list[float] = []
@@ -69,6 +72,9 @@ def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float6
             if len(row) <= max(i_t, i_p):
                 raise InputError(Problem(f"has {len(row)} fields, not {len(header)}", file=file, line=line))
             t_s = finite(row[i_t], "t_s", file, line)
+            if abs(t_s) > MAX_UNIX_S:
+                told = "t_s is in seconds; this looks like Unix time in milliseconds or less"
+                raise InputError(Problem(told, value=t_s, file=file, line=line))
             if times and t_s <= times[-1]:
                 told = f"t_s goes from {times[-1]:g} to {t_s:g}; times must rise"
                 raise InputError(Problem(told, file=file, line=line))

@@ -99,6 +99,11 @@ def too_short(case: Case, needed_s: float) -> str:
     return f"too short: the run lasts {seconds(case.duration_s)}, needed are {seconds(needed_s)}"
 
 
+def never_calm(needed_s: float) -> str:
+    """Why a run tells nothing of what is judged outside disturbances."""
+    return f"no {seconds(needed_s)} without a disturbance of the supply"
+
+
 def centers_with(case: Case, quantity: str) -> list[str]:
     """Data centers of which the log holds a quantity."""
     return [name for name in case.datacenters if has(case.log, f"datacenter/{name}/{quantity}")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from cosim.metrics import limits as lim
-from cosim.metrics.case import Case, Seen, Verdict, centers_with, seconds, too_coarse, too_short, verdict_of
+from cosim.metrics.case import Case, Seen, Verdict, centers_with, never_calm, too_coarse, too_short, verdict_of
 from cosim.metrics.log import blocks
 from cosim.metrics.spectrum import SEEN, SEGMENT_S, STEP_MAX_S, TOP_MIN_HZ, Spectrum, SpectrumMeter
 
@@ -28,7 +28,7 @@ def oscillation(limit: lim.OscillationLimit, case: Case) -> Verdict:
     partial = ""
     if case.step_s > whole_s * (1.0 + 1e-9):
         partial = f"{too_coarse(case, whole_s)}; seen up to {SEEN * 0.5 / case.step_s:.3g} Hz"
-    why = f"no {seconds(segment_s)} without a disturbance of the supply"
+    why = never_calm(segment_s)
     return verdict_of(limit, "%", limit.max_percent, seen, why, partial=partial)
 
 
@@ -55,7 +55,7 @@ def mode(limit: lim.ModeLimit, case: Case) -> Verdict:
         if percent < limit.min_percent:  # whatever peaks there is too small to matter
             away_hz = max(away_hz, 0.5 * limit.width_hz)
         seen.append(Seen(away_hz, band.worst_t_s, name, note))
-    why = f"no {seconds(segment_s)} without a disturbance of the supply"
+    why = never_calm(segment_s)
     return verdict_of(limit, "Hz", 0.5 * limit.width_hz, seen, why, lowest=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosim.metrics import limits as lim
-from cosim.metrics.case import Case, Seen, Verdict, centers_with, seconds, too_coarse, too_short, verdict_of
+from cosim.metrics.case import Case, Seen, Verdict, centers_with, never_calm, seconds, too_coarse, too_short, verdict_of
 from cosim.metrics.events import VoltageEvent
 from cosim.metrics.limits import Limit
 from cosim.metrics.log import blocks
@@ -157,7 +157,7 @@ def _ramp(limit: lim.RampLimit, case: Case) -> Verdict:
             seen.append(Seen(60.0 * abs(ramp.mw_per_s), ramp.t_s, name, direction + above))
     why = too_short(case, limit.window_s)
     if case.duration_s >= limit.window_s and centers_with(case, "p_grid_mw"):
-        why = f"no {seconds(limit.window_s)} without a disturbance of the supply"
+        why = never_calm(limit.window_s)
     return verdict_of(limit, "MW/min", limit.max_mw_per_min, seen, why)
 
 

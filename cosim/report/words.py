@@ -147,10 +147,7 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
     text += f", {at_time(float(voltage.t_min_s[worst]))}"
     text += ", interruptions aside" if (voltage.n_interruption > 0).any() else ""
     for name in found.datacenter:
-        bus = datacenter_bus(log.scenario, name)
-        if bus in voltage.name and voltage.energized[voltage.name.index(bus)]:
-            low = voltage.vm_min_pu[voltage.name.index(bus)]
-            text += f"; at {name} ({named('bus', bus)}) {low:.4f} pu"
+        text += _at_datacenter(voltage, name, datacenter_bus(log.scenario, name))
     n_below = int((voltage.below_range_a_s > 0).sum())
     if n_below:
         longest = float(voltage.below_range_a_longest_s.max())
@@ -168,6 +165,20 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
             )
         )
     return said
+
+
+def _at_datacenter(voltage: Voltage, name: str, place: str | None) -> str:
+    """Lowest voltage of the nodes of a data center, and how long one of them was interrupted; empty if not logged."""
+    if place is None:
+        return ""
+    bus, *phases = place.split(".")
+    nodes = {place} if place in voltage.name else {f"{bus}.{phase}" for phase in phases or "123"}
+    rows = [k for k, node in enumerate(voltage.name) if node in nodes and voltage.energized[k]]
+    if not rows:
+        return ""
+    told = f"; at {name} ({named('bus', place)}) {voltage.vm_min_pu[rows].min():.4f} pu"
+    out_s = float(voltage.interruption_s[rows].max())
+    return f"{told}, and interrupted for {number(out_s, 3)} s" if out_s > 0 else told
 
 
 def _extremes(found: VoltageExtremes) -> Finding:

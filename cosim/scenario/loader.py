@@ -16,6 +16,7 @@ from cosim.feeder.names import is_dss
 from cosim.scenario.accounts import CarbonConfig, PriceConfig
 from cosim.scenario.checks import check_against_feeder, check_internal
 from cosim.scenario.events import ElementId, Event
+from cosim.scenario.ids import in_case_of_feeder
 from cosim.scenario.names import NamesOf
 from cosim.scenario.overrides import apply_overrides
 from cosim.scenario.parts import Parts
@@ -185,7 +186,7 @@ def _read(
 
 
 def _validate(root: Node, folder: FilePath, problems: list[Problem], names_of: NamesOf | None) -> Scenario:
-    root = _with_default_log_step(root)
+    root = in_case_of_feeder(_with_default_log_step(root))
     plain = root.plain()
     scenario: Scenario | None = None
     try:

@@ -32,8 +32,9 @@ it (`python -m cosim.scenario.reference > docs/scenario.md`), and a test holds i
 - Keys carry their unit as a suffix; the unit column repeats it. Consumption is positive for loads, data centers
   and storage, generation for sources.
 - Names of data centers and jobs match `{NAME_PATTERN}`. Ids of buses, lines, switches and loads are those of the
-  feeder: a unique name, else the index; a whole number is taken as text. Of an unbalanced feeder `bus.1.3` means
-  phases 1 and 3 of a bus and `bus` all of them; put `"671.1"` in quotes, for it looks like a number.
+  feeder: a unique name, else the index; a whole number is taken as text; those of an OpenDSS feeder in either
+  case. Of an unbalanced feeder `bus.1.3` means phases 1 and 3 of a bus and
+  `bus` all of them; put `"671.1"` in quotes, for it looks like a number.
 - The dialect is YAML 1.2: `1e-3` is a number, `on` is text. Refused are tags, merge keys, keys that stand twice,
   second documents, numbers that are not finite or beyond {MAX_MAGNITUDE:g}, nesting beyond {MAX_DEPTH} levels,
   files beyond {MAX_BYTES // 10**3} kB, more than {MAX_ALIASES} aliases or {MAX_NODES} values with aliases expanded.

@@ -268,6 +268,25 @@ def test_switches_are_switch_lines_and_open_terminals(feeder):
     assert found == {"sw": ("sw", 0, True), "tie": ("tie", 0, False)}
 
 
+UNNAMED_BASES = """Clear
+New Circuit.european basekv=33 bus1=src
+New Line.a bus1=src bus2=a length=1 units=km
+New Transformer.t buses=[a b] conns=[delta wye] kvs=[33 11] kvas=[5000 5000] xhl=8
+New Line.b bus1=b bus2=c length=1 units=km
+New Transformer.d buses=[c l] conns=[delta wye] kvs=[11.5 0.4] kvas=[500 500] xhl=4
+New Transformer.s phases=1 buses=[c.1 h.1] kvs=[6.351 0.24] kvas=[50 50] xhl=2
+New Load.l bus1=l kv=0.4 kw=100
+"""
+
+
+def test_master_without_base_voltages_has_those_that_the_engine_picks_from_the_right_list(tmp_path):
+    bare = read_dss(_written(tmp_path, UNNAMED_BASES + "Solve\n", "bare.dss"))
+    named = "Set VoltageBases=[33 11 0.4 0.4157]\nCalcVoltageBases\nSolve\n"
+    told = read_dss(_written(tmp_path, UNNAMED_BASES + named, "told.dss"))
+    assert bare.bus_name.tolist() == told.bus_name.tolist()
+    assert bare.node_vn_kv == pytest.approx(told.node_vn_kv, rel=1e-3)
+
+
 def test_bus_behind_an_open_switch_has_the_nominal_voltage_of_its_line(feeder):
     net = read_dss(feeder)
     assert net.node_vn_kv[list(net.node_name).index("d.2")] == pytest.approx(12.47 / np.sqrt(3))

@@ -12,7 +12,7 @@ from cosim.fit.document import fit_yaml
 from cosim.fit.edges import switched, timings
 from cosim.fit.fitting import Fit, first_model
 from cosim.fit.reading import Trace, load_trace
-from cosim.fit.statistics import compare, octaves, signature
+from cosim.fit.statistics import compare, octaves, signature, spectrum
 from cosim.scenario import load_scenario
 
 
@@ -34,6 +34,9 @@ def rows(t_s):
         ("t_s,p_w", [*range(100), 99, *range(100, 200)], "times must rise"),
         ("t_s,p_w", [*range(100), 50, *range(101, 200)], "times must rise"),
         ("t_s,p_w", range(20), "at least 100"),
+        ("t_s,p_w", range(1714000000000, 1714000200000, 1000), "milliseconds"),
+        ("t_s;p_w", range(200), "semicolons"),
+        ("t_s\tp_w", range(200), "tabs"),
     ],
 )
 def test_reading_refuses_wrong_traces_and_says_why(tmp_path, header, t_s, said):
@@ -45,6 +48,19 @@ def test_reading_refuses_wrong_traces_and_says_why(tmp_path, header, t_s, said):
 def test_reading_refuses_what_is_no_number(tmp_path):
     with pytest.raises(InputError, match="finite"):
         load_trace(write(tmp_path / "a.csv", "t_s,p_w", [*rows(range(150)), "150,nan"]))
+
+
+def test_a_byte_order_mark_as_spreadsheets_write_it_is_no_part_of_a_name(tmp_path):
+    plain = write(tmp_path / "a.csv", "t_s,p_w", rows(range(200)))
+    marked = tmp_path / "b.csv"
+    marked.write_text(plain.read_text(), encoding="utf-8-sig")
+    assert np.array_equal(load_trace(marked).p_mw, load_trace(plain).p_mw)
+
+
+def test_white_noise_on_a_meter_of_fifteen_minutes_has_its_density():
+    f_hz, psd = spectrum(np.random.default_rng(4).normal(1, 0.1, 2000), 900.0)
+    assert f_hz[-1] == pytest.approx(1 / 1800)
+    assert psd[2:-1].mean() == pytest.approx(2 * 0.1**2 * 900, rel=0.1)  # 2 sigma^2 dt, one-sided
 
 
 def test_units_of_columns_give_the_same_power(tmp_path):

@@ -218,6 +218,28 @@ def test_rates_take_the_true_distance_of_uneven_rows():
     assert rows_in(0.1, 0.25) == 1
 
 
+@pytest.mark.parametrize(
+    ("spans", "n_row", "has"),
+    [
+        ([], 200, True),
+        ([(20.0, 80.0)], 120, False),  # 20 s before it, 40 s behind it
+        ([(20.0, 80.0)], 150, True),
+        ([(5.0, 5.2)], 20, False),
+        ([], 20, True),
+    ],
+)
+@pytest.mark.parametrize("moves", [0.0, 1.0])
+def test_a_swing_of_zero_is_told_from_no_undisturbed_window(spans, n_row, has, moves):
+    t_s = np.arange(n_row, dtype=float)
+    values = moves * np.random.default_rng(1).normal(size=(n_row, 1))
+    meter = SwingMeter(1, 1.0, np.array(spans).reshape(-1, 2), (60.0,))
+    for k in range(0, n_row, 7):
+        meter.update(t_s[k : k + 7], values[k : k + 7])
+    swing = meter.result()
+    assert np.isnan(swing.undisturbed[60.0][0]) == (not has)
+    assert (swing.undisturbed[60.0][0] > 0) == (has and moves > 0)
+
+
 @pytest.mark.parametrize("n_step", [1, 7, 40, 200])
 @pytest.mark.parametrize("block", [1, 31, 64, 150, 500])
 def test_no_window_swings_by_more_than_its_bound(n_step, block):

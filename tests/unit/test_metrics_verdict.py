@@ -69,6 +69,17 @@ def test_a_limit_of_ones_own_is_judged_with_its_margin(tmp_path):
         assert found.where == "campus"
 
 
+@pytest.mark.parametrize(
+    ("window_s", "said"), [(250, "no 250 s without a disturbance"), (400, "the run lasts 300 s, needed are 400 s")]
+)
+def test_a_ramp_that_disturbances_hide_is_not_said_to_lack_length(tmp_path, window_s, said):
+    file = tmp_path / "mine.yaml"
+    file.write_text(HEAD + RAMP.format(max=1).replace("window_s: 60", f"window_s: {window_s}"))
+    found = verdicts(campus_log(300.0), str(file))["ramp"]  # a blackout at 200 s
+    assert found.status == "not_seen"
+    assert said in found.note
+
+
 def test_a_log_too_coarse_says_which_step_a_limit_needs():
     found = verdicts(campus_log(1200.0, 0.1))
     assert found["flicker_pst"].status == "not_seen"

@@ -30,6 +30,21 @@ def test_show_says_the_findings_and_the_tables():
         assert said in text
 
 
+def test_show_says_the_voltage_of_a_data_center_and_that_it_was_out():
+    log = campus_log()
+    name, low = log.names("bus"), log.read("bus/vm_min_pu")[:, log.names("bus").index("bus 18")]
+    said = f"at campus (bus 18) {low[low >= 0.1].min():.4f} pu, and interrupted for 4.9 s"
+    assert said in shown(log, 400)
+    assert (low < 0.1).any()
+    # Of an unbalanced feeder nodes are logged: any phase of the bus counts, or those at which it stands.
+    log.elements["bus"][:] = [f"{n}.1" if n == "bus 18" else n for n in name]
+    assert said in shown(log, 400)
+    log.scenario["datacenters"]["campus"]["bus"] = "bus 18.1"
+    assert said.replace("bus 18", "bus 18.1") in shown(log, 400)
+    log.scenario["datacenters"]["campus"]["bus"] = "bus 18.2"
+    assert "at campus (" not in shown(log, 400)
+
+
 @pytest.mark.parametrize("status", ["running", "collapsed", "interrupted", "failed"])
 def test_show_says_first_that_a_run_is_not_whole(status):
     log = campus_log(60.0)

@@ -53,12 +53,17 @@ def base_voltages(engine: Engine) -> dict[str, float]:
 
 
 def complete_base_voltages(engine: Engine) -> dict[str, float]:
-    """Nominal voltages of the master; where it set none, the engine's own choice from its list.
+    """Nominal voltages of the master; where it sets none, those of its sources, lines and windings.
 
-    The choice takes a no-load solution, so the circuit must be solved again after it; taps stay. Buses that
-    nothing feeds as the circuit stands have that of the windings and lines that end there. [kV]
+    Of a master that sets some, buses without one have the engine's choice from its list, which takes a no-load
+    solution, so that the circuit must be solved again after it; taps stay. Without any the engine's list is its own
+    default, which knows neither 11 kV nor 69 kV: there ratings tell. Buses that nothing feeds as the circuit stands
+    always have that of the lines and windings that end there. [kV]
     """
     kv = base_voltages(engine)
+    if not any(kv.values()):
+        kv |= _source_voltages(engine)
+        _spread(engine, kv)
     unknown = [bus for bus, known in kv.items() if not known]
     if any(_is_live(engine, bus) for bus in unknown):
         with engine.reading():
@@ -70,21 +75,47 @@ def complete_base_voltages(engine: Engine) -> dict[str, float]:
     return {bus: known or UNKNOWN_KV for bus, known in kv.items()}
 
 
+def _source_voltages(engine: Engine) -> dict[str, float]:
+    """Rated voltage to ground at the bus of every voltage source; a single-phase one is rated to ground. [kV]"""
+    found = {}
+    for _ in engine.elements("Vsource"):
+        span = 1.0 if engine.dss.CktElement.NumPhases() == 1 else np.sqrt(3)
+        found[_buses(engine)[0]] = float(engine.value("BasekV")) / float(span)
+    return found
+
+
 def _is_live(engine: Engine, bus: str) -> bool:
     engine.dss.Circuit.SetActiveBus(bus)
     return bool(np.max(np.asarray(engine.dss.Bus.VMagAngle(), float)[0::2], initial=0.0) > LIVE_V)
 
 
 def _spread(engine: Engine, kv: dict[str, float]) -> None:
-    """Give buses without a nominal voltage that of a winding there, or of the other end of a line."""
+    """Give buses without a nominal voltage that of the other end of a line, else that of a winding there.
+
+    Transformers are passed outwards from what is known, so that buses joined by lines have one voltage.
+    """
     spans = []
     for class_name in ("Line", "Reactor", "Capacitor", "Fault"):
         spans += [_buses(engine) for _ in engine.elements(class_name)]
+    windings = []
     for class_name in ("Transformer", "AutoTrans"):
         for _ in engine.elements(class_name):
             is_single_wye = engine.dss.CktElement.NumPhases() == 1 and "delta" not in engine.value("Conns").lower()
-            for bus, rated_kv in zip(_buses(engine), numbers(engine.value("kVs")), strict=True):
-                kv[bus] = kv[bus] or float(rated_kv / (1 if is_single_wye else np.sqrt(3)))
+            rated = np.array(numbers(engine.value("kVs"))) / (1 if is_single_wye else np.sqrt(3))
+            windings.append(dict(zip(_buses(engine), rated.tolist(), strict=True)))
+    while True:
+        _spread_over(spans, kv)
+        fed = [rated for rated in windings if any(kv[bus] for bus in rated) and not all(kv[bus] for bus in rated)]
+        islands = [rated for rated in windings if not any(kv[bus] for bus in rated)]
+        if not fed and not islands:
+            return
+        for ends in fed or islands[:1]:
+            for bus, rated_kv in ends.items():
+                kv[bus] = kv[bus] or rated_kv
+
+
+def _spread_over(spans: list[list[str]], kv: dict[str, float]) -> None:
+    """Carry known voltages along lines until nothing changes."""
     changed = True
     while changed:
         changed = False
