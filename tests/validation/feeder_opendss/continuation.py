@@ -154,6 +154,7 @@ class Nose:
         k = max(1, int(np.searchsorted(powers, p_mw)))
         before, after = self.path[k - 1], self.path[k]
         guess = before + (after - before) * (p_mw - before[-1]) / (after[-1] - before[-1])
+        self.curve.measure_z(before[:-1], self.curve.ask(_complex(before[:-1])))  # it was measured last at the nose
         level = np.zeros(guess.size)
         level[-1] = 1.0
         x, _ = self.curve.correct(guess, level, p_mw / self.curve.p_scale)
