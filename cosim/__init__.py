@@ -24,8 +24,9 @@ Where things are; data flows up, each part imports those below it and none above
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from cosim.lazy import loader
 
 _WHERE = {
     "run": "cosim.wiring",
@@ -53,15 +54,12 @@ _WHERE = {
 __all__ = sorted(_WHERE)
 
 
+_load = loader(__name__, _WHERE)
+
+
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for (PEP 562)."""
-    if name == "__version__":
-        return _version()
-    if name not in _WHERE:
-        raise AttributeError(f"module 'cosim' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_WHERE[name]), name)
-    globals()[name] = value
-    return value
+    """Load a public name when it is first asked for."""
+    return _version() if name == "__version__" else _load(name)
 
 
 def _version() -> str:

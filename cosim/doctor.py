@@ -142,7 +142,8 @@ def _cpu() -> Iterator[Finding]:
 def _caches() -> Iterator[Finding]:
     """The folders that hold compiled kernels and feeders: where, how large, writable."""
     try:
-        from cosim.jit import cache_dir, is_warm, kernel_cache_dir
+        from cosim.cache_folder import cache_dir, kernel_cache_dir
+        from cosim.jit import is_warm
     except (ImportError, OSError) as error:
         yield Finding("FAIL", "kernel cache", f"cannot be set up: {error}", "set COSIM_CACHE_DIR to a writable folder")
         return

@@ -6,47 +6,15 @@ every kernel source and of numba's version, and is set before numba is imported.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
 import sys
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cosim.cache_folder import kernel_cache_dir
 from cosim.errors import EnvironmentFailure
-
-_ROOMS = ("area", "converter", "load", "datacenter", "ups", "feeder", "engine")
-_FILES = ("bundle.py", "libraries.py", "pipeline.py", "events.py", "record/kernel.py")
-
-
-def cache_dir() -> Path:
-    """Folder of everything cosim caches: `COSIM_CACHE_DIR`, else the user's cache folder."""
-    named = os.environ.get("COSIM_CACHE_DIR")
-    if named:
-        return Path(named).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "cosim"
-
-
-@functools.cache
-def kernel_hash() -> str:
-    """Hash of numba's version and of every source of the rooms: kernels freeze the constants they import, too."""
-    digest = hashlib.sha256(version("numba").encode())
-    here = Path(__file__).parent
-    sources = [Path(__file__), *(here / name for name in _FILES)]
-    for room in _ROOMS:
-        sources += sorted((here / room).rglob("*.py"))
-    for source in sources:
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def kernel_cache_dir() -> Path:
-    """Folder of the compiled kernels of exactly these sources."""
-    return cache_dir() / "kernels" / kernel_hash()
 
 
 def _usable(folder: Path) -> bool:
@@ -94,20 +62,44 @@ import numba  # noqa: E402
 
 numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
 
+from numba.core.caching import FunctionCache  # noqa: E402
 from numba.core.registry import CPUDispatcher  # noqa: E402
 
 from cosim.pipeline import DeferredCompiler, FrameCompiler, SealedCompiler  # noqa: E402
 
 _OPTIONS = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, "fastmath": {"contract"}}
+_process = {"has_blas": True}
 
-njit = numba.njit(**_OPTIONS, cache=True, pipeline_class=SealedCompiler)
-"""`numba.njit` with the on-disk cache and C semantics of division, and without reference counting.
 
-Kernels allocate nothing; their arrays belong to the caller (see `cosim.bundle`).
-"""
+class _KernelCache(FunctionCache):  # type: ignore[misc]
+    """numba's cache, read without what only compiling needs: numba's own asks for all its libraries first (0.2 s)."""
 
-frame = numba.njit(**_OPTIONS, cache=True, pipeline_class=FrameCompiler)
-"""`njit` for the loop around all kernels: those that take time are `njit` and come to it optimized."""
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled kernel, None where it is not there."""
+        found = self._load_overload(sig, target_context)
+        if found is None and not _process["has_blas"]:
+            _import_without_blas()
+        return found
+
+
+def _kept(kernel: Callable[..., Any], pipeline: type[SealedCompiler]) -> Any:
+    compiled = numba.njit(**_OPTIONS, pipeline_class=pipeline)(kernel)
+    if isinstance(compiled, CPUDispatcher):  # not where NUMBA_DISABLE_JIT leaves plain functions
+        compiled._cache = _KernelCache(kernel)
+    return compiled
+
+
+def njit(kernel: Callable[..., Any]) -> Any:
+    """`numba.njit` with the on-disk cache and C semantics of division, and without reference counting.
+
+    Kernels allocate nothing; their arrays belong to the caller (see `cosim.bundle`).
+    """
+    return _kept(kernel, SealedCompiler)
+
+
+def frame(kernel: Callable[..., Any]) -> Any:
+    """`njit` for the loop around all kernels: those that take time are `njit` and come to it optimized."""
+    return _kept(kernel, FrameCompiler)
 
 
 class _Inner(CPUDispatcher):  # type: ignore[misc]
@@ -133,6 +125,10 @@ def without_blas() -> None:
 
     For a process that is cosim's own: numba code of others in it would go without `np.dot`.
     """
+    _process["has_blas"] = False
+
+
+def _import_without_blas() -> None:
     if "scipy.linalg" in sys.modules or "numba.np.arraymath" in sys.modules:
         return
     sys.modules["scipy.linalg"] = None  # type: ignore[assignment]

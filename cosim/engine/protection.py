@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cosim.feeder.arrays import SOURCE_ON
 from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.desk import ControlDesk
-from cosim.feeder.controls.kernel import CONTROL
+from cosim.feeder.controls.records import CONTROL
 from cosim.feeder.protection.desk import ProtectionDesk
 
 if TYPE_CHECKING:

@@ -7,31 +7,34 @@ pattern, `compile` is the host object, `arrays` what the kernels see, `kernel*` 
 
 from __future__ import annotations
 
-from cosim.feeder.arrays import COLLAPSED, DEAD, OK, FeederArrays
-from cosim.feeder.compile import CompiledFeeder
-from cosim.feeder.config import FeederConfig, SourceConfig
-from cosim.feeder.feeder import Feeder, Solution, from_pandapower, load_feeder
-from cosim.feeder.kernel import solve
-from cosim.feeder.kernel_flows import balance, change_bound, observe
-from cosim.feeder.names import list_feeders
-from cosim.feeder.network import Network
+from typing import Any
 
-__all__ = [
-    "COLLAPSED",
-    "DEAD",
-    "OK",
-    "CompiledFeeder",
-    "Feeder",
-    "FeederArrays",
-    "FeederConfig",
-    "Network",
-    "Solution",
-    "SourceConfig",
-    "balance",
-    "change_bound",
-    "from_pandapower",
-    "list_feeders",
-    "load_feeder",
-    "observe",
-    "solve",
-]
+from cosim.lazy import loader
+
+_WHERE = {
+    "COLLAPSED": "cosim.feeder.arrays",
+    "DEAD": "cosim.feeder.arrays",
+    "OK": "cosim.feeder.arrays",
+    "CompiledFeeder": "cosim.feeder.compile",
+    "Feeder": "cosim.feeder.feeder",
+    "FeederArrays": "cosim.feeder.arrays",
+    "FeederConfig": "cosim.feeder.config",
+    "Network": "cosim.feeder.network",
+    "Solution": "cosim.feeder.feeder",
+    "SourceConfig": "cosim.feeder.config",
+    "balance": "cosim.feeder.kernel_flows",
+    "change_bound": "cosim.feeder.kernel_flows",
+    "from_pandapower": "cosim.feeder.feeder",
+    "list_feeders": "cosim.feeder.names",
+    "load_feeder": "cosim.feeder.feeder",
+    "observe": "cosim.feeder.kernel_flows",
+    "solve": "cosim.feeder.kernel",
+}
+__all__ = sorted(_WHERE)
+
+_load = loader(__name__, _WHERE)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name when it is first asked for: reading what YAML may say needs no kernels."""
+    return _load(name)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cosim.cache_folder import cache_dir, kernel_hash
 from cosim.feeder.network import Network
-from cosim.jit import cache_dir, kernel_hash
 
 if TYPE_CHECKING:
     from cosim.feeder.dss.scan import Scan

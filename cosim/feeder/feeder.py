@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosim.errors import InputError, PhysicsError, Problem
-from cosim.feeder import arrays as ix
 from cosim.feeder.cache import cached
-from cosim.feeder.compile import CompiledFeeder, solve_totals
 from cosim.feeder.config import FeederConfig, SourceConfig
-from cosim.feeder.extract import extract, voltages_at_draw
-from cosim.feeder.kernel_flows import observe
 from cosim.feeder.names import check_name, is_dss, is_path, make_net
 from cosim.feeder.network import (
     LINE,
@@ -38,9 +34,10 @@ from cosim.feeder.shipped import shipped_feeder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cosim.feeder.compile import CompiledFeeder
+
 MAX_DEVIATION_PU = 1e-6
 """How far the compiled feeder may be from pandapower's own solution of it. [pu]"""
-_STATUS = {ix.OK: "ok", ix.COLLAPSED: "collapsed", ix.DEAD: "dead"}
 
 
 @dataclass(frozen=True)
@@ -131,6 +128,8 @@ class Feeder:
         InputError
             If the feeder lacks a bus; names the nearest ones.
         """
+        from cosim.feeder.compile import CompiledFeeder
+
         return CompiledFeeder(self.network, ports, config, source)
 
     def solve(self, loads: Mapping[str, tuple[float, float]] | None = None, controls: bool = False) -> Solution:
@@ -171,6 +170,8 @@ class Feeder:
         PhysicsError
             They do not come to rest, or a state on the way has no solution.
         """
+        from cosim.feeder.arrays import COLLAPSED
+        from cosim.feeder.compile import solve_totals
         from cosim.feeder.controls.arrays import sensor_rows
         from cosim.feeder.controls.desk import fitted, positions
         from cosim.feeder.controls.settle import settle
@@ -190,7 +191,7 @@ class Feeder:
             for name, q_mvar in powers.items():
                 compiled.set_injection_q(name, -q_mvar)
             status, _ = solve_totals(compiled)
-            if status == ix.COLLAPSED:
+            if status == COLLAPSED:
                 raise PhysicsError(f"{self.name} has no power flow solution with its taps at {dict(states)}")
             sensor = compiled.arrays.sensor
             return sensor[:, 0] + 1j * sensor[:, 1]
@@ -203,6 +204,10 @@ class Feeder:
 
 def solution_of(compiled: CompiledFeeder) -> Solution:
     """Solve a compiled feeder as it stands."""
+    from cosim.feeder import arrays as ix
+    from cosim.feeder.compile import solve_totals
+    from cosim.feeder.kernel_flows import observe
+
     status, totals = solve_totals(compiled)
     f = compiled.arrays
     vm = np.where(f.node_row >= 0, np.sqrt(f.vm2[np.maximum(f.node_row, 0)]), 0.0)
@@ -210,7 +215,7 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
     nothing = np.zeros(0)
     observe(f, f.v, f.node_row, va, nothing, nothing, nothing)
     return Solution(
-        status=_STATUS[status],
+        status={ix.OK: "ok", ix.COLLAPSED: "collapsed", ix.DEAD: "dead"}[status],
         node_names=compiled.node_names,
         node_vm_pu=vm,
         node_va_degree=va,
@@ -264,6 +269,8 @@ def load_feeder(name_or_path: str | Path, dss_root: str | Path | None = None) ->
 
 def from_pandapower(net: Any, name: str = "pandapower") -> Feeder:
     """A feeder from a pandapower network in memory; raises as `load_feeder` does."""
+    from cosim.feeder.extract import extract
+
     return Feeder(name, _checked(extract(net), net))
 
 
@@ -275,12 +282,18 @@ def _read_dss(master: Path) -> Network:
 
 
 def _read(name: str) -> Network:
+    from cosim.feeder.extract import extract
+
     net = make_net(name)
     return _checked(extract(net), net)
 
 
 def _checked(network: Network, net: Any) -> Network:
     """Hold the compiled feeder to pandapower's solution of it: never silently wrong."""
+    from cosim.feeder.arrays import COLLAPSED
+    from cosim.feeder.compile import CompiledFeeder, solve_totals
+    from cosim.feeder.extract import voltages_at_draw
+
     compiled = CompiledFeeder(network, [], FeederConfig(model="check", vmin_pu=0.0))
     status, _ = solve_totals(compiled)
     row = compiled.arrays.node_row
@@ -290,7 +303,7 @@ def _checked(network: Network, net: Any) -> Network:
     expected = voltages_at_draw(net, np.abs(found)) if by_law else network.node_v
     deviation = np.abs(found - expected[: network.n_node])
     worst = int(np.argmax(deviation))
-    if status == ix.COLLAPSED or not deviation[worst] <= MAX_DEVIATION_PU:
+    if status == COLLAPSED or not deviation[worst] <= MAX_DEVIATION_PU:
         raise InputError(
             f"the compiled feeder differs from pandapower's solution by {deviation[worst]:.1e} pu at bus "
             f"{network.node_name[worst]} (allowed {MAX_DEVIATION_PU:.0e}): it holds something that is not "

@@ -45,6 +45,20 @@ def test_version_is_that_of_the_package_and_loads_nothing_heavy():
     assert done.stdout.splitlines() == [f"cosim {pyproject['project']['version']}", "[]"]
 
 
+def test_check_of_a_feeder_seen_before_needs_no_kernels():
+    """numba alone takes longer than all else that a check does; a feeder with controls is no exception."""
+    from cosim.feeder import load_feeder
+
+    load_feeder("ieee123")
+    code = (
+        "import sys, cosim.cli\nsys.argv = ['cosim', 'check', 'ieee123_evening']\ntry:\n    cosim.cli.main()\n"
+        "finally:\n    print(sorted({'numba', 'pandas', 'scipy.sparse', 'h5py'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def code_of(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["cosim", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cosim.errors import InputError, Problem
 from cosim.feeder import network as nets
-from cosim.feeder.controls import kernel
+from cosim.feeder.controls import records
 from cosim.feeder.controls.specs import (
     CapacitorSpec,
     ControlSet,
@@ -25,19 +25,19 @@ from cosim.feeder.controls.specs import (
 from cosim.feeder.network import Network
 from cosim.units import to_us
 
-_SELECT: Final = {"fixed": kernel.FIXED, "avg": kernel.AVG, "max": kernel.MAX, "min": kernel.MIN}
+_SELECT: Final = {"fixed": records.FIXED, "avg": records.AVG, "max": records.MAX, "min": records.MIN}
 _BY: Final = {
-    "voltage": kernel.BY_VOLTAGE,
-    "current": kernel.BY_CURRENT,
-    "kvar": kernel.BY_KVAR,
-    "power_factor": kernel.BY_POWER_FACTOR,
-    "time": kernel.BY_TIME,
+    "voltage": records.BY_VOLTAGE,
+    "current": records.BY_CURRENT,
+    "kvar": records.BY_KVAR,
+    "power_factor": records.BY_POWER_FACTOR,
+    "time": records.BY_TIME,
 }
 _MODE: Final = {
-    "regulate": kernel.REGULATE,
-    "neutral": kernel.NEUTRAL,
-    "cogeneration": kernel.COGENERATION,
-    "cogeneration_neutral": kernel.COGENERATION_NEUTRAL,
+    "regulate": records.REGULATE,
+    "neutral": records.NEUTRAL,
+    "cogeneration": records.COGENERATION,
+    "cogeneration_neutral": records.COGENERATION_NEUTRAL,
 }
 _KIND: Final = {
     "line": nets.LINE,
@@ -189,13 +189,13 @@ def build_records(controls: ControlSet, positions: dict[str, int], *, clock_s: f
     clock_s : float
         Time of day at t = 0. [s]
     """
-    ctl: Any = np.zeros(len(controls.all), kernel.CONTROL)
+    ctl: Any = np.zeros(len(controls.all), records.CONTROL)
     devices = {name: row for row, name in enumerate(dict.fromkeys(positions))}
     for record, spec, places in zip(ctl, controls.all, offsets(controls), strict=True):
         record["live"], record["device"] = 1, -1
         for field in ("due_us", "rev_due_us", "edge_us"):
-            record[field] = kernel.NEVER_US
-        record["opened_us"], record["acted_us"] = kernel.LONG_AGO_US, kernel.LONG_AGO_US
+            record[field] = records.NEVER_US
+        record["opened_us"], record["acted_us"] = records.LONG_AGO_US, records.LONG_AGO_US
         for role in ("relay", "winding", "line", "reverse", "power_v", "power_i", "voltage", "current", "override"):
             record[role] = places[role][0] if places.get(role, (0, 0))[1] else -1
         record["supply"] = places["supply"][0] if places.get("supply", (0, 0))[1] else -1
@@ -214,7 +214,7 @@ def build_records(controls: ControlSet, positions: dict[str, int], *, clock_s: f
 
 
 def _fill_regulator(record: Any, spec: RegulatorSpec) -> None:
-    record["kind"], record["live"] = kernel.REGULATOR, int(spec.max_tap_change > 0)
+    record["kind"], record["live"] = records.REGULATOR, int(spec.max_tap_change > 0)
     record["v_set"], record["half_band"] = spec.v_set_v, spec.bandwidth_v / 2
     record["v_limit"], record["v_per_tap"], record["raises"] = spec.v_limit_v or 0.0, spec.v_per_tap_v, spec.raises
     for field in ("min_tap", "max_tap", "ratio_neutral", "ratio_per_tap"):
@@ -235,7 +235,7 @@ def _fill_regulator(record: Any, spec: RegulatorSpec) -> None:
 
 
 def _fill_capacitor(record: Any, spec: CapacitorSpec, clock_s: float) -> None:
-    record["kind"], record["by"] = kernel.CAPACITOR, _BY[spec.control]
+    record["kind"], record["by"] = records.CAPACITOR, _BY[spec.control]
     record["on"], record["off"], record["n_steps"] = spec.on, spec.off, spec.n_steps
     record["delay_us"], record["delay_off_us"] = to_us(spec.delay_s), to_us(spec.delay_off_s)
     record["dead_us"] = to_us(spec.dead_time_s)
@@ -251,4 +251,4 @@ def _fill_capacitor(record: Any, spec: CapacitorSpec, clock_s: float) -> None:
 
 
 def _fill_sampled(record: Any, spec: VoltVarSpec | GeneratorSpec) -> None:
-    record["kind"], record["period_us"], record["due_us"] = kernel.SAMPLED, to_us(spec.period_s), to_us(spec.period_s)
+    record["kind"], record["period_us"], record["due_us"] = records.SAMPLED, to_us(spec.period_s), to_us(spec.period_s)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosim.errors import InputError, Problem
-from cosim.feeder.controls import kernel
+from cosim.feeder.controls import records
 from cosim.feeder.controls.arrays import SensorRows, build_records, sensor_rows
 from cosim.feeder.controls.specs import CapacitorSpec, ControlSet, GeneratorSpec, RegulatorSpec, VoltVarSpec
 from cosim.feeder.controls.steady import States, target_q_mvar
@@ -120,14 +121,14 @@ class ControlDesk:
                 else:
                     events += self._move(k, spec, compiled, t_us)
             if record["turns"]:
-                kernel.turned(self.ctl, k)
+                _kernel().turned(self.ctl, k)
                 events.append(_turned(spec.name, int(record["reversed"])))
         return events
 
     def _move(self, k: int, spec: RegulatorSpec | CapacitorSpec, compiled: Movable, t_us: int) -> list[ControlEvent]:
         record = self.ctl[k]
         before, forced = int(record["position"]), bool(record["forced"])
-        kernel.acted(self.ctl, k, t_us)
+        _kernel().acted(self.ctl, k, t_us)
         after = int(record["position"])
         if after == before:
             return []
@@ -145,7 +146,7 @@ class ControlDesk:
         record = self.ctl[k]
         before, v_pu = float(record["q_mvar"]), float(record["v_now"])
         q_mvar = next_q_mvar(spec, v_pu, before)
-        kernel.acted(self.ctl, k, t_us)
+        _kernel().acted(self.ctl, k, t_us)
         if abs(q_mvar - before) > _Q_EPS_MVAR:
             record["q_mvar"] = q_mvar
             compiled.set_injection_q(spec.injection, -q_mvar)
@@ -219,6 +220,13 @@ def _low_positions(controls: ControlSet, network: Network) -> dict[str, int]:
     return {name: int(network.dev_low[row]) for name, row in _device_rows(controls, network).items()}
 
 
+def _kernel() -> ModuleType:
+    """What acts, imported when it is first needed: a desk is also made to see whether it can be."""
+    from cosim.feeder.controls import kernel
+
+    return kernel
+
+
 def _turned(name: str, reversed: int) -> ControlEvent:
     detail = "power flows in reverse" if reversed else "power flows forward again"
     return ControlEvent("regulator_reversed", name, reversed, detail)
@@ -240,5 +248,5 @@ def next_q_mvar(spec: VoltVarSpec | GeneratorSpec, v_pu: float, q_mvar: float) -
 
 def next_instant_s(desk: ControlDesk) -> float:
     """Time at which a timer runs out if nothing else changes, infinite without any. [s]"""
-    due_us = int(kernel.next_due_us(desk.ctl))
-    return math.inf if due_us == kernel.NEVER_US else due_us / US_PER_S
+    due_us = int(_kernel().next_due_us(desk.ctl))
+    return math.inf if due_us == records.NEVER_US else due_us / US_PER_S

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.feeder.controls import kernel
+from cosim.feeder.controls import records
 from cosim.feeder.controls.arrays import SensorRows, rows_of
 from cosim.feeder.controls.desk import ControlEvent
 from cosim.feeder.network import Ints, Network
@@ -71,16 +71,16 @@ class ProtectionDesk:
         rows = rows_of(sensors, network)
         others = np.column_stack([np.conj(rows.cond_factor), np.abs(rows.cond_factor)])
         self.rows: SensorRows = replace(rows, least=np.array(least), cond_20=others)
-        self.ctl: NDArray[Any] = np.zeros(len(self.devices), kernel.CONTROL)
+        self.ctl: NDArray[Any] = np.zeros(len(self.devices), records.CONTROL)
         at = first_sensor
         for record, p in zip(self.ctl, self.placed, strict=True):
             n_phase = len(p.phases)
-            record["kind"], record["live"] = kernel.OVERCURRENT, 1
+            record["kind"], record["live"] = records.OVERCURRENT, 1
             record["relay"], record["n_phase"] = at, n_phase
             record["current"], record["n_current"] = at + n_phase, len(p.sensors) - n_phase
             record["low2"], record["high2"] = (a * a for a in pickups(p.config))
             for field in ("due_us", "rev_due_us", "edge_us"):
-                record[field] = kernel.NEVER_US
+                record[field] = records.NEVER_US
             record["v_now"] = -1.0
             at += len(p.sensors)
 
