@@ -54,7 +54,7 @@ end_twins() {
 
 twins_without_jit() {
   NUMBA_DISABLE_JIT=1 whole .venv/bin/python -m coverage run -m pytest -m twin || return
-  .venv/bin/python -m coverage report --include="cosim/*/kernel*.py,cosim/engine/advance.py,cosim/events.py"
+  .venv/bin/python -m coverage report --include="cosim/*/kernel*.py,cosim/engine/advance.py,cosim/ring.py"
 }
 
 # Files of tests side by side, the first ones first: they take longest.

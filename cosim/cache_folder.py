@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 _ROOMS = ("area", "converter", "load", "datacenter", "ups", "feeder", "engine")
-_FILES = ("jit.py", "bundle.py", "libraries.py", "pipeline.py", "events.py", "record/kernel.py")
+_FILES = ("jit.py", "bundle.py", "libraries.py", "pipeline.py", "events.py", "ring.py", "record/kernel.py")
 
 
 def cache_dir() -> Path:

@@ -1,10 +1,8 @@
-"""Event kinds and the ring in which kernels note them. Kinds are past tense, the same in YAML and log."""
+"""Event kinds and the ring in which they are noted. Kinds are past tense, the same in YAML and log."""
 
 from __future__ import annotations
 
 import numpy as np
-
-from cosim.jit import njit
 
 KINDS = (
     "job_started",
@@ -74,15 +72,3 @@ EVENT = np.dtype([("t_us", "i8"), ("kind", "i8"), ("element", "i8"), ("value", "
 def new_ring(size: int = 4096) -> tuple[np.ndarray, np.ndarray]:
     """Empty ring of `size` events, and its fill count in an array of one."""
     return np.zeros(size, EVENT), np.zeros(1, np.int64)
-
-
-@njit
-def emit(ring, n_ring, t_us, kind, element, value):
-    """Note an event; the advance loop leaves before the ring is full."""
-    n = n_ring[0]
-    if n < ring.size:
-        ring[n].t_us = t_us
-        ring[n].kind = kind
-        ring[n].element = element
-        ring[n].value = value
-        n_ring[0] = n + 1

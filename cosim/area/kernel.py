@@ -14,8 +14,9 @@ import math
 import numpy as np
 
 from cosim.bundle import Bundle
-from cosim.events import AREA_LOAD_SHED, emit
+from cosim.events import AREA_LOAD_SHED
 from cosim.jit import inner
+from cosim.ring import emit
 
 AREA = np.dtype(
     [

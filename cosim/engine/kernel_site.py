@@ -38,11 +38,11 @@ from cosim.events import (
     UPS_TRANSFERRED,
     WINDOW_ENTERED,
     WINDOW_LEFT,
-    emit,
 )
 from cosim.jit import inner
 from cosim.load.kernel import lose_power, regain_power, start, stop
 from cosim.load.state import STOPPED, WAITING
+from cosim.ring import emit
 from cosim.ups.kernel import advance_storage, carry, carry_support, limit, recharge_power, settle
 from cosim.ups.kernel_ride import detect, is_borne, may_return, note_voltage
 from cosim.ups.kernel_smoothing import capped, delayed, grid_reference, watch_saturation

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED, emit
+from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED
 from cosim.jit import inner, njit
 from cosim.load.kernel_lag import advance_lag, read_power
 from cosim.load.kernel_mitigation import command, wait_for_power
@@ -30,6 +30,7 @@ from cosim.load.state import (
     UNPOWERED,
     WAITING,
 )
+from cosim.ring import emit
 
 
 @inner

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from cosim.errors import InputError, Problem
+from cosim.events import KINDS
 from cosim.feeder.names import is_path
 from cosim.load.weights import weights_problem
 from cosim.scenario import events as ev
@@ -188,8 +189,6 @@ def _check_capture(parts: Parts) -> Iterator[Problem]:
     """Kinds of event that start a capture must be such as the log knows."""
     if parts.log is None or parts.log.capture is None:
         return
-    from cosim.events import KINDS  # with the kernels' compiler: not for every scenario
-
     kinds = {*KINDS, *CAPTURED_KINDS}
     for i, kind in enumerate(parts.log.capture.kinds):
         if kind not in kinds:

@@ -7,8 +7,9 @@ has an inverter on the AC bus as well. The engine gives it powers at the buses.
 from __future__ import annotations
 
 from cosim.converter.kernel import converter_input, converter_output
-from cosim.events import UPS_EMPTY, emit
+from cosim.events import UPS_EMPTY
 from cosim.jit import inner
+from cosim.ring import emit
 from cosim.ups.kernel_second import advance_second, second_cell, second_least, second_most, share_second
 from cosim.ups.state import AC_DC, CARRYING, EMPTY, IDLE, OUT_OF_SERVICE, SMOOTHING
 

@@ -10,8 +10,9 @@ window the site stays on storage until somebody lets it back.
 
 from __future__ import annotations
 
-from cosim.events import UPS_LOCKED_OUT, UPS_UNLOCKED, emit
+from cosim.events import UPS_LOCKED_OUT, UPS_UNLOCKED
 from cosim.jit import inner, njit
+from cosim.ring import emit
 
 NEVER_US = 2**63 - 1
 

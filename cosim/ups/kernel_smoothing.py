@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
-from cosim.events import UPS_ENGAGED, UPS_RECOVERED, UPS_RELEASED, UPS_SATURATED, emit
+from cosim.events import UPS_ENGAGED, UPS_RECOVERED, UPS_RELEASED, UPS_SATURATED
 from cosim.jit import inner
+from cosim.ring import emit
 from cosim.ups.state import BAND_FILTER, EXTERNAL, NO_CONTROLLER, PREDICTIVE, TRIGGER
 
 RECOVERY_US = 1_000_000

@@ -49,9 +49,10 @@ def test_check_of_a_feeder_seen_before_needs_no_kernels():
     """numba alone takes longer than all else that a check does; a feeder with controls is no exception."""
     from cosim.feeder import load_feeder
 
-    load_feeder("ieee123")
+    load_feeder("campus34")
     code = (
-        "import sys, cosim.cli\nsys.argv = ['cosim', 'check', 'ieee123_evening']\ntry:\n    cosim.cli.main()\n"
+        "import sys, cosim.cli\nsys.argv = 'cosim check planning/campus34_recloser'.split()\n"
+        "try:\n    cosim.cli.main()\n"
         "finally:\n    print(sorted({'numba', 'pandas', 'scipy.sparse', 'h5py'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
