@@ -45,6 +45,8 @@ class Ageing:
 
     hot_spot_max_degree: Floats
     """Highest hottest-spot temperature. [degree C]"""
+    hot_spot_max_t_s: Floats
+    """When. [s]"""
     factor: Floats
     """Equivalent ageing factor, F_EQA of eq. (3): 1 is normal ageing."""
     life_lost_percent: Floats
@@ -85,12 +87,12 @@ class AgeingMeter:
         self._ambient = ambient_degree
         self._step_s = step_s
         self._state: dict[str, Floats] = {}
-        self._max = np.full(n_trafo, -np.inf)
+        self._max, self._t_max = np.full(n_trafo, -np.inf), np.zeros(n_trafo)
         self._sum, self._n_row = np.zeros(n_trafo), 0
 
-    def update(self, loading_percent: AnyFloats) -> None:
-        """Take in rows of loading, shape (n, k). [%]"""
-        if len(loading_percent) == 0:
+    def update(self, t_s: Floats, loading_percent: AnyFloats) -> None:
+        """Take in rows: times of shape (n,) [s], loadings of shape (n, k) [%]."""
+        if loading_percent.size == 0:
             return
         load = loading_percent.astype(np.float64) / 100.0
         data = self._thermal
@@ -98,7 +100,10 @@ class AgeingMeter:
         winding = data.hot_spot_rise_degree * load ** (2.0 * data.m)
         hot_spot = self._ambient + self._lagged("oil", oil, data.oil_tau_s)
         hot_spot += self._lagged("winding", winding, data.winding_tau_s)
-        self._max = np.maximum(self._max, hot_spot.max(axis=0))
+        row = hot_spot.argmax(axis=0)
+        most = hot_spot[row, np.arange(hot_spot.shape[1])]
+        more = most > self._max
+        self._max, self._t_max = np.where(more, most, self._max), np.where(more, t_s[row], self._t_max)
         self._sum += ageing_factor(hot_spot).sum(axis=0)
         self._n_row += len(load)
 
@@ -112,4 +117,4 @@ class AgeingMeter:
         """The ageing so far."""
         factor = self._sum / max(self._n_row, 1)
         lasted_h = max(self._n_row - 1, 0) * self._step_s / 3600.0
-        return Ageing(self._max, factor, 100.0 * factor * lasted_h / NORMAL_LIFE_H)
+        return Ageing(self._max, self._t_max, factor, 100.0 * factor * lasted_h / NORMAL_LIFE_H)

@@ -14,6 +14,7 @@ from cosim.metrics.case import Case, Verdict
 from cosim.metrics.disturbance import disturbed_spans
 from cosim.metrics.events import VoltageEventMeter
 from cosim.metrics.limits import Limit, load_limits
+from cosim.metrics.loading import Equipment, loading_meters
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, members, time_span_s, total
 from cosim.metrics.overload import Overload, OverloadMeter
 from cosim.metrics.points import points_of
@@ -171,7 +172,8 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         points=points_of(log),
         **_of_sites(span, centers, wanted),
     )
-    case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards)
+    equipment, found = _equipment(span, wanted)
+    case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards, equipment)
     return Analysis(
         step_s=step_s,
         start_s=start_s,
@@ -181,7 +183,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         voltage=voltage,
         voltage_swing=voltage_swing,
         extremes=_extremes(log),
-        **_equipment(span),
+        **found,
         accounts=accounts_of(log, centers),
         source=source,
         source_swing=span.swing("source/p_mw", 1),
@@ -206,14 +208,19 @@ def _of_sites(span: _Span, centers: Sequence[str], limits: Sequence[Limit]) -> d
     }
 
 
-def _equipment(span: _Span) -> dict[str, Any]:
-    """Swing, loading and overload of lines; loading, overload, ageing and squares of the load of transformers."""
+def _equipment(span: _Span, limits: Sequence[Limit]) -> tuple[Equipment, dict[str, Any]]:
+    """What limits ask of lines and transformers; and swing, loading, overload, ageing and squares of their load."""
     log, lines, trafos = span.log, _names(span.log, "line"), _names(span.log, "trafo")
     over_line, over_trafo = (OverloadMeter(len(names), span.step_s) for names in (lines, trafos))
     ageing, square = AgeingMeter(len(trafos), span.step_s), SquareMeter(len(trafos), series_of(log, "price"))
-    of_line = _largest(log, "line", [over_line.update])
-    of_trafo = _largest(log, "trafo", [lambda _, values: ageing.update(values), square.update, over_trafo.update])
-    return {
+    heat_line, heat_trafo = (loading_meters(limits, len(names), span.step_s) for names in (lines, trafos))
+    of_line = _largest(log, "line", [over_line.update, *(meter.update for meter in heat_line.values())])
+    more = [ageing.update, square.update, over_trafo.update, *(meter.update for meter in heat_trafo.values())]
+    of_trafo = _largest(log, "trafo", more)
+    aged = ageing.result() if of_trafo is not None else None
+    heats = [("line", heat_line, of_line), ("trafo", heat_trafo, of_trafo)]
+    loading = {k: {w: m.result() for w, m in heat.items()} for k, heat, seen in heats if seen is not None}
+    return Equipment({"line": lines, "trafo": trafos}, loading, aged), {
         "line_name": lines,
         "line_swing": span.swing("line/p_mw", len(lines)),
         "line_loading_percent": of_line,
@@ -221,7 +228,7 @@ def _equipment(span: _Span) -> dict[str, Any]:
         "trafo_name": trafos,
         "trafo_loading_percent": of_trafo,
         "trafo_overload": over_trafo.result(),
-        "trafo_ageing": ageing.result() if has(log, "trafo/loading_percent") else None,
+        "trafo_ageing": aged,
         "trafo_square": square.result(),
     }
 

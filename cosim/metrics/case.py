@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from cosim.metrics.limits import Limit
+from cosim.metrics.loading import Equipment
 from cosim.metrics.log import Floats, Log, has
 from cosim.metrics.standards import Standards
 
@@ -29,11 +30,15 @@ class Verdict:
     t_s: float | None = None
     """When it was worst. [s]"""
     where: str = ""
-    """Node or data center where it was worst."""
+    """Node, element or data center where it was worst."""
     note: str = ""
     """Why it is not seen, or what more there is to say."""
     source: str = ""
     measured: str = ""
+
+    def noting(self, text: str) -> Verdict:
+        """The same with more to say."""
+        return replace(self, note="; ".join(one for one in (text, self.note) if one))
 
     def summary(self) -> dict[str, Any]:
         """Plain values; what is unknown is left out."""
@@ -62,6 +67,7 @@ class Case:
     """Nodes of the log."""
     datacenters: list[str]
     standards: Standards
+    equipment: Equipment = field(default_factory=Equipment)
 
 
 def verdict_of(

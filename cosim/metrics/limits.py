@@ -143,6 +143,24 @@ class UnbalanceLimit(_Limit):
     max_percent: float = Field(gt=0)
 
 
+class LoadingLimit(_Limit):
+    """Loading of lines and transformers, as their heat counts it: rms over consecutive windows."""
+
+    kind: Literal["loading"]
+    window_s: float = Field(900.0, gt=0, description="Window of the rms [s]")
+    max_percent: float = Field(100.0, gt=0, description="Largest loading [% of rating]")
+    of: Literal["all", "lines", "transformers"] = "all"
+    only: tuple[str, ...] = Field((), description="Ids of those it is of; default all")
+
+
+class HotSpotLimit(_Limit):
+    """Temperature of the hottest spot of transformers, by IEEE C57.91."""
+
+    kind: Literal["hot_spot"]
+    max_degree: float = Field(gt=0, description="Highest temperature [degree C]")
+    only: tuple[str, ...] = Field((), description="Ids of those it is of; default all")
+
+
 class SagStep(BaseModel):
     """Below this voltage no longer than that."""
 
@@ -179,6 +197,8 @@ Limit = (
     | DemandLimit
     | PowerFactorLimit
     | UnbalanceLimit
+    | LoadingLimit
+    | HotSpotLimit
     | MagnitudeDurationLimit
 )
 

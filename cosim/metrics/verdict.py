@@ -29,6 +29,7 @@ from cosim.metrics.terminal import (
     most_in_window,
     recoveries,
 )
+from cosim.metrics.thermal import hot_spot, loading
 from cosim.metrics.window import fits
 
 
@@ -264,5 +265,7 @@ _JUDGES: dict[str, Callable[[Any, Case], Verdict]] = {
     "demand": _demand,
     "power_factor": _power_factor,
     "unbalance": _unbalance,
+    "loading": loading,
+    "hot_spot": hot_spot,
     "magnitude_duration": _magnitude_duration,
 }

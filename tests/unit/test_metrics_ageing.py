@@ -24,7 +24,7 @@ def test_ageing_factor_is_that_of_the_standards_table(hot_spot_degree, factor):
 
 def test_a_day_at_rated_load_and_30_degree_is_normal_ageing():
     meter = AgeingMeter(2, 60.0)
-    meter.update(np.tile([100.0, 0.0], (1441, 1)))
+    meter.update(60.0 * np.arange(1441.0), np.tile([100.0, 0.0], (1441, 1)))
     found = meter.result()
     assert found.hot_spot_max_degree[0] == pytest.approx(110.0)
     assert found.factor[0] == pytest.approx(1.0)
@@ -36,13 +36,15 @@ def test_rises_follow_a_step_of_load_with_their_time_constants():
     thermal = Thermal(hot_spot_rise_degree=0.0)
     loading = np.r_[0.0, np.full(180, 120.0)][:, None]  # three hours at 1.2 times rated load
     whole, cut = AgeingMeter(1, 60.0, thermal), AgeingMeter(1, 60.0, thermal)
-    whole.update(loading)
-    for part in np.split(loading, [1, 2, 90]):
-        cut.update(part)
+    t_s = 60.0 * np.arange(181.0)
+    whole.update(t_s, loading)
+    for part in np.split(np.arange(181), [1, 2, 90]):
+        cut.update(t_s[part], loading[part])
     idle = 55.0 * (1.0 / 6.0) ** 0.8
     ultimate = 55.0 * ((1.44 * 5.0 + 1.0) / 6.0) ** 0.8
     expected = 30.0 + ultimate - (ultimate - idle) * math.exp(-1.0)
     assert whole.result().hot_spot_max_degree[0] == pytest.approx(expected, rel=1e-9)
+    assert cut.result().hot_spot_max_t_s[0] == whole.result().hot_spot_max_t_s[0] == t_s[-1]
     assert cut.result().factor[0] == pytest.approx(whole.result().factor[0], rel=1e-12)
 
 

@@ -33,6 +33,7 @@ KINDS = {
     "demand": ("window_s: 5, max_mw: 5", "at most 5 s"),
     "power_factor": ("window_s: 5, min: 0.95", "at most 5 s"),
     "unbalance": ("window_s: 5, max_percent: 3", "at most 5 s"),
+    "loading": ("window_s: 5, max_percent: 100", "at most 5 s"),
 }
 """Keys of a limit, and what is said of it of a log with a row every 10 s."""
 

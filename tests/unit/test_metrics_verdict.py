@@ -136,7 +136,7 @@ def test_a_flicker_limit_is_judged_where_the_step_carries_it():
 
 def test_verdicts_are_in_the_summary_as_plain_values():
     summary = summarize(campus_log(900.0))
-    assert sum(summary["verdict"].values()) == len(summary["verdicts"]) == 15
+    assert sum(summary["verdict"].values()) == len(summary["verdicts"]) == 16
     first = summary["verdicts"][0]
     assert {"name", "status", "value", "limit", "margin", "where", "source", "measured"} <= set(first)
     assert summary["standards"]["voltage_events"]["n_event"] > 0
