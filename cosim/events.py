@@ -65,6 +65,18 @@ KINDS = (
     SECTIONALIZER_COUNTED, SECTIONALIZER_OPENED, SECTIONALIZER_BLOCKED, SECTIONALIZER_RESET,
 ) = range(len(KINDS))  # fmt: skip
 
+UNITS = {
+    "MW": ("job_started", "job_stopped", "job_failed", "load_shed", "load_restored", "limit_exceeded", "collapsed",
+           "ups_saturated", "generator_started", "cooling_lost", "demand_response_started", "demand_response_ended",
+           "area_load_shed"),
+    "MW/s": ("ups_engaged",),
+    "pu": ("dip_started", "dip_ended", "window_left", "window_entered", "ups_transferred"),
+    "s": ("ups_unlocked", "generator_stopped", "cooling_returned"),
+    "ohm": ("fault_applied",),
+    "A": ("fault_cleared", "relay_tripped", "fuse_blown", "sectionalizer_blocked"),
+}  # fmt: skip
+"""Kinds by the unit of their value; that of all others is 1, or differs from event to event."""
+
 EVENT = np.dtype([("t_us", "i8"), ("kind", "i8"), ("element", "i8"), ("value", "f8")])
 """One noted event: time [us], index into KINDS, index of the job or data center, value in the kind's unit."""
 

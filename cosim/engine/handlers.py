@@ -146,8 +146,10 @@ def _ups_service(kind: str) -> _Handler:
 def _ups_unlocked(sim: Simulation, event: Event) -> None:
     s = sim.sites.index(event["datacenter"])
     if sim.dc.sites[s]["comp_on"]:
-        sim.dc.sites[s]["comp_keep"] = 0.0
-        sim.emit("ups_unlocked", event["datacenter"], float(sim.dc.sites[s]["comp_off"]))
+        site = sim.dc.sites[s]
+        site["comp_keep"] = 0.0
+        ready_us = int(site["comp_ok_us"])  # below zero: its voltage is still low
+        sim.emit("ups_unlocked", event["datacenter"], (sim.now_us - ready_us) / US_PER_S if ready_us >= 0 else 0.0)
     else:
         ride_kernel.unlock(sim.ups, s, sim.now_us)
 

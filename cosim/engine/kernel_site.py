@@ -62,7 +62,8 @@ def watch_supply(load, dc, ups, s, t_us):
     if site.comp_on == 1:
         found = watch_composite(site, t_us)
         if found > 0:
-            emit(ups.events, ups.n_event, t_us, UPS_TRANSFERRED if found == 1 else UPS_RETURNED, s, site.comp_off)
+            kind, value = (UPS_TRANSFERRED, site.vm_pu) if found == 1 else (UPS_RETURNED, site.comp_off)
+            emit(ups.events, ups.n_event, t_us, kind, s, value)
         return
     borne = is_borne(ups, s, t_us)
     if site.connected == 1 and not borne:

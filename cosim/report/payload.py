@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cosim.events import UNITS
 from cosim.metrics.analysis import Analysis
 from cosim.metrics.histogram import Histogram
 from cosim.metrics.log import Floats, Log
@@ -62,6 +63,7 @@ def payload(runs: list[Run]) -> dict[str, Any]:
         "series": series,
         "panels": [{"key": key, "title": title} for key, title in PANELS.items() if key in used],
         "kinds": kinds,
+        "event_units": [_UNIT_OF_KIND.get(kind, "") for kind in kinds],
         "events": events,
         "rare": rare,
         "n_event": n_event,
@@ -98,6 +100,9 @@ def _series(run: Run, wanted: list[Signal], n_row: int) -> list[dict[str, Any]]:
         | quantized(curve.values)
         for curve in reduced(run.log, wanted, n_row)
     ]
+
+
+_UNIT_OF_KIND = {kind: unit for unit, kinds in UNITS.items() for kind in kinds}
 
 
 def _events(runs: list[Run]) -> tuple[list[str], list[list[Any]], list[int], int]:

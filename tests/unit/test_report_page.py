@@ -128,11 +128,13 @@ def test_event_table_filters_by_kind_and_sorts(page):
       document.querySelector('#events th[data-col="1"]').click();
       const rows = document.querySelectorAll("#events-body tr");
       document.documentElement.dataset.rows = rows.length;
-      document.documentElement.dataset.top = rows[0].cells[0].textContent;"""
+      document.documentElement.dataset.top = rows[0].cells[0].textContent;
+      document.documentElement.dataset.value = rows[0].cells[3].textContent;"""
     root, _ = opened(with_script(page, script))
     engaged = campus_log().events.query("kind == 'ups_engaged'")
     assert int(root["rows"]) == len(engaged)
     assert float(root["top"]) == pytest.approx(engaged["t_s"].max())
+    assert root["value"].endswith(" MW/s")
 
 
 @needs_browser

@@ -173,8 +173,9 @@
 
   // --- events -------------------------------------------------------------------------------------
   const kinds = page.kinds;
+  const valueText = (e) => (e[4] === null ? "" : `${Number(e[4].toPrecision(5))} ${page.event_units[e[2]]}`.trim());
   const eventsBetween = (t0, t1) => page.events.filter((e) => e[1] >= t0 && e[1] <= t1);
-  const eventText = (e) => `${esc(e[3])}${e[4] === null ? "" : " " + Number(e[4].toPrecision(5))}${e[5] ? " " + esc(e[5]) : ""}`;
+  const eventText = (e) => `${esc(e[3])} ${valueText(e)}${e[5] ? " " + esc(e[5]) : ""}`;
   function eventMarks(t0, t1) {
     const width = (t1 - t0) / BUCKETS, seen = new Set();
     return runs.map((run, r) => {
@@ -380,7 +381,7 @@
       const tr = document.createElement("tr");
       tr.className = "go";
       tr.title = "Show the 20 s around it";
-      [many ? runs[e[0]].label : null, Number(e[1].toFixed(6)), kinds[e[2]].replace(/_/g, " "), e[3], e[4] === null ? "" : Number(e[4].toPrecision(5)), e[5]].forEach((cell, i) => {
+      [many ? runs[e[0]].label : null, Number(e[1].toFixed(6)), kinds[e[2]].replace(/_/g, " "), e[3], valueText(e), e[5]].forEach((cell, i) => {
         if (cell === null) return;
         const td = document.createElement("td");
         td.textContent = cell;
