@@ -12,6 +12,7 @@ from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.load_shapes import Driven
 from cosim.feeder.network import LOAD, MOTOR, Complexes, Floats, Network
+from cosim.feeder.places import in_case
 from cosim.units import S_PER_H, to_us
 
 SCALE: Final = "scale"
@@ -44,6 +45,7 @@ class LoadProfile(Driven):
         header, t_s, values = _read(path)
         is_load = np.isin(network.inj_kind, (LOAD, MOTOR))
         names = [str(name) for name in network.inj_name]
+        header = [name if name == SCALE else in_case(names, name) or name for name in header]
         lacking = [name for name in header if name != SCALE and name not in names]
         if lacking or not header:
             told = f"the feeder has no load {lacking[0]}" if lacking else f"needs a column {SCALE}, or a load's name"

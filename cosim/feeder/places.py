@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 
 from cosim.errors import InputError, Problem
 from cosim.feeder.network import Ints, Network
 
 
+def in_case(names: Collection[str], name: str) -> str | None:
+    """A name as the feeder writes it: the same, else the only one that differs from it in case; None without one."""
+    if name in names:
+        return name
+    alike = [one for one in names if one.lower() == str(name).lower()]
+    return alike[0] if len(alike) == 1 else None
+
+
 def named(names: tuple[str, ...], name: str, what: str) -> int:
-    """Position of a name.
+    """Position of a name, in either case where only one is meant.
 
     Raises
     ------
     InputError
         If the feeder lacks it; names the nearest ones.
     """
-    try:
-        return names.index(name)
-    except ValueError:
-        near = difflib.get_close_matches(str(name), names, 3, 0.5) or list(names[:3])
-        hint = f"; nearest: {', '.join(near)}" if near else f"; it has no {what}"
-        raise InputError(Problem(f"the feeder has no such {what}{hint}", value=name)) from None
+    found = in_case(names, name)
+    if found is not None:
+        return names.index(found)
+    near = difflib.get_close_matches(str(name), names, 3, 0.5) or list(names[:3])
+    hint = f"; nearest: {', '.join(near)}" if near else f"; it has no {what}"
+    raise InputError(Problem(f"the feeder has no such {what}{hint}", value=name))
 
 
 def nodes_at(network: Network, place: str) -> Ints:

@@ -12,6 +12,7 @@ import numpy as np
 
 from cosim.errors import InputError, Problem
 from cosim.feeder.feeder import Feeder
+from cosim.feeder.places import in_case
 from cosim.scenario import Document, Scenario, load_scenario, read_document
 from cosim.scenario.fields import nearest
 from cosim.scenario.schema import as_dict
@@ -242,12 +243,13 @@ def buses_of(base: Base, wanted: Any) -> list[str]:
     """
     network, known = base.feeder.network, base.feeder.bus_names
     if isinstance(wanted, list):
-        lacking = [(k, bus) for k, bus in enumerate(wanted) if bus not in known]
+        found = [in_case(known, bus) for bus in wanted]
+        lacking = [(k, bus) for k, bus in enumerate(wanted) if found[k] is None]
         if lacking:
             raise InputError(
                 [_problem(base, ("buses", k), f"no such bus; {nearest(bus, known)}", bus) for k, bus in lacking]
             )
-        return wanted
+        return [bus for bus in found if bus is not None]
     live = {name for name, vm in zip(base.feeder.node_names, base.feeder.solve().node_vm_pu, strict=True) if vm > 0}
     chosen = []
     for bus in known:
