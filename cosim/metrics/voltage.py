@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +23,7 @@ RANGE_A_MIN_PU = 0.95
 """Lower limit of service voltage, range A, at 120 V to 600 V (114 V of 120 V): ANSI C84.1-2020. [pu]"""
 RANGE_A_MAX_PU = 1.05
 """Upper limit of service voltage, range A (126 V of 120 V): ANSI C84.1-2020. [pu]"""
+_NODE: Final = re.compile(r".+\.[0-9]")
 
 
 class Excursions:
@@ -266,3 +270,8 @@ def extremes_of(
         t_max_s=float(t_s[at_high]),
         below_range_a_s=float(width_s[alive < RANGE_A_MIN_PU].sum()),
     )
+
+
+def noun(names: Collection[str]) -> str:
+    """What the columns of voltages are: nodes where all are `bus.phase`, else buses."""
+    return "nodes" if names and all(_NODE.fullmatch(name) for name in names) else "buses"

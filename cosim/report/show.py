@@ -16,7 +16,7 @@ from cosim.metrics.limits import Limit
 from cosim.metrics.log import Log
 from cosim.metrics.planning import plan
 from cosim.metrics.verdict import counted
-from cosim.metrics.voltage import RANGE_A_MIN_PU
+from cosim.metrics.voltage import RANGE_A_MIN_PU, noun
 from cosim.report.captures import CaptureRow, capture_rows
 from cosim.report.planning import planning_pairs
 from cosim.report.words import energy, findings, measure, named, number, status_note, times
@@ -202,7 +202,7 @@ def _mitigated(totals: Mapping[str, Any]) -> Table:
 
 def _voltage(voltage: dict[str, Any]) -> Table:
     buses = sorted(voltage["bus"].items(), key=lambda item: item[1].get("vm_min_pu", 9.0))
-    title = f"Voltage, the {min(N_BUS, len(buses))} lowest of {len(buses)} logged buses"
+    title = f"Voltage, the {min(N_BUS, len(buses))} lowest of {len(buses)} logged {noun(voltage['bus'])}"
     table = _table(
         title,
         "bus",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU, SAG_PU
+from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU, SAG_PU, noun
 from cosim.report.words import measure, split_unit
 
 MAX_BUS = 500
@@ -94,7 +94,7 @@ def bus_table(labels: list[str], summaries: list[dict[str, Any]]) -> str:
         rows.append(f"<tr>{cells}</tr>")
     note = ""
     if len(buses) > MAX_BUS:
-        note = f'<p class="note">The {MAX_BUS} buses with the lowest voltage of {len(buses)}.</p>'
+        note = f'<p class="note">The {MAX_BUS} {noun(buses)} with the lowest voltage of {len(buses)}.</p>'
     return _table(header, rows, "sortable") + note
 
 

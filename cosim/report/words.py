@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cosim.metrics.analysis import Analysis, DataCenter
 from cosim.metrics.log import Floats, Log
 from cosim.metrics.rating import datacenter_bus
-from cosim.metrics.voltage import RANGE_A_MIN_PU, Voltage, VoltageExtremes
+from cosim.metrics.voltage import RANGE_A_MIN_PU, Voltage, VoltageExtremes, noun
 
 MINUTE_S = 60.0
 """Window of the swings that findings tell of. [s]"""
@@ -148,21 +148,19 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
     text += ", interruptions aside" if (voltage.n_interruption > 0).any() else ""
     for name in found.datacenter:
         text += _at_datacenter(voltage, name, datacenter_bus(log.scenario, name))
-    n_below = int((voltage.below_range_a_s > 0).sum())
+    n_below, logged = int((voltage.below_range_a_s > 0).sum()), f"logged {noun(voltage.name)}"
     if n_below:
         longest = float(voltage.below_range_a_longest_s.max())
-        text += f". {n_below} of {len(voltage.name)} logged buses fall below {RANGE_A_MIN_PU} pu at times, the longest "
+        text += f". {n_below} of {len(voltage.name)} {logged} fall below {RANGE_A_MIN_PU} pu at times, the longest "
         text += f"spell is {number(longest, 3)} s (ANSI range A itself is of 10 minute means)."
     else:
-        text += f". All {int(voltage.energized.sum())} logged buses stay above {RANGE_A_MIN_PU} pu (ANSI range A)."
+        text += f". All {int(voltage.energized.sum())} {logged} stay above {RANGE_A_MIN_PU} pu (ANSI range A)."
     said.append(Finding(text, float(voltage.t_min_s[worst])))
     out = int((voltage.n_interruption > 0).sum())
     if out:
         longest = float(voltage.interruption_longest_s.max())
         said.append(
-            Finding(
-                f"{out} of {len(voltage.name)} logged buses are interrupted, the longest for {number(longest, 3)} s."
-            )
+            Finding(f"{out} of {len(voltage.name)} {logged} are interrupted, the longest for {number(longest, 3)} s.")
         )
     return said
 

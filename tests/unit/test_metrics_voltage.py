@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cosim.metrics.voltage import VoltageMeter
+from cosim.metrics.voltage import VoltageMeter, noun
 
 levels = st.sampled_from([0.0, 0.05, 0.5, 0.85, 0.92, 0.97, 1.0, 1.07, 1.2])
 records = st.tuples(st.integers(1, 40), st.integers(1, 3)).flatmap(
@@ -104,3 +104,8 @@ def test_spell_that_the_end_of_the_log_cuts_lasts_to_the_last_row():
     vm_pu = np.ones((101, 1))
     vm_pu[91:] = 0.8
     assert measure(vm_pu, block=7).sag_s[0] == pytest.approx(1.0)
+
+
+def test_columns_of_an_unbalanced_feeder_are_called_nodes():
+    assert noun(["650.1", "650.2", "671.4"]) == "nodes"
+    assert noun(["1", "Bus 2", "3.1"]) == noun([]) == "buses"
