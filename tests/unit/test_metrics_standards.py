@@ -267,6 +267,8 @@ def test_unbalance_is_negative_over_positive_sequence():
     found = unbalance_percent(np.abs(phases), np.degrees(np.angle(phases)))
     assert found == pytest.approx(2.0)
     assert unbalance_percent(np.array([1.0, 1.0, 0.0]), np.zeros(3)) == 0.0
+    logged = unbalance_percent(np.abs(phases).astype(np.float32), np.degrees(np.angle(phases)).astype(np.float32))
+    assert logged == pytest.approx(2.0, abs=5e-5)
 
 
 def test_unbalance_is_averaged_over_windows():
