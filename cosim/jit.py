@@ -62,6 +62,7 @@ import numba  # noqa: E402
 
 numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
 
+from numba.core import types  # noqa: E402
 from numba.core.caching import FunctionCache  # noqa: E402
 from numba.core.registry import CPUDispatcher  # noqa: E402
 
@@ -82,9 +83,20 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         return found
 
 
+class _Kernel(CPUDispatcher):  # type: ignore[misc]
+    """A kernel that is compiled once for all values: numba's own is compiled anew for each constant it is given."""
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """How a caller of these argument types calls it."""
+        return super().get_call_template(
+            [types.unliteral(one) for one in args], {name: types.unliteral(one) for name, one in kws.items()}
+        )
+
+
 def _kept(kernel: Callable[..., Any], pipeline: type[SealedCompiler]) -> Any:
     compiled = numba.njit(**_OPTIONS, pipeline_class=pipeline)(kernel)
     if isinstance(compiled, CPUDispatcher):  # not where NUMBA_DISABLE_JIT leaves plain functions
+        compiled.__class__ = _Kernel
         compiled._cache = _KernelCache(kernel)
     return compiled
 
@@ -102,7 +114,7 @@ def frame(kernel: Callable[..., Any]) -> Any:
     return _kept(kernel, FrameCompiler)
 
 
-class _Inner(CPUDispatcher):  # type: ignore[misc]
+class _Inner(_Kernel):
     def __call__(self, *_args: Any) -> Any:
         raise TypeError(f"{self.py_func.__name__} has no machine code of its own: only kernels can call it")
 
