@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -37,3 +38,49 @@ def kernel_hash() -> str:
 def kernel_cache_dir() -> Path:
     """Folder of the compiled kernels of exactly these sources."""
     return cache_dir() / "kernels" / kernel_hash()
+
+
+class Claim:
+    """A file that one process of all holds at a time, e.g. while it makes what the others would make, too.
+
+    A claim ends with its process, however that ends. Where files cannot be locked everybody goes on at once.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made where it is not there.
+    patience_s : float
+        Longest wait for another process. [s]
+    """
+
+    def __init__(self, path: Path, patience_s: float = 180.0) -> None:
+        self._path, self._patience_s = path, patience_s
+        self._handle: int | None = None
+
+    def take(self) -> None:
+        """Wait until nobody else holds it."""
+        if self._handle is not None:
+            return
+        try:
+            import fcntl
+
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        except (ImportError, OSError):
+            return
+        end_s = time.monotonic() + self._patience_s
+        while time.monotonic() < end_s:
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.02)
+            except OSError:
+                return
+            else:
+                return
+
+    def release(self) -> None:
+        """Let the others."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None

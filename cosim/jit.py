@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cosim.cache_folder import kernel_cache_dir
+from cosim.cache_folder import Claim, kernel_cache_dir
 from cosim.errors import EnvironmentFailure
 
 
@@ -62,9 +62,9 @@ import numba  # noqa: E402
 
 numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
 
-from numba.core import types  # noqa: E402
 from numba.core.caching import FunctionCache  # noqa: E402
 from numba.core.registry import CPUDispatcher  # noqa: E402
+from numba.core.types.misc import unliteral  # noqa: E402
 
 from cosim.pipeline import DeferredCompiler, FrameCompiler, SealedCompiler  # noqa: E402
 
@@ -73,14 +73,34 @@ _process = {"has_blas": True}
 
 
 class _KernelCache(FunctionCache):  # type: ignore[misc]
-    """numba's cache, read without what only compiling needs: numba's own asks for all its libraries first (0.2 s)."""
+    """numba's cache, read without what only compiling needs: numba's own asks for all its libraries first (0.2 s).
+
+    Of several processes that lack a kernel one compiles it, the others wait and read it. None waits for another in a
+    circle: who compiles a kernel waits only for those that it calls.
+    """
+
+    def __init__(self, kernel: Callable[..., Any]) -> None:
+        super().__init__(kernel)
+        name = f"{kernel.__module__}.{kernel.__qualname__}.lock"
+        self._claim = Claim(Path(os.environ["NUMBA_CACHE_DIR"]) / "claims" / name)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled kernel, None where it is not there."""
+        """The compiled kernel, None where it is not there: then this process is to compile and save it."""
         found = self._load_overload(sig, target_context)
-        if found is None and not _process["has_blas"]:
+        if found is not None:
+            return found
+        self._claim.take()
+        found = self._load_overload(sig, target_context)
+        if found is not None:
+            self._claim.release()
+        elif not _process["has_blas"]:
             _import_without_blas()
         return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled kernel."""
+        super().save_overload(sig, data)
+        self._claim.release()
 
 
 class _Kernel(CPUDispatcher):  # type: ignore[misc]
@@ -89,7 +109,7 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """How a caller of these argument types calls it."""
         return super().get_call_template(
-            [types.unliteral(one) for one in args], {name: types.unliteral(one) for name, one in kws.items()}
+            [unliteral(one) for one in args], {name: unliteral(one) for name, one in kws.items()}
         )
 
 

@@ -54,15 +54,26 @@ def prepare(
     InputError
         Every wrong field at once; then everything the feeder lacks.
     """
+    return _prepared(scenario, set, seed)
+
+
+def _prepared(
+    scenario: str | Path | Mapping[str, Any] | Scenario | Document,
+    overrides: Mapping[str, Any] | None,
+    seed: int | None,
+    before_feeder: Callable[[], object] = lambda: None,
+) -> tuple[Scenario, Feeder]:
+    """As `prepare`; what comes before the feeder is done once the scenario is good in itself."""
     from cosim.feeder.feeder import load_feeder
 
     found: list[Feeder] = []
 
     def read_names(model: str, dss_root: str | None) -> FeederNames:
+        before_feeder()
         found.append(load_feeder(model, dss_root))
         return FeederNames.of(found[-1])
 
-    config = load_scenario(scenario, overrides=set, seed=seed, names_of=read_names)
+    config = load_scenario(scenario, overrides=overrides, seed=seed, names_of=read_names)
     return config, found[-1]
 
 
@@ -114,7 +125,9 @@ def run(
     Interrupted
         Ctrl-C or SIGTERM; the log is whole up to there and can be resumed.
     """
-    config, feeder = prepare(scenario, set=set, seed=seed)
+    from cosim.engine.ahead import compile_ahead
+
+    config, feeder = _prepared(scenario, set, seed, compile_ahead)
     path = Path(out) if out is not None else Path(f"{config.name}.h5")
     if resume and (finished := _finished(path, resolve(config))) is not None:
         return finished

@@ -40,10 +40,12 @@ def warm_up() -> float:
 
     gc.set_threshold(100_000)  # the compiler makes millions of objects; looking through them costs a sixth of the time
     import cosim.jit  # sets numba's cache before it is imported  # noqa: F401
+    from cosim.engine.ahead import compile_ahead
     from cosim.engine.simulation import Simulation
     from cosim.feeder.feeder import load_feeder
     from cosim.scenario import load_scenario
 
+    compile_ahead()
     with event.install_recorder("numba:compile") as recorder:
         for _ in Simulation(load_scenario(SCENARIO), load_feeder("case4gs"), Path()).blocks():
             pass
