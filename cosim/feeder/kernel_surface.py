@@ -97,10 +97,10 @@ class SurfaceArrays(Bundle):
     """[S, R, 2 l] `rows` at these, side by side because a check reads them alone. [pu]"""
     last: Floats
     """[2, d] request of the last full solve. [MW, Mvar]"""
-    mode_step: Floats
-    """[R] modes of the present request less those of that one."""
+    last_mode: Floats
+    """[R] its modes."""
     leg_step: Floats
-    """[2 l] by so much the voltages at `leg_row` differ between them. [pu]"""
+    """[2 l] what modes give at `leg_row`. [pu]"""
     v: Floats
     """[2 N] voltages of the present request, where `voltages` was called. [pu]"""
 

@@ -6,12 +6,15 @@ import math
 
 from cosim.feeder.arrays import DIRTY, LAST_P, LAST_Q, N_DC, N_GROUND_LEG, N_LEG, N_MOVES, SOURCE_ON
 from cosim.feeder.kernel_legs import leg_remainders
+from cosim.feeder.kernel_lu import copy_to
 from cosim.feeder.kernel_newton import move_u
 from cosim.feeder.kernel_surface import (
     ALLOWED,
     CHECK_EVERY,
     ENABLED,
     GIVEN_UP,
+    IN_CELL,
+    IN_SLOT,
     N_CELL,
     N_CHECKED,
     N_REFUSED,
@@ -26,9 +29,7 @@ from cosim.feeder.kernel_surface import (
     cell_of,
     evaluate,
     find_slot,
-    is_inside,
     lowest_phase,
-    set_terms,
 )
 from cosim.jit import inner, njit
 
@@ -43,34 +44,48 @@ def bring_along(s, f):
     """
     if s.info[ENABLED] == 0 or f.flags[DIRTY] != 0 or f.flags[SOURCE_ON] == 0:
         return
-    c = cell_of(s, f.port_p_mw, f.port_q_mvar)
-    if c < 0 or s.cell[c, SLOT] < 0:
-        return
     for k in range(f.sizes[N_DC]):
         s.last[0, k], s.last[1, k] = f.site_last[k, LAST_P], f.site_last[k, LAST_Q]
-    if not is_inside(s.box[c], s.slope[c], s.last[0], s.last[1]):
+    in_cell, in_slot = s.info[IN_CELL], s.info[IN_SLOT]
+    was = _slot_of(s, s.last[0], s.last[1])
+    s.info[IN_CELL], s.info[IN_SLOT] = in_cell, in_slot
+    if was < 0:
         return
-    slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
-    if slot >= 0 and set_terms(s, c, s.last[0], s.last[1]):
-        _step_legs(s, f, slot)
-
-
-@inner
-def _step_legs(s, f, slot):
-    """Take the legs where a surface puts them between the terms of the last request and the present modes."""
-    n_mode = s.shape[slot, 1]
-    evaluate(s.weight[slot], s.term, s.shape[slot, 0], s.mode_step[:n_mode])
-    for k in range(n_mode):
-        s.mode_step[k] = s.mode[k] - s.mode_step[k]
-    evaluate(s.leg_modes[slot], s.mode_step, n_mode, s.leg_step)
-    for k in range(s.leg_row.size):
-        at = 2 * s.leg_row[k]
-        s.v[at] = f.v[at] + s.leg_step[2 * k]
-        s.v[at + 1] = f.v[at + 1] + s.leg_step[2 * k + 1]
+    n_was = s.shape[was, 1]
+    for k in range(n_was):
+        s.last_mode[k] = s.mode[k]
+    slot = _slot_of(s, f.port_p_mw, f.port_q_mvar)
+    if slot < 0:
+        return
+    copy_to(s.v, f.v)
+    if slot == was:
+        for k in range(n_was):
+            s.last_mode[k] = s.mode[k] - s.last_mode[k]
+        _move_legs(s, slot, s.last_mode, 1.0)
+    else:
+        _move_legs(s, was, s.last_mode, -1.0)
+        _move_legs(s, slot, s.mode, 1.0)
     n_ground, n_leg = f.sizes[N_GROUND_LEG], f.sizes[N_LEG]
     leg_remainders(f.leg_fast, f.leg_law, f.leg_row, f.leg_block, n_ground, n_leg, 1.0, s.v, f.rhs)
     move_u(f)
     f.flags[N_MOVES] = 0  # u needs no further move: ports are to be solved to the last digit at once
+
+
+@inner
+def _slot_of(s, p, q):
+    """Surface that holds for a request, its modes set; -1 where there is none."""
+    c = cell_of(s, p, q)
+    return find_slot(s, c, p, q) if c >= 0 and s.cell[c, SLOT] >= 0 else -1
+
+
+@inner
+def _move_legs(s, slot, mode, times):
+    """Add to s.v, at the rows with legs, what a surface has there for some modes."""
+    evaluate(s.leg_modes[slot], mode, s.shape[slot, 1], s.leg_step)
+    for k in range(s.leg_row.size):
+        at = 2 * s.leg_row[k]
+        s.v[at] += times * s.leg_step[2 * k]
+        s.v[at + 1] += times * s.leg_step[2 * k + 1]
 
 
 @njit

@@ -219,7 +219,7 @@ class Surfaces:
             rows=np.zeros((s, r, n2)),
             term=np.zeros(t),
             mode=np.zeros(r),
-            mode_step=np.zeros(r),
+            last_mode=np.zeros(r),
             leg_modes=np.zeros((s, r, 2 * self._fixed["leg_row"].size)),
             **self._fixed,
         )
