@@ -63,7 +63,8 @@ New Transformer.SubXFMR Phases=3 Windings=2 Xhl=10.63 wdg=1 conn=delta bus=Sourc
 ~ %noloadloss=0.18 !assumed
 ~ %Rs = (0.12,0.12)
 ~ emergHkva = 75000
-New Regcontrol.reg transformer=SubXFMR  winding=2   vreg=123.0 band=3 ptratio=60 ctprim=700 R=7 X=0 enabled=True delay=45
+New Regcontrol.reg transformer=SubXFMR  winding=2   vreg=123.0 band=3 ptratio=60 ctprim=700
+~ R=7 X=0 enabled=True delay=45
 New line.fdr bus1=lsb bus2=1 linecode=busbar phases=3 length=1 units=ft
 New Line.1 bus1=1 bus2=2 geometry=over length=2 units=mi
 New Line.2 bus1=2.1.2.3 bus2=3.1.2.3 geometry=pri length=2500 units=ft

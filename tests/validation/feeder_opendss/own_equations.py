@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", default=["ieee13", "ieee34", "ieee37", "ieee123"])
     options = parser.parse_args()
-    print(f"{'feeder':24}{'OpenDSS [pu]':>16}{'at':>12}{'cosim [pu]':>14}{'at':>12}{'between them':>16}")
+    print(f"{'feeder':30}{'OpenDSS [pu]':>16}{'at':>20}{'cosim [pu]':>14}{'at':>20}{'between them':>16}")
     for case in CASES:
         if not any(part in case.id for part in options.cases):
             continue
@@ -127,7 +127,7 @@ def main() -> None:
         ours = np.array([voltages[name] for name in judge.nodes])
         a, b = np.abs(theirs - exact), np.abs(ours - exact)
         at_a, at_b = (judge.nodes[int(np.argmax(x))] for x in (a, b))
-        print(f"{case.id:24}{a.max():16.1e}{at_a:>12}{b.max():14.1e}{at_b:>12}{np.abs(ours - theirs).max():16.1e}")
+        print(f"{case.id:30}{a.max():16.1e}{at_a:>20}{b.max():14.1e}{at_b:>20}{np.abs(ours - theirs).max():16.1e}")
 
 
 if __name__ == "__main__":
