@@ -54,10 +54,10 @@ from cosim.feeder.kernel_surface import (
     ON_SURFACE,
     WANTED,
     evaluate_surface,
-    learn,
     voltages,
     watched,
 )
+from cosim.feeder.kernel_surface_check import bring_along, learn
 from cosim.jit import frame, inner
 from cosim.load.kernel import step_load
 from cosim.ups.kernel_ride import next_due_us
@@ -92,6 +92,8 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
         clock.totals[MAX_BOUND] = max(clock.totals[MAX_BOUND], bound)
         return 0, False
     ceased = False
+    if was_surface:
+        bring_along(surf, f)
     while solve(f) == COLLAPSED:  # once more without converters
         if ceased or f.params[EMF_FACTOR] >= DEEP_DIP:
             return COLLAPSED, ceased

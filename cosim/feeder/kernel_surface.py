@@ -91,6 +91,16 @@ class SurfaceArrays(Bundle):
     """[R] of the present request."""
     output: Floats
     """[o] of the present request."""
+    leg_row: Ints
+    """[l] rows at which there are legs."""
+    leg_modes: Floats
+    """[S, R, 2 l] `rows` at these, side by side because a check reads them alone. [pu]"""
+    last: Floats
+    """[2, d] request of the last full solve. [MW, Mvar]"""
+    last_mode: Floats
+    """[R] its modes."""
+    leg_step: Floats
+    """[2 l] what modes give at `leg_row`. [pu]"""
     v: Floats
     """[2 N] voltages of the present request, where `voltages` was called. [pu]"""
 
@@ -305,67 +315,6 @@ def evaluate_surface(s, f):
     s.info[N_USED] += 1
     s.info[N_SINCE_CHECK] += 1
     return True
-
-
-@njit
-def learn(s, f, watch_row):
-    """Behind a full solve: hold the surface of its cell to it, or count towards building one.
-
-    Parameters
-    ----------
-    watch_row : array [w]
-        Rows of the watched nodes, -1 where de-energized.
-    """
-    if s.info[ENABLED] == 0 or f.flags[SOURCE_ON] == 0 or f.flags[DIRTY] != 0:
-        return
-    c = cell_of(s, f.port_p_mw, f.port_q_mvar)
-    if c < 0:
-        note_stray(s, f.port_p_mw, f.port_q_mvar)
-        return
-    if s.cell[c, SLOT] == GIVEN_UP:
-        return
-    if s.cell[c, SLOT] == UNBUILT:
-        s.cell[c, VISITS] += 1
-        if s.cell[c, VISITS] >= s.info[WAIT]:
-            s.info[WANTED] = c
-        return
-    if s.info[N_SINCE_CHECK] >= CHECK_EVERY:
-        check_cell(s, f, watch_row, c)
-
-
-@inner
-def check_cell(s, f, watch_row, c):
-    """Give a cell up whose surface is off by more than is allowed."""
-    s.info[N_SINCE_CHECK] = 0
-    s.info[N_CHECKED] += 1
-    slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
-    if slot < 0:
-        return
-    most = 0.0
-    evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
-    for k in range(f.sizes[N_DC]):
-        most = max(most, abs(lowest_phase(s, f, k) - f.port_vm_pu[k]))
-    for i in range(watch_row.size):
-        if watch_row[i] >= 0:
-            vm = 0.0
-            for k in range(s.shape[slot, 1]):
-                vm += s.watch[slot, k, i] * s.mode[k]
-            most = max(most, abs(vm - math.sqrt(f.vm2[watch_row[i]])))
-    s.error[WORST_CHECK] = max(s.error[WORST_CHECK], most)
-    if most > s.error[ALLOWED]:
-        s.cell[c, SLOT] = GIVEN_UP
-        s.info[N_REFUSED] += 1
-
-
-@inner
-def note_stray(s, p, q):
-    """Keep a request outside all cells; ask for a cell when there have been many."""
-    n = min(s.info[N_STRAY], s.stray.shape[0] - 1)
-    for k in range(p.size):
-        s.stray[n, 2 * k], s.stray[n, 2 * k + 1] = p[k], q[k]
-    s.info[N_STRAY] = n + 1
-    if n + 1 >= s.info[WAIT]:
-        s.info[WANTED] = s.info[N_CELL]
 
 
 @inner

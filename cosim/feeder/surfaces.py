@@ -52,6 +52,7 @@ class Surfaces:
         self.fits: list[Fit | None] = []
         self._factors: dict[int, tuple[Floats, ...]] = {}
         self._scratch: tuple[Floats, ...] = ()
+        leg_row = np.unique(f.leg_row[f.leg_row >= 0])
         self.n_out = ix.N_TOTALS + int(f.site_ptr[-1]) + 2 * f.sensor.shape[0]
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
@@ -68,6 +69,9 @@ class Surfaces:
             "stray": z((int(info[ks.WAIT]), 2 * d)),
             "x": z(2 * d),
             "output": z(self.n_out),
+            "last": z((2, d)),
+            "leg_row": leg_row,
+            "leg_step": z(2 * leg_row.size),
             "v": z(f.v.size),
         }
         self.arrays = self._packed()
@@ -215,6 +219,8 @@ class Surfaces:
             rows=np.zeros((s, r, n2)),
             term=np.zeros(t),
             mode=np.zeros(r),
+            last_mode=np.zeros(r),
+            leg_modes=np.zeros((s, r, 2 * self._fixed["leg_row"].size)),
             **self._fixed,
         )
         for c, basis in self._bases():
@@ -228,6 +234,8 @@ class Surfaces:
             a.out[k, :n_mode] = fit.modes[:, : self.n_out]
             a.watch[k, :n_mode] = fit.modes[:, self.n_out : self.n_out + w]
             a.rows[k, :n_mode] = fit.modes[:, self.n_out + w : self.n_out + w + n2]
+            at = 2 * a.leg_row
+            a.leg_modes[k, :, 0::2], a.leg_modes[k, :, 1::2] = a.rows[k][:, at], a.rows[k][:, at + 1]
             guard = (fit.weight @ fit.modes[:, self.n_out + w + n2 :]).T
             n_quick, rest = _quick(guard)
             a.shape[k] = n_term, n_mode, n_guard, n_quick

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosim.feeder import OK, load_feeder, solve
-from cosim.feeder.kernel_surface import learn
 from cosim.feeder.kernel_surface_block import tile_terms
+from cosim.feeder.kernel_surface_check import learn
 from cosim.feeder.surface_basis import ordered_terms
 
 pytestmark = pytest.mark.twin

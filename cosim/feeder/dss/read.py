@@ -30,6 +30,9 @@ from cosim.feeder.network import Bools, Complexes, Ints, Network
 SAME_BALANCE: Final = 1e-6
 """Largest current left over at a node, relative to the sum of the magnitudes of the currents that meet there."""
 
+DEAD_PU: Final = 1e-6
+"""Voltage below which a node hangs on round-off alone: behind a breaker that the master's own Solve opened. [pu]"""
+
 ReadControls = Callable[[Any], str]
 """From an open engine context, solved and as the master left it, to `Network.controls`."""
 
@@ -171,6 +174,7 @@ def _check_balance(
             np.add.at(sum_of, i.leg[:, column], np.abs(drawn))
     unknown = np.zeros(v.size, bool)
     unknown[[k for node in opened for k in node]] = True
+    unknown[:n] |= np.abs(volts) < DEAD_PU * 1e3 * nodes.kv
     wrong = np.flatnonzero(~(np.abs(left[:n]) <= SAME_BALANCE * sum_of[:n]) & ~unknown[:n])
     if wrong.size:
         worst = wrong[np.argmax(np.abs(left[wrong]) / np.maximum(sum_of[wrong], 1e-30))]

@@ -1,0 +1,149 @@
+"""Full solves that response surfaces learn from and are held to; numbers and arrays only."""
+
+from __future__ import annotations
+
+import math
+
+from cosim.feeder.arrays import DIRTY, LAST_P, LAST_Q, N_DC, N_GROUND_LEG, N_LEG, N_MOVES, SOURCE_ON
+from cosim.feeder.kernel_legs import leg_remainders
+from cosim.feeder.kernel_lu import copy_to
+from cosim.feeder.kernel_newton import move_u
+from cosim.feeder.kernel_surface import (
+    ALLOWED,
+    CHECK_EVERY,
+    ENABLED,
+    GIVEN_UP,
+    IN_CELL,
+    IN_SLOT,
+    N_CELL,
+    N_CHECKED,
+    N_REFUSED,
+    N_SINCE_CHECK,
+    N_STRAY,
+    SLOT,
+    UNBUILT,
+    VISITS,
+    WAIT,
+    WANTED,
+    WORST_CHECK,
+    cell_of,
+    evaluate,
+    find_slot,
+    lowest_phase,
+)
+from cosim.jit import inner, njit
+
+
+@njit
+def bring_along(s, f):
+    """Let the next full solve start where the surface says that the last solution has gone since.
+
+    Only what the surface says of the way is added to the last solution, and only to say at which voltages the legs are
+    taken: a surface that lies elsewhere is not confirmed by itself, and the solve ends by its own residual and its own
+    tests of the branch. A wrong start costs iterations.
+    """
+    if s.info[ENABLED] == 0 or f.flags[DIRTY] != 0 or f.flags[SOURCE_ON] == 0:
+        return
+    for k in range(f.sizes[N_DC]):
+        s.last[0, k], s.last[1, k] = f.site_last[k, LAST_P], f.site_last[k, LAST_Q]
+    in_cell, in_slot = s.info[IN_CELL], s.info[IN_SLOT]
+    was = _slot_of(s, s.last[0], s.last[1])
+    s.info[IN_CELL], s.info[IN_SLOT] = in_cell, in_slot
+    if was < 0:
+        return
+    n_was = s.shape[was, 1]
+    for k in range(n_was):
+        s.last_mode[k] = s.mode[k]
+    slot = _slot_of(s, f.port_p_mw, f.port_q_mvar)
+    if slot < 0:
+        return
+    copy_to(s.v, f.v)
+    if slot == was:
+        for k in range(n_was):
+            s.last_mode[k] = s.mode[k] - s.last_mode[k]
+        _move_legs(s, slot, s.last_mode, 1.0)
+    else:
+        _move_legs(s, was, s.last_mode, -1.0)
+        _move_legs(s, slot, s.mode, 1.0)
+    n_ground, n_leg = f.sizes[N_GROUND_LEG], f.sizes[N_LEG]
+    leg_remainders(f.leg_fast, f.leg_law, f.leg_row, f.leg_block, n_ground, n_leg, 1.0, s.v, f.rhs)
+    move_u(f)
+    f.flags[N_MOVES] = 0  # u needs no further move: ports are to be solved to the last digit at once
+
+
+@inner
+def _slot_of(s, p, q):
+    """Surface that holds for a request, its modes set; -1 where there is none."""
+    c = cell_of(s, p, q)
+    return find_slot(s, c, p, q) if c >= 0 and s.cell[c, SLOT] >= 0 else -1
+
+
+@inner
+def _move_legs(s, slot, mode, times):
+    """Add to s.v, at the rows with legs, what a surface has there for some modes."""
+    evaluate(s.leg_modes[slot], mode, s.shape[slot, 1], s.leg_step)
+    for k in range(s.leg_row.size):
+        at = 2 * s.leg_row[k]
+        s.v[at] += times * s.leg_step[2 * k]
+        s.v[at + 1] += times * s.leg_step[2 * k + 1]
+
+
+@njit
+def learn(s, f, watch_row):
+    """Behind a full solve: hold the surface of its cell to it, or count towards building one.
+
+    Parameters
+    ----------
+    watch_row : array [w]
+        Rows of the watched nodes, -1 where de-energized.
+    """
+    if s.info[ENABLED] == 0 or f.flags[SOURCE_ON] == 0 or f.flags[DIRTY] != 0:
+        return
+    c = cell_of(s, f.port_p_mw, f.port_q_mvar)
+    if c < 0:
+        note_stray(s, f.port_p_mw, f.port_q_mvar)
+        return
+    if s.cell[c, SLOT] == GIVEN_UP:
+        return
+    if s.cell[c, SLOT] == UNBUILT:
+        s.cell[c, VISITS] += 1
+        if s.cell[c, VISITS] >= s.info[WAIT]:
+            s.info[WANTED] = c
+        return
+    if s.info[N_SINCE_CHECK] >= CHECK_EVERY:
+        check_cell(s, f, watch_row, c)
+
+
+@inner
+def check_cell(s, f, watch_row, c):
+    """Give a cell up whose surface is off by more than is allowed."""
+    s.info[N_SINCE_CHECK] = 0
+    s.info[N_CHECKED] += 1
+    slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
+    if slot < 0:
+        return
+    most = 0.0
+    evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
+    for k in range(f.sizes[N_DC]):
+        most = max(most, abs(lowest_phase(s, f, k) - f.port_vm_pu[k]))
+    for i in range(watch_row.size):
+        if watch_row[i] >= 0:
+            vm = 0.0
+            for k in range(s.shape[slot, 1]):
+                vm += s.watch[slot, k, i] * s.mode[k]
+            most = max(most, abs(vm - math.sqrt(f.vm2[watch_row[i]])))
+    s.error[WORST_CHECK] = max(s.error[WORST_CHECK], most)
+    if most > s.error[ALLOWED]:
+        s.cell[c, SLOT] = GIVEN_UP
+        s.info[N_REFUSED] += 1
+
+
+@inner
+def note_stray(s, p, q):
+    """Keep a request outside all cells; ask for a cell when there have been many."""
+    n = min(s.info[N_STRAY], s.stray.shape[0] - 1)
+    for k in range(p.size):
+        s.stray[n, 2 * k], s.stray[n, 2 * k + 1] = p[k], q[k]
+    s.info[N_STRAY] = n + 1
+    if n + 1 >= s.info[WAIT]:
+        s.info[WANTED] = s.info[N_CELL]

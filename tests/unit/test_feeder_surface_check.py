@@ -1,0 +1,139 @@
+"""Full solves that surfaces are held to: they start where the surface says, and say what they would say anyway."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_feeder_surfaces import moving, taught
+
+from cosim.feeder import COLLAPSED, OK, solve
+from cosim.feeder.arrays import LS_FRACTION, LS_P_MW, N_FACTORED, N_MOVES, N_SPENT
+from cosim.feeder.kernel_surface import (
+    CHECK_EVERY,
+    GIVEN_UP,
+    IN_CELL,
+    N_CHECKED,
+    N_REFUSED,
+    N_SINCE_CHECK,
+    SLOT,
+    WORST_CHECK,
+)
+from cosim.feeder.kernel_surface_check import bring_along, learn
+
+pytestmark = pytest.mark.twin
+
+CASES = {
+    "one, balanced": ("case33bw", ["5"], 0.5, 3.0, 1.0),
+    "three, balanced": ("case33bw", ["5", "21", "24"], 0.2, 1.0, 1.0),
+    "three phases": ("ieee13", ["671"], 0.2, 1.2, 1.0),
+    "loads leave their windows": ("ieee13", ["671", "675"], 0.1, 0.7, 0.885),
+}
+
+
+def ask(f, p, q):
+    f.port_p_mw[:], f.port_q_mvar[:] = p, q
+
+
+def solved_from(f, start, request):
+    """Solution of a request behind a full solve of another one, nothing said in between. [pu]"""
+    ask(f, *start)
+    assert solve(f) == OK
+    ask(f, *request)
+    assert solve(f) == OK
+    return np.array(f.v)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_solve_brought_along_finds_the_same_with_less_work(case):
+    _, buses, low_mw, high_mw, _ = CASES[case]
+    compiled, other = taught(*CASES[case]), taught(*CASES[case]).arrays
+    s, f = compiled.surfaces.arrays, compiled.arrays
+    p, q = moving(81, low_mw, high_mw, len(buses), seed=5, held=1)
+    for arrays in (f, other):
+        ask(arrays, p[0], q[0])
+        assert solve(arrays) == OK
+        arrays.flags[[N_SPENT, N_FACTORED]] = 0
+    moves, brought = np.zeros((2, 80), int), np.zeros(80, bool)
+    for k in range(80):
+        ask(f, p[k + 1], q[k + 1])
+        before = f.h.copy()
+        bring_along(s, f)
+        brought[k] = (f.h != before).any()  # not where a cell has no surface yet
+        ask(other, p[k + 1], q[k + 1])
+        assert solve(f) == solve(other) == OK
+        assert np.abs(f.v - other.v).max() < 3e-10
+        moves[:, k] = f.flags[N_MOVES], other.flags[N_MOVES]
+    assert brought.sum() > 30
+    assert np.median(moves[1, brought]) >= 2
+    assert np.mean(moves[0, brought] == 0) > 0.85
+    assert f.flags[N_FACTORED] < other.flags[N_FACTORED]
+
+
+def shifted(s, slot):
+    """Every voltage off by a constant."""
+    s.out[slot, 0] += 1e-7
+    s.watch[slot, 0] += 1e-7
+    s.rows[slot, 0] += 1e-7
+
+
+def scaled(s, slot):
+    """Every voltage off in proportion, the legs' as well."""
+    for a in (s.out, s.watch, s.rows, s.leg_modes):
+        a[slot] *= 1 + 3e-8
+
+
+def noisy(s, slot):
+    """Nonsense at the legs: the solve starts nowhere near."""
+    s.leg_modes[slot] += np.random.default_rng(0).normal(0, 0.3, s.leg_modes[slot].shape)
+    s.watch[slot] *= 1 + 3e-8
+
+
+def stuck(s, slot):
+    """The third mode left out everywhere."""
+    n_mode = int(s.shape[slot, 1])
+    at = int(np.argsort(np.abs(s.weight[slot, :, :n_mode]).max(axis=0))[-3])
+    for a in (s.out, s.watch, s.rows, s.leg_modes):
+        a[slot, at] = 0.0
+
+
+@pytest.mark.parametrize("spoil", [shifted, scaled, noisy, stuck], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("case", ["one, balanced", "three phases"])
+def test_a_spoilt_surface_is_not_confirmed_by_its_own_start(case, spoil):
+    """What the check finds is the solution of an untouched feeder, and the surface is given up."""
+    compiled, truth = taught(*CASES[case]), taught(*CASES[case]).arrays
+    s, f = compiled.surfaces.arrays, compiled.arrays
+    _, _, low_mw, high_mw, _ = CASES[case]
+    requests = [(np.array([power]), np.array([0.2 * power])) for power in (0.7 * high_mw, low_mw + 0.1)]
+    ask(f, *requests[0])
+    assert solve(f) == OK
+    expected = solved_from(truth, *requests)
+    c = int(s.info[IN_CELL])
+    spoil(s, int(s.cell[c, SLOT]))
+    s.info[N_SINCE_CHECK] = CHECK_EVERY
+    ask(f, *requests[1])
+    bring_along(s, f)
+    assert solve(f) == OK
+    learn(s, f, compiled.watch_row)
+    assert np.abs(f.v - expected).max() < 3e-10
+    assert s.info[N_CHECKED] == s.info[N_REFUSED] == 1
+    assert s.cell[c, SLOT] == GIVEN_UP
+    assert s.error[WORST_CHECK] > 1e-9
+
+
+@pytest.mark.parametrize("case", ["one, balanced", "three phases"])
+def test_collapse_inside_a_cell_is_told_as_without_a_surface(case):
+    """A cell blown up beyond the nose: its surface promises voltages where there is no solution."""
+    compiled, truth = taught(*CASES[case]), taught(*CASES[case]).arrays
+    s, f = compiled.surfaces.arrays, compiled.arrays
+    s.box[int(s.info[IN_CELL])] *= 1000.0
+    start, beyond = (np.array([0.5]), np.array([0.1])), (np.array([200.0]), np.array([40.0]))
+    found = []
+    for arrays in (f, truth):
+        ask(arrays, *start)
+        assert solve(arrays) == OK
+        ask(arrays, *beyond)
+        if arrays is f:
+            bring_along(s, f)
+        assert solve(arrays) == COLLAPSED
+        found.append(np.append(arrays.last_solvable[[LS_FRACTION, LS_P_MW]], arrays.port_vm_pu))
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
