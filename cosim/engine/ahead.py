@@ -41,7 +41,8 @@ def _of_load(load: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
 def _of_feeder(simulation: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     from cosim.feeder.controls.kernel import watch
     from cosim.feeder.kernel_flows import change_bound
-    from cosim.feeder.kernel_surface import evaluate_surface, learn
+    from cosim.feeder.kernel_surface import evaluate_surface
+    from cosim.feeder.kernel_surface_check import learn
 
     f, surfaces = simulation.compiled.arrays, simulation.compiled.surfaces.arrays
     yield change_bound, (f,)
