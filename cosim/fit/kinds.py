@@ -204,6 +204,8 @@ def knobs_of(machine: Machine) -> list[Knob]:
     """What may be tuned in a machine."""
     noise = machine.noise
     dt_s = machine.dt_s
+    if machine.beside and not (noise.slow_std or noise.fast_std):
+        return [Knob(1.0, 0.5, 2.0, _louder(machine, "slow_std")), Knob(1.0, 0.5, 2.0, _louder(machine, "fast_std"))]
     knobs = [
         Knob(noise.slow_std, 1e-6, 0.25, lambda m, v: m.changed(noise=replace(m.noise, slow_std=v))),
         Knob(noise.slow_s, 3 * dt_s, 300 * dt_s, lambda m, v: m.changed(noise=replace(m.noise, slow_s=v))),
@@ -228,6 +230,17 @@ def knobs_of(machine: Machine) -> list[Knob]:
         if interrupt is not None and machine.kind == "fine_tuning":
             knobs.append(Knob(1.0, 0.4, 1.6, _depth(name, interrupt, machine.main[0].p_mw), log=False))
     return knobs
+
+
+def _louder(first: Machine, name: str) -> Callable[[Machine, float], Machine]:
+    """One part of the noise of every job beside, by one factor."""
+
+    def turn(machine: Machine, factor: float) -> Machine:
+        pairs = zip(machine.beside, first.beside, strict=True)
+        noises = [(m, replace(m.noise, **{name: factor * getattr(was.noise, name)})) for m, was in pairs]
+        return machine.changed(beside=tuple(m.changed(noise=noise) for m, noise in noises))
+
+    return turn
 
 
 def _deepen(main: tuple[Level, ...]) -> Callable[[Machine, float], Machine]:

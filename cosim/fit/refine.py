@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from cosim.errors import InputError
-from cosim.fit.machine import Machine, load_config
+from cosim.fit.as_load import load_config
+from cosim.fit.machine import Machine
 from cosim.fit.simulate import draw_powers
 from cosim.fit.statistics import Row, Signature, compare, median_signature, signature
 

@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cosim.fit.as_load import load_dict
 from cosim.fit.fitting import Fit
-from cosim.fit.machine import Interrupt, load_dict
+from cosim.fit.machine import Interrupt
 from cosim.fit.statistics import Row
 
 
