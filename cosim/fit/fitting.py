@@ -37,7 +37,7 @@ class Fit:
     held_out: list[Row]
     """Last part of the trace against a model fitted to the part before it; empty where the trace does not repeat."""
     held_out_s: tuple[float, float]
-    """That last part. [s]"""
+    """That last part, up to where the run stops: no model of what came before knows when. [s]"""
     events: EventLog | None = None
     """The log beside the trace, aligned with it."""
 
@@ -67,12 +67,12 @@ def fit_trace(trace: Trace, events: EventLog | None = None) -> Fit:
     machine = fit_machine(trace, events)
     n = len(trace.p_mw)
     rows = _rows(machine, trace.p_mw, 0)
-    middle = round(n * (1 - HELD_OUT_SHARE))
+    middle, last = round(n * (1 - HELD_OUT_SHARE)), st.before_stop(trace.p_mw)
     held_out: list[Row] = []
     if _repeats(machine, middle):
         half = fit_machine(trace.part(0, middle), None if events is None else events.until(middle * trace.dt_s))
-        held_out = _rows(half, trace.p_mw, middle)
-    return Fit(trace, machine, rows, held_out, (middle * trace.dt_s, n * trace.dt_s), events)
+        held_out = _rows(half, trace.p_mw[:last], middle)
+    return Fit(trace, machine, rows, held_out, (middle * trace.dt_s, last * trace.dt_s), events)
 
 
 def fit_machine(trace: Trace, events: EventLog | None = None) -> Machine:

@@ -13,6 +13,7 @@ from cosim.fit import structure as st
 from cosim.fit.machine import Edge, Interrupt, Level, Machine, Noise
 from cosim.fit.reading import Trace
 from cosim.fit.refine import Knob
+from cosim.fit.ripple import noise_of
 from cosim.fit.structure import Segment
 
 Floats = NDArray[np.float64]
@@ -25,6 +26,8 @@ MAX_BINS = 24
 """Most stages of one iteration."""
 MAX_START = 8
 """Most stages before the regular part of a periodic trace."""
+SLOWEST = 300.0
+"""Slowest noise of inference in intervals; what is slower is its levels'. [1]"""
 MAX_LEVELS = 24
 """Most levels of a trace without a period."""
 
@@ -181,13 +184,16 @@ def _small_dips(steady: Floats, usual: float, series: list[Segment], begin: int,
 
 
 def inference(trace: Trace) -> Machine:
-    """An aperiodic trace: levels as arrival rates, queries that make its fast fluctuation, noise for the rest."""
+    """An aperiodic trace: levels as arrival rates, queries that make its fastest fluctuation, noise for the rest."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
     usual = float(np.median(p_mw))
     spread = 1.4826 * float(np.median(np.abs(np.diff(p_mw)))) / math.sqrt(2)
-    found = st.segments(p_mw, MAX_LEVELS // 2, max(4 * spread, 0.004 * usual))
+    found = st.segments(p_mw, MAX_LEVELS // 2, max(4 * spread, 0.002 * usual))
     floor = floor_of(p_mw, usual)
-    query_mw = max(spread**2, (1e-5 * usual) ** 2) / max(usual - floor, 1e-12)
+    swing = max(usual - floor, 1e-12)
+    noise = noise_of([p_mw[s.first : s.last] for s in found], dt_s, SLOWEST * dt_s)
+    white = noise.fast_s < 0.5 * dt_s  # as what arrives and leaves within an interval is
+    query_mw = max(noise.fast_std**2 if white else 0.0, (1e-5 * usual) ** 2) / swing
     return Machine(
         kind="inference",
         dt_s=dt_s,
@@ -196,12 +202,17 @@ def inference(trace: Trace) -> Machine:
         main=st.levels_of(found, dt_s),
         query_mw=query_mw,
         query_s=dt_s,
-        noise=first_noise(p_mw, dt_s, floor, 0.02),
+        noise=Noise(
+            max(noise.slow_std / swing, 1e-6), noise.slow_s,
+            1e-6 if white else max(noise.fast_std / swing, 1e-6), noise.fast_s,
+        ),  # fmt: skip
     )
 
 
 def knobs_of(machine: Machine) -> list[Knob]:
     """What may be tuned in a machine."""
+    if machine.kind == "inference":
+        return _knobs_of_inference(machine)
     noise = machine.noise
     dt_s = machine.dt_s
     if machine.beside and not (noise.slow_std or noise.fast_std):
@@ -215,11 +226,7 @@ def knobs_of(machine: Machine) -> list[Knob]:
     if machine.kind == "training" and len(machine.main) > 1:
         knobs.append(Knob(max(machine.jitter, 1e-3), 1e-4, 0.1, lambda m, v: m.changed(jitter=v)))
         knobs.append(Knob(1.0, 0.6, 1.6, _deepen(machine.main), log=False))
-    if machine.kind == "inference":
-        knobs.append(Knob(machine.query_mw, machine.query_mw / 50, machine.query_mw * 20,
-                          lambda m, v: m.changed(query_mw=v)))  # fmt: skip
-    else:
-        knobs.append(Knob(1.0, 0.97, 1.03, _shift(machine.main), log=False))
+    knobs.append(Knob(1.0, 0.97, 1.03, _shift(machine.main), log=False))
     if machine.kind == "fine_tuning":
         knobs.append(
             Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(up=Edge(v), down=m.down or Edge(v)))
@@ -230,6 +237,18 @@ def knobs_of(machine: Machine) -> list[Knob]:
         if interrupt is not None and machine.kind == "fine_tuning":
             knobs.append(Knob(1.0, 0.4, 1.6, _depth(name, interrupt, machine.main[0].p_mw), log=False))
     return knobs
+
+
+def _knobs_of_inference(machine: Machine) -> list[Knob]:
+    """Its noise, near to what the spectrum about its levels says: else it would make up for levels that are missing."""
+
+    def noise(name: str, low: float, high: float) -> Knob:
+        found = getattr(machine.noise, name)
+        return Knob(found, low * found, high * found,
+                    lambda m, v: m.changed(noise=replace(m.noise, **{name: v})))  # fmt: skip
+
+    query = Knob(machine.query_mw, 0.5 * machine.query_mw, 1.5 * machine.query_mw, lambda m, v: m.changed(query_mw=v))
+    return [noise("slow_std", 0.7, 1.4), noise("slow_s", 0.5, 2.0), noise("fast_std", 0.7, 1.4), query]
 
 
 def _louder(first: Machine, name: str) -> Callable[[Machine, float], Machine]:

@@ -31,8 +31,8 @@ ROOM = 4.0
 """Mean power of such a job over the standard deviation of its noise. [1]"""
 LEVEL_S, LEVEL_SAMPLES = 0.2, 50
 """What lasts longer than both belongs to the levels."""
-MAX_SEGMENT = 8192
-"""Most samples of a segment of Welch's method, by which noise is fitted. [1]"""
+MAX_SEGMENT, COVERED = 8192, 0.8
+"""Most samples of a segment of Welch's method, by which noise is fitted, and part of the samples it must reach."""
 
 
 @dataclass(frozen=True)
@@ -124,14 +124,14 @@ def _stretch(p_mw: Floats, dt_s: float, group: list[st.Segment]) -> Stretch:
     period_s = st.periodicity(longest, dt_s) if len(longest) >= 100 else math.nan
     first, last = group[0].first, group[-1].last
     if not math.isfinite(period_s):
-        return Stretch(first, last, (), 0.0, noise_of(parts, dt_s))
+        return Stretch(first, last, (), 0.0, noise_of(parts, dt_s, _level_s(dt_s)))
     cycles = tracked(longest, dt_s, period_s)
     n_bin = int(min(MAX_BINS, max(4, round(cycles.period_s / dt_s))))
     shape = st.waveform(longest, dt_s, cycles, n_bin)
     shape -= shape.mean()
     left = longest - _replayed(shape, cycles, len(longest), dt_s)
     ripple = tuple(Level(cycles.period_s / n_bin, float(p)) for p in shape)
-    return Stretch(first, last, ripple, cycles.jitter, noise_of([left], dt_s))
+    return Stretch(first, last, ripple, cycles.jitter, noise_of([left], dt_s, _level_s(dt_s)))
 
 
 def _about_level(p_mw: Floats, width: int) -> Floats:
@@ -154,18 +154,20 @@ def _level_s(dt_s: float) -> float:
     return max(LEVEL_S, LEVEL_SAMPLES * dt_s)
 
 
-def noise_of(parts: list[Floats], dt_s: float) -> Noise:
+def noise_of(parts: list[Floats], dt_s: float, slowest_s: float) -> Noise:
     """Two Ornstein-Uhlenbeck processes whose power in octaves comes nearest to that of the parts; std in MW.
 
-    Errors are those of the logarithm, so quiet octaves count as much as loud ones; what is slower than `LEVEL_S`
-    was taken out with the levels and does not count.
+    Errors are those of the logarithm, so quiet octaves count as much as loud ones. What is slower than slowest_s is
+    the levels' and does not count.
     """
-    n_segment = min(max(len(x) for x in parts), MAX_SEGMENT)
+    lengths = sorted(map(len, parts), reverse=True)
+    most = int(np.searchsorted(np.cumsum(lengths), COVERED * sum(lengths)))
+    n_segment = min(lengths[min(most, len(lengths) - 1)], MAX_SEGMENT)
     used = [x for x in parts if len(x) >= n_segment]
     f_hz = np.fft.rfftfreq(n_segment, dt_s)
     psd = np.average([signal.welch(x, 1 / dt_s, nperseg=n_segment)[1] for x in used], axis=0, weights=[*map(len, used)])
-    level_s = _level_s(dt_s)
-    f_hz, psd = f_hz[f_hz * level_s >= 1], psd[f_hz * level_s >= 1]
+    slowest_s = min(slowest_s, n_segment * dt_s / 6)
+    f_hz, psd = f_hz[f_hz * slowest_s >= 1], psd[f_hz * slowest_s >= 1]
     if len(f_hz) < MAX_BINS or not psd.max() > 0:
         return Noise(0.0, dt_s, float(np.std(np.concatenate(parts))), dt_s)
     octave = np.floor(np.log2(f_hz / f_hz[0]) + 1e-9).astype(int)
@@ -177,12 +179,12 @@ def noise_of(parts: list[Floats], dt_s: float) -> Noise:
         error: Floats = np.log(np.bincount(octave, got) / wanted)
         return error
 
-    low, high = [math.log(1e-6 * power), math.log(0.2 * dt_s)], [math.log(4 * power), math.log(level_s)]
+    low, high = [math.log(1e-6 * power), math.log(0.2 * dt_s)], [math.log(4 * power), math.log(slowest_s)]
     best = min(
         (
             optimize.least_squares(off, [math.log(0.5 * power), math.log(slow_s), math.log(0.5 * power),
                                          math.log(0.5 * dt_s)], bounds=(low * 2, high * 2))
-            for slow_s in (3 * dt_s, 25 * dt_s, 0.2 * level_s)
+            for slow_s in (3 * dt_s, 25 * dt_s, 0.2 * slowest_s)
         ),
         key=lambda found: float(found.cost),
     )  # fmt: skip

@@ -17,6 +17,8 @@ F_MIN_HZ = 0.01
 """Lowest frequency at which spectra are compared. [Hz]"""
 MIN_SEGMENT = 8
 """Least samples of a segment of Welch's method: the interval of a billing meter is too long for `F_MIN_HZ`."""
+LINE = 13.0
+"""Power of a line over its surroundings; white noise of 1,250 samples passes it once in 300 signals. [1]"""
 RAMP_S = 1.0
 """Window of the change whose percentiles are compared, or the interval of the trace where that is longer. [s]"""
 
@@ -104,7 +106,7 @@ def spectrum(p_mw: Floats, dt_s: float) -> tuple[Floats, Floats]:
 def strongest_period(p_mw: Floats, dt_s: float) -> float:
     """Period of the strongest line of the spectrum, nan where nothing stands out of its surroundings. [s]
 
-    The periodogram is smoothed over about 1/200 of its length; a line counts where it has eight times the power of
+    The periodogram is smoothed over about 1/500 of its length; a line counts where it has `LINE` times the power of
     the median within an octave around it. Periods longer than a tenth of the signal are not looked for.
     """
     n = len(p_mw)
@@ -118,7 +120,7 @@ def strongest_period(p_mw: Floats, dt_s: float) -> float:
         return math.nan
     k = first + int(np.argmax(smooth[first:]))
     around = (f_hz > f_hz[k] / 1.5) & (f_hz < f_hz[k] * 1.5)
-    if k <= first or smooth[k] < 8 * np.median(smooth[around]):
+    if k <= first or smooth[k] < LINE * np.median(smooth[around]):
         return math.nan
     near = slice(max(k - width, 1), k + width + 1)
     return float(np.sum(power[near]) / np.sum(power[near] * f_hz[near]))

@@ -86,6 +86,20 @@ def regular_part(p_mw: Floats, dt_s: float, window_s: float) -> tuple[int, int]:
     return first + int(inside[0]), first + int(inside[-1]) + 1
 
 
+def before_stop(p_mw: Floats) -> int:
+    """Samples before the run stops: its number where the end falls by a tenth of what the last twentieth usually is.
+
+    A stop is what lies below that level by a hundredth (or eight times what neighbours differ by) up to the end.
+    """
+    last = p_mw[-max(20, len(p_mw) // 20) :]
+    usual = float(np.median(last))
+    if p_mw[-1] > 0.9 * usual:
+        return len(p_mw)
+    differ = 1.4826 * float(np.median(np.abs(np.diff(last)))) / math.sqrt(2)
+    above = np.flatnonzero(last >= usual - max(0.01 * usual, 8 * differ))
+    return len(p_mw) - len(last) + int(above[-1]) + 1
+
+
 @dataclass(frozen=True)
 class Cycles:
     """Iterations of a periodic trace."""
