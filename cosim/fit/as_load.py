@@ -113,6 +113,7 @@ def _training(machine: Machine) -> dict[str, Any]:
         "cold_start": _stages(machine, _half_early(machine)),
         "iteration": _stages(machine, machine.main),
         "iteration_jitter": round(float(machine.jitter), 5),
+        **({"dip_jitter": round(float(machine.dip), 5)} if machine.dip else {}),
     } | _interrupts(machine)
 
 

@@ -16,6 +16,7 @@ from cosim.fit.logged import logged
 from cosim.fit.machine import Machine
 from cosim.fit.reading import Trace
 from cosim.fit.refine import signature_of, simulated, tune
+from cosim.fit.shape import sharpened
 from cosim.fit.statistics import Row, compare, signature
 
 Floats = NDArray[np.float64]
@@ -78,6 +79,8 @@ def fit_trace(trace: Trace, events: EventLog | None = None) -> Fit:
 def fit_machine(trace: Trace, events: EventLog | None = None) -> Machine:
     """Structure, by the log where there is one, then tuning."""
     first = first_model(trace) if events is None else logged(trace, events)
+    if first.kind == "training" and len(first.main) > 1:
+        first = sharpened(first, trace.p_mw)
     return tune(first, knobs_of(first), trace.p_mw)
 
 

@@ -69,6 +69,7 @@ def training(trace: Trace, period_s: float) -> Machine:
         main=tuple(Level(width_s, float(p)) for p in shape),
         stop_s=last * dt_s if stops else None,
         jitter=found.jitter,
+        dip=st.dip_spread(regular, dt_s, found),
         evaluation=st.recurrent(st.long_lows(regular, dt_s, found), dt_s, found.period_s),
         noise=first_noise(regular, dt_s, floor, 0.02),
     )
@@ -226,6 +227,7 @@ def knobs_of(machine: Machine) -> list[Knob]:
     if machine.kind == "training" and len(machine.main) > 1:
         knobs.append(Knob(max(machine.jitter, 1e-3), 1e-4, 0.1, lambda m, v: m.changed(jitter=v)))
         knobs.append(Knob(1.0, 0.6, 1.6, _deepen(machine.main), log=False))
+        knobs.append(Knob(machine.dip, 0.0, 0.6, lambda m, v: m.changed(dip=v), log=False))
     knobs.append(Knob(1.0, 0.97, 1.03, _shift(machine.main), log=False))
     if machine.kind == "fine_tuning":
         knobs.append(

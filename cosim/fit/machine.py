@@ -66,6 +66,8 @@ class Machine:
     """When it begins."""
     stop_s: float | None = None
     jitter: float = 0.0
+    dip: float = 0.0
+    """Relative spread of the depth of an iteration's dips (training)."""
     evaluation: Interrupt | None = None
     checkpoint: Interrupt | None = None
     noise: Noise = field(default_factory=Noise)

@@ -104,7 +104,7 @@ def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int | None
         return misfit(compare(wanted, got, machine.dt_s, n))
 
     start = np.array([knob.free for knob in knobs])
-    steps = np.array([0.7 if knob.log else 0.08 * (abs(knob.start) or 1.0) for knob in knobs])
+    steps = np.array([0.7 if knob.log else 0.08 * max(abs(knob.start), 0.5) for knob in knobs])
     simplex = np.vstack([start, start + np.diag(steps)])
     found = optimize.minimize(
         cost, start, method="Nelder-Mead",

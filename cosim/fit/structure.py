@@ -147,6 +147,21 @@ def cycles(p_mw: Floats, dt_s: float, period_s: float) -> Cycles:
     return Cycles(mean_s, min(spread / mean_s / math.sqrt(2), 0.1), onsets, float(low), float(high))
 
 
+def dip_spread(p_mw: Floats, dt_s: float, found: Cycles) -> float:
+    """Relative spread of the depth of dips: that of the lowest sample of each iteration beyond that of high ones. [1]"""
+    lows, highs = [], []
+    for begin, end in zip(found.onsets[:-1], found.onsets[1:], strict=True):
+        inside = p_mw[round(begin / dt_s) : round(end / dt_s)]
+        if abs(end - begin - found.period_s) < 0.15 * found.period_s and inside.size:
+            lows.append(float(inside.min()))
+            highs.append(float(np.percentile(inside, 75)))
+    if len(lows) < 5:
+        return 0.0
+    depth = float(np.median(highs) - np.median(lows))
+    spreads = [1.4826 * float(np.median(np.abs(x - np.median(x)))) for x in (np.array(lows), np.array(highs))]
+    return min(math.sqrt(max(spreads[0] ** 2 - spreads[1] ** 2, 0.0)) / max(depth, 1e-15), 0.5)
+
+
 def waveform(p_mw: Floats, dt_s: float, found: Cycles, n_bin: int) -> Floats:
     """Mean power over one iteration, in bins of equal length from the fall on. [MW]"""
     total, count = np.zeros(n_bin), np.zeros(n_bin)

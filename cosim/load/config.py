@@ -168,6 +168,9 @@ class TrainingConfig(_FleetJobConfig):
     iteration_jitter: float = Field(
         0.0, ge=0, le=0.2, description="Relative standard deviation of an iteration's duration [1]"
     )
+    dip_jitter: float = Field(
+        0.0, ge=0, le=1, description="Relative standard deviation of the depth of an iteration's dips [1]"
+    )
     evaluation: InterruptConfig | None = Field(None, description="Periodic evaluation")
     checkpoint: InterruptConfig | None = Field(None, description="Periodic checkpoint")
     tokens_per_iteration: float | None = Field(

@@ -53,16 +53,19 @@ def training(**more):
     return {"kind": "training", "iteration": ITERATION, "cold_start": [], "dynamics": SHARP} | more
 
 
-def twin_utilization(duration_s, every_n, jitter, seed):
+def twin_utilization(duration_s, every_n, jitter, dip, seed):
     """Edges (time, utilization) of a training job, written as one would say it."""
     draws = draw_chunk(seed, Stream("site/job0/jitter", "normal", 1, lambda _: 0), 0)
+    depths = draw_chunk(seed, Stream("site/job0/dip", "normal", 1, lambda _: 0), 0)
+    top = max(stage["utilization"] for stage in ITERATION)
     t_us, n, edges = 0, 0, []
     since = 0
     while t_us < duration_s * 1e6:
         scale = min(max(1 + jitter * draws[n], 0.2), 5.0) if jitter else 1.0
+        depth = max(1 + dip * depths[n], 0.0) if dip else 1.0
         n += 1
         for stage in ITERATION:
-            edges.append((t_us, stage["utilization"]))
+            edges.append((t_us, max(top - depth * (top - stage["utilization"]), 0.0)))
             t_us += round(round(stage["duration_s"] * 1e6) * scale)
         since += 1
         if since >= every_n:
@@ -72,11 +75,12 @@ def twin_utilization(duration_s, every_n, jitter, seed):
     return edges
 
 
-@pytest.mark.parametrize("jitter", [0.0, 0.05])
-def test_training_follows_its_twin_edge_by_edge(jitter):
-    job = training(iteration_jitter=jitter, evaluation={"every_iterations": 4, "duration_s": 1.5, "utilization": 0.25})
+@pytest.mark.parametrize(("jitter", "dip"), [(0.0, 0.0), (0.05, 0.0), (0.05, 0.6)])
+def test_training_follows_its_twin_edge_by_edge(jitter, dip):
+    evaluation = {"every_iterations": 4, "duration_s": 1.5, "utilization": 0.25}
+    job = training(iteration_jitter=jitter, dip_jitter=dip, evaluation=evaluation)
     got = power(load_of(job, base_mw=0.2), 30)
-    edges = twin_utilization(30, 4, jitter, 1)
+    edges = twin_utilization(30, 4, jitter, dip, 1)
     times = np.array([t for t, _ in edges])
     levels = np.array([u for _, u in edges])
     ticks = np.arange(got.size) * 10_000
