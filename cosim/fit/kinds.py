@@ -225,7 +225,8 @@ def knobs_of(machine: Machine) -> list[Knob]:
         Knob(noise.fast_s, 0.2 * dt_s, 8 * dt_s, lambda m, v: m.changed(noise=replace(m.noise, fast_s=v))),
     ]
     if machine.kind == "training" and len(machine.main) > 1:
-        knobs.append(Knob(max(machine.jitter, 1e-3), 1e-4, 0.1, lambda m, v: m.changed(jitter=v)))
+        jitter = max(machine.jitter, 1e-3)
+        knobs.append(Knob(jitter, 0.3 * jitter, min(1.5 * jitter, 0.2), lambda m, v: m.changed(jitter=v)))
         knobs.append(Knob(1.0, 0.6, 1.6, _deepen(machine.main), log=False))
         knobs.append(Knob(machine.dip, 0.0, 0.6, lambda m, v: m.changed(dip=v), log=False))
     knobs.append(Knob(1.0, 0.97, 1.03, _shift(machine.main), log=False))

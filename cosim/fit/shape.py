@@ -6,7 +6,7 @@ sample is dealt to one bin. The same happens to a simulated trace, so what it lo
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,22 +36,51 @@ def sharpened(machine: Machine, p_mw: Floats) -> Machine:
     wanted = _measured(machine, p_mw[first:last])
     for _ in range(ROUNDS):
         found = [_measured(machine, x) for x in simulated(machine, first, last, SEEDS)]
-        got = np.mean([shape for shape, _, _ in found], axis=0)
-        jitter, dip = (float(np.mean([one[k] for one in found])) for k in (1, 2))
-        step = SHARE * (wanted[0] - got)
+        step = SHARE * _missing(wanted, found)
+        jitter, dip = (float(np.mean([getattr(one, name) for one in found])) for name in ("jitter", "dip"))
         machine = machine.changed(
             main=tuple(replace(s, p_mw=max(s.p_mw + float(d), 0.0)) for s, d in zip(machine.main, step, strict=True)),
-            jitter=_nearer(machine.jitter, wanted[1], jitter, 0.1),
-            dip=_nearer(machine.dip, wanted[2], dip, 0.6),
+            jitter=_nearer(machine.jitter, wanted.jitter, jitter, 0.1),
+            dip=_nearer(machine.dip, wanted.dip, dip, 0.6),
         )
     return machine
 
 
-def _measured(machine: Machine, p_mw: Floats) -> tuple[Floats, float, float]:
-    """Mean waveform [MW], jitter and spread of dips of a signal. [1]"""
-    cycles = st.cycles(p_mw, machine.dt_s, machine.period_s)
-    shape = st.waveform(p_mw, machine.dt_s, cycles, len(machine.main))
-    return shape, cycles.jitter, st.dip_spread(p_mw, machine.dt_s, cycles)
+@dataclass(frozen=True)
+class _Measured:
+    """What is read off a signal in the same way, be it measured or simulated."""
+
+    from_fall: Floats
+    """Mean waveform where iterations are laid fall on fall. [MW]"""
+    to_rise: Floats
+    """The same laid rise on rise, backwards from it: dips that last differently long smear the rise of the first."""
+    jitter: float
+    dip: float
+
+
+def _measured(machine: Machine, p_mw: Floats) -> _Measured:
+    dt_s, n_bin = machine.dt_s, len(machine.main)
+    forward = st.cycles(p_mw, dt_s, machine.period_s)
+    back = p_mw[::-1]
+    backward = st.cycles(back, dt_s, machine.period_s)
+    return _Measured(
+        st.waveform(p_mw, dt_s, forward, n_bin), st.waveform(back, dt_s, backward, n_bin), forward.jitter,
+        st.dip_spread(p_mw, dt_s, forward),
+    )  # fmt: skip
+
+
+def _missing(wanted: _Measured, found: list[_Measured]) -> Floats:
+    """Trace less simulation, by bins from the fall on; about the rise as seen from the rise. [MW]"""
+    missing: Floats = wanted.from_fall - np.mean([one.from_fall for one in found], axis=0)
+    from_rise = wanted.to_rise - np.mean([one.to_rise for one in found], axis=0)
+    n_bin = len(missing)
+    middle = 0.5 * float(wanted.from_fall.min() + wanted.from_fall.max())
+    low = int(np.argmin(wanted.from_fall))
+    above = np.flatnonzero(np.roll(wanted.from_fall, -low) > middle)
+    rise = low + int(above[0]) if above.size else low
+    for bin_ in range(rise - n_bin // 8, rise + n_bin // 8 + 1):
+        missing[bin_ % n_bin] = from_rise[(rise - 1 - bin_) % n_bin]
+    return missing
 
 
 def _nearer(value: float, wanted: float, got: float, most: float) -> float:
