@@ -58,8 +58,7 @@ def _jobs(machine: Machine, n: int) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"kind": part.kind}
         if machine.beside:
             row["weight"] = [{"at_s": 0.0, "weight": weight}]
-        if part.begin_s > 0:
-            row["start_s"] = whole_us(part.begin_s)
+        row |= {"start_s": whole_us(part.begin_s)} if part.begin_s > 0 else {"already_running": True}
         row |= _OF_KIND[part.kind](part)
         if part.stop_s is not None:
             row["stop_s"] = whole_us(part.stop_s)

@@ -135,7 +135,7 @@ def _fit_edge(p_mw: Floats, dt_s: float, a: st.Segment, b: st.Segment) -> tuple[
     n_around = round(0.02 / dt_s)
     first, last = max(a.last - n_around, 0), min(b.first + max(n_around, 2 * (b.first - a.last)), len(p_mw))
     share = ndimage.median_filter((p_mw[first:last] - a.p_mw) / (b.p_mw - a.p_mw), SMOOTH, mode="nearest")
-    t_s = np.arange(last - first) * dt_s
+    t_s: Floats = np.arange(last - first, dtype=np.float64) * dt_s
     begin, end = _crossings(share)
     rise_s = max((end - begin) * dt_s, 0.4 * dt_s)
     guess = np.array([math.log(3.36 / rise_s), 0.0, max(begin * dt_s - 0.16 * rise_s, 0.0)])

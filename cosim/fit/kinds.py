@@ -20,8 +20,6 @@ Floats = NDArray[np.float64]
 
 FLOOR_SHARE = 0.4
 """Idle over usual power where the trace never shows the idle machine (LoRA on 64 H100: 21 of 50 kW). [1]"""
-FIRST_ROW_SHARE = 0.03
-"""Part of the variance that the first row of a run, at the floor, may add. [1]"""
 MAX_BINS = 24
 """Most stages of one iteration."""
 MAX_START = 8
@@ -33,16 +31,9 @@ MAX_LEVELS = 24
 
 
 def floor_of(p_mw: Floats, usual_mw: float) -> float:
-    """Power at U = 0: the lowest of the trace where that shows the idle machine, else what one sample may cost.
-
-    A run begins at U = 0, so its first row lies at the floor; the floor is kept so near that this one row changes
-    the variance by less than `FIRST_ROW_SHARE`. Such a floor is no idle power: the trace does not tell it.
-    """
+    """Power at U = 0: the lowest of the trace where that shows the idle machine, else an assumed share of the usual."""
     lowest = float(p_mw.min())
-    if lowest < 0.6 * usual_mw:
-        return 0.995 * lowest
-    near = usual_mw - math.sqrt(FIRST_ROW_SHARE * len(p_mw)) * float(p_mw.std())
-    return min(max(FLOOR_SHARE * usual_mw, near), 0.995 * lowest)
+    return 0.995 * lowest if lowest < 0.6 * usual_mw else min(FLOOR_SHARE * usual_mw, 0.995 * lowest)
 
 
 def training(trace: Trace, period_s: float) -> Machine:
@@ -195,6 +186,7 @@ def inference(trace: Trace) -> Machine:
     noise = noise_of([p_mw[s.first : s.last] for s in found], dt_s, SLOWEST * dt_s)
     white = noise.fast_s < 0.5 * dt_s  # as what arrives and leaves within an interval is
     query_mw = max(noise.fast_std**2 if white else 0.0, (1e-5 * usual) ** 2) / swing
+    slow, fast = noise.slow_std / swing, 0.0 if white else noise.fast_std / swing
     return Machine(
         kind="inference",
         dt_s=dt_s,
@@ -203,10 +195,7 @@ def inference(trace: Trace) -> Machine:
         main=st.levels_of(found, dt_s),
         query_mw=query_mw,
         query_s=dt_s,
-        noise=Noise(
-            max(noise.slow_std / swing, 1e-6), noise.slow_s,
-            1e-6 if white else max(noise.fast_std / swing, 1e-6), noise.fast_s,
-        ),  # fmt: skip
+        noise=Noise(max(slow, 1e-6), noise.slow_s, max(fast, 1e-6), noise.fast_s),
     )
 
 

@@ -13,7 +13,7 @@ from cosim.fit.structure import Cycles
 Floats = NDArray[np.float64]
 
 WINDOW_PERIODS = 1.5
-"""Standard deviation of the window over which a phase is averaged, in periods: others a third apart are shut out. [1]"""
+"""Standard deviation of the window over which a phase is averaged, in periods; others a third apart stay out. [1]"""
 SPAN = 8
 """Iterations over which durations are compared; over fewer the window makes them alike. [1]"""
 

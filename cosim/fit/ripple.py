@@ -164,7 +164,7 @@ def noise_of(parts: list[Floats], dt_s: float, slowest_s: float) -> Noise:
     most = int(np.searchsorted(np.cumsum(lengths), COVERED * sum(lengths)))
     n_segment = min(lengths[min(most, len(lengths) - 1)], MAX_SEGMENT)
     used = [x for x in parts if len(x) >= n_segment]
-    f_hz = np.fft.rfftfreq(n_segment, dt_s)
+    f_hz: Floats = np.fft.rfftfreq(n_segment, dt_s).astype(np.float64)
     psd = np.average([signal.welch(x, 1 / dt_s, nperseg=n_segment)[1] for x in used], axis=0, weights=[*map(len, used)])
     slowest_s = min(slowest_s, n_segment * dt_s / 6)
     f_hz, psd = f_hz[f_hz * slowest_s >= 1], psd[f_hz * slowest_s >= 1]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cosim.fit import structure as st
 from cosim.fit.machine import Machine
-from cosim.fit.refine import SEEDS, simulated
+from cosim.fit.refine import MIN_DRAWS, SEEDS, simulated
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def sharpened(machine: Machine, p_mw: Floats) -> Machine:
     first, last = st.regular_part(p_mw, machine.dt_s, 3 * machine.period_s)
     wanted = _measured(machine, p_mw[first:last])
     for _ in range(ROUNDS):
-        found = [_measured(machine, x) for x in simulated(machine, first, last, SEEDS)]
+        found = [_measured(machine, x) for x in simulated(machine, first, last, SEEDS[:MIN_DRAWS])]
         step = SHARE * _missing(wanted, found)
         jitter, dip = (float(np.mean([getattr(one, name) for one in found])) for name in ("jitter", "dip"))
         machine = machine.changed(

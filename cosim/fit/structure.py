@@ -148,7 +148,7 @@ def cycles(p_mw: Floats, dt_s: float, period_s: float) -> Cycles:
 
 
 def dip_spread(p_mw: Floats, dt_s: float, found: Cycles) -> float:
-    """Relative spread of the depth of dips: that of the lowest sample of each iteration beyond that of high ones. [1]"""
+    """Relative spread of the depth of dips: of the lowest sample of each iteration, beyond that of high ones. [1]"""
     lows, highs = [], []
     for begin, end in zip(found.onsets[:-1], found.onsets[1:], strict=True):
         inside = p_mw[round(begin / dt_s) : round(end / dt_s)]

@@ -17,18 +17,17 @@ from cosim.load import state as k
 from cosim.load.build_serving import QueueBuilder
 from cosim.load.config import (
     AcceleratorsConfig,
-    DynamicsConfig,
     FailureConfig,
     FineTuningConfig,
     InferenceConfig,
     InterruptConfig,
     LoadConfig,
-    NoiseConfig,
     QueryClassConfig,
     ServingConfig,
     TraceConfig,
     TrainingConfig,
 )
+from cosim.load.config_dynamics import DynamicsConfig, NoiseConfig
 from cosim.load.draws import DrawBook, Stream
 from cosim.load.kernel_lag import EDGE, set_edge, transition
 from cosim.load.mitigation import MitigationConfig
@@ -149,6 +148,7 @@ class LoadBuilder:
         if isinstance(config, TraceConfig):
             self._add_trace(job, config)
             return
+        job["running"] = config.already_running
         self._set_dynamics(job, config.dynamics)
         fleet = load.accelerators
         assert fleet is not None

@@ -377,6 +377,9 @@ def step_load(load, t_us):
             _advance_states(load, job, job.next_us)
             _edge(load, k, job.next_us)
         _advance_states(load, job, t_us)
+        if t_us == 0 and job.running == 1:  # since before the run: its lag has arrived
+            job.x_mw = job.u_mw
+            job.y_mw = job.u_mw
         if job.kind == TRACE:
             p_mw = trace_power(load, job, t_us)
         else:

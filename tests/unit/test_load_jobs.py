@@ -90,6 +90,17 @@ def test_training_follows_its_twin_edge_by_edge(jitter, dip):
     assert np.abs(got - wanted)[settled].max() < 1e-6
 
 
+@pytest.mark.parametrize("tau_s", [0.0, 0.02])
+def test_a_job_that_runs_already_stands_at_its_level_at_once(tau_s):
+    """Eq. 6 at the first instant, and then the same power as of one whose lag has long arrived."""
+    steady = [{"duration_s": 5, "utilization": 0.8}]
+    lag = {"up": {"omega_n_rad_per_s": 3.0}, "supply_tau_s": tau_s}
+    job = training(iteration=steady, dynamics=lag)
+    got = power(load_of(job | {"already_running": True}, base_mw=0.2), 4)
+    assert np.abs(got - (0.2 + IDLE_MW + 0.8 * SWING_MW)).max() < 1e-9
+    assert power(load_of(job, base_mw=0.2), 4)[0] == pytest.approx(0.2 + IDLE_MW)
+
+
 def test_power_at_a_time_does_not_depend_on_the_step():
     job = training(iteration_jitter=0.02, noise={"std": 0.02, "node_std": 0.1}, dynamics={"supply_tau_s": 0.02})
     fine = power(load_of(job, step_us=1_000), 12, step_us=1_000)[::10]
