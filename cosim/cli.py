@@ -295,6 +295,7 @@ def fit(
     events: Annotated[
         Path | None, typer.Option("--events", metavar="EVENTS.csv", help="Event log beside it: key and t_s or time_ms.")
     ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Leave out rows of a trace that cannot be used.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     report: Annotated[Path | None, typer.Option("--report", metavar="PAGE.html", help="Page to write.")] = None,
 ) -> None:
@@ -306,7 +307,9 @@ def fit(
     kind = "arrivals" if arrivals else "profile" if profile else "trace"
     if events is not None and kind != "trace":
         raise InputError(f"--events stands beside a power trace, not with --{kind}")
-    fit_and_say(trace, out, _console(), kind=kind, json=json, report=report, events=events)
+    if repair and kind != "trace":
+        raise InputError(f"--repair mends a power trace, not what goes with --{kind}")
+    fit_and_say(trace, out, _console(), kind=kind, json=json, report=report, events=events, repair=repair)
 
 
 @app.command()

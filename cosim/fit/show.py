@@ -20,6 +20,8 @@ def found_lines(fit: Fit) -> list[str]:
     machine = fit.machine
     kind = machine.kind.replace("_", "-")
     lines = [f"{fit.trace.name}: {kind}, {len(fit.trace.p_mw)} samples, {machine.dt_s:g} s apart"]
+    if fit.trace.n_left_out:
+        lines.append(f"{fit.trace.n_left_out:,} rows left out that could not be used")
     if machine.kind == "training":
         period_s = sum(level.duration_s for level in machine.main)
         lines.append(
