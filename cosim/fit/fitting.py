@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from cosim.fit import structure as st
 from cosim.fit.edges import MAX_INTERVAL_S, compare_edges, switched
 from cosim.fit.events import EventLog, align
-from cosim.fit.kinds import inference, knobs_of, staged, training
+from cosim.fit.kinds import floor_of, inference, knobs_of, staged, training
 from cosim.fit.logged import logged
-from cosim.fit.machine import Machine
+from cosim.fit.machine import Machine, Noise
 from cosim.fit.reading import Trace
 from cosim.fit.refine import signature_of, simulated, tune
+from cosim.fit.regimes import apart, in_sequence, regimes, second_period
 from cosim.fit.shape import sharpened
 from cosim.fit.statistics import Row, compare, signature
 
@@ -25,6 +26,11 @@ JUDGE_SEEDS = (1, 2, 3, 4, 5)
 """Draws whose median statistics the table shows; none is tuned on."""
 HELD_OUT_SHARE = 0.5
 """Part of a periodic or steady trace that a second model, fitted to the rest, is judged on. [1]"""
+
+REPEATS = 8
+"""Iterations in the first part from which a model of it is judged on the second. [1]"""
+SECOND_OVER = 0.02
+"""Least power of a second job over its most: what a lag may undershoot. [1]"""
 
 
 @dataclass(frozen=True)
@@ -77,32 +83,49 @@ def fit_trace(trace: Trace, events: EventLog | None = None) -> Fit:
 
 
 def fit_machine(trace: Trace, events: EventLog | None = None) -> Machine:
-    """Structure, by the log where there is one, then tuning."""
-    first = first_model(trace) if events is None else logged(trace, events)
-    if first.kind == "training" and len(first.main) > 1:
+    """Structure, by the log where there is one, then tuning; regimes each on their own."""
+    if events is not None:
+        return _tuned(logged(trace, events), trace)
+    found = regimes(trace.p_mw, trace.dt_s) if trace.dt_s > MAX_INTERVAL_S else [(0, len(trace.p_mw))]
+    if len(found) == 1:
+        return _tuned(first_model(trace), trace)
+    parts = [trace.part(first, last) for first, last in found]
+    floor = min(floor_of(trace.p_mw, float(np.median(trace.p_mw))), *(0.98 * float(p.p_mw.min()) for p in parts))
+    return in_sequence([_tuned(first_model(part), part) for part in parts], [a for a, _ in found], trace, floor)
+
+
+def _tuned(first: Machine, trace: Trace) -> Machine:
+    if first.kind == "training" and len(first.main) > 1 and not first.beside:
         first = sharpened(first, trace.p_mw)
     return tune(first, knobs_of(first), trace.p_mw)
 
 
 def first_model(trace: Trace) -> Machine:
-    """The kind of load, and its structure, before tuning."""
+    """The kind of load, and its structure, before tuning; two jobs where two periods run at once."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
     if dt_s <= MAX_INTERVAL_S:
         return switched(trace)
     first, last = st.regular_part(p_mw, dt_s, max(30.0, 30 * dt_s))
     period_s = st.periodicity(p_mw[first:last], dt_s)
-    if math.isfinite(period_s):
+    if not math.isfinite(period_s):
+        found = staged(trace)
+        return found if found.evaluation or found.checkpoint else inference(trace)
+    other_s = second_period(p_mw[first:last], dt_s, period_s)
+    if not math.isfinite(other_s):
         return training(trace, period_s)
-    found = staged(trace)
-    return found if found.evaluation or found.checkpoint else inference(trace)
+    one, two = apart(p_mw, dt_s, (period_s, other_s))
+    second = training(replace(trace, p_mw=two + SECOND_OVER * float(two.max())), other_s)
+    second = second.changed(floor_mw=0.0, noise=Noise(), start=(), stop_s=None, evaluation=None)
+    less = SECOND_OVER * float(two.max())
+    return training(replace(trace, p_mw=np.maximum(one - less, 0.0)), period_s).changed(beside=(second,))
 
 
 def _repeats(machine: Machine, n: int) -> bool:
     """Whether the second half may be expected of a model that has seen n samples."""
-    if machine.dt_s <= MAX_INTERVAL_S:
+    if machine.dt_s <= MAX_INTERVAL_S or any(job.begin_s > 0 for job in machine.jobs):
         return False
     if machine.kind == "training":
-        return machine.stop_s is None and n * machine.dt_s > 20 * sum(s.duration_s for s in machine.main)
+        return machine.stop_s is None and n * machine.dt_s > REPEATS * max(job.period_s for job in machine.jobs)
     return machine.kind == "inference"
 
 

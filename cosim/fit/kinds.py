@@ -224,11 +224,31 @@ def knobs_of(machine: Machine) -> list[Knob]:
             Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(up=Edge(v), down=m.down or Edge(v)))
         )
         knobs.append(Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(down=Edge(v), up=m.up or Edge(v))))
+    knobs += [knob for i in range(len(machine.beside)) for knob in _knobs_beside(machine, i)]
     for name in ("evaluation", "checkpoint"):
         interrupt = getattr(machine, name)
         if interrupt is not None and machine.kind == "fine_tuning":
             knobs.append(Knob(1.0, 0.4, 1.6, _depth(name, interrupt, machine.main[0].p_mw), log=False))
     return knobs
+
+
+def _knobs_beside(machine: Machine, i: int) -> list[Knob]:
+    """Depth, jitter and spread of dips of another job that runs at the same time."""
+    job = machine.beside[i]
+    deepen = _deepen(job.main)
+
+    def turn(change: Callable[[Machine, float], Machine]) -> Callable[[Machine, float], Machine]:
+        def whole(m: Machine, v: float) -> Machine:
+            return m.changed(beside=(*m.beside[:i], change(m.beside[i], v), *m.beside[i + 1 :]))
+
+        return whole
+
+    jitter = max(job.jitter, 1e-3)
+    return [
+        Knob(1.0, 0.6, 1.6, turn(deepen), log=False),
+        Knob(jitter, 0.3 * jitter, min(1.5 * jitter, 0.2), turn(lambda m, v: m.changed(jitter=v))),
+        Knob(job.dip, 0.0, 0.6, turn(lambda m, v: m.changed(dip=v)), log=False),
+    ]
 
 
 def _knobs_of_inference(machine: Machine) -> list[Knob]:

@@ -19,7 +19,7 @@ from cosim.fit.statistics import Row, Signature, compare, median_signature, sign
 Floats = NDArray[np.float64]
 SEEDS = tuple(range(101, 113))
 """Draws that are tuned on, three of a long trace and all of a short one; the table is made with others."""
-MIN_DRAWS, SAMPLES_OF_DRAWS = 3, 4000
+MIN_DRAWS, SAMPLES_OF_DRAWS = 3, 2500
 """Draws of a short trace are so many that together they have this many samples: its extremes are few. [1]"""
 SAMPLES_PER_SEARCH = 900_000
 """Samples of the trace that a search may simulate, over all its tries and for each seed. [1]"""
@@ -91,7 +91,7 @@ def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int | None
     wanted = signature(p_mw, machine.dt_s, with_period=False)
     n = len(p_mw)
     seeds = SEEDS[: max(MIN_DRAWS, round(SAMPLES_OF_DRAWS / n))]
-    most = max_n if max_n is not None else min(max(SAMPLES_PER_SEARCH // n, 60), 400)
+    most = max_n if max_n is not None else min(max(SAMPLES_PER_SEARCH // n, 60), 300)
 
     def turned(x: Floats) -> Machine:
         found = machine

@@ -21,6 +21,8 @@ from cosim.fit.phase import tracked
 
 Floats = NDArray[np.float64]
 
+RIPPLE = "ripple"
+"""Name of such a job."""
 MAX_STRETCHES = 4
 """Most stretches of a trace with a ripple and a noise of their own; where there are more, all share one. [1]"""
 MAX_BINS = 12
@@ -74,7 +76,7 @@ def fluctuating(machine: Machine, p_mw: Floats, lasting: list[st.Segment]) -> Ma
     fast = Edge(10 / dt_s)
     beside = tuple(
         Machine(
-            kind="training", name="ripple", dt_s=dt_s, duration_s=machine.duration_s, floor_mw=0.0, begin_s=begin_s,
+            kind="training", name=RIPPLE, dt_s=dt_s, duration_s=machine.duration_s, floor_mw=0.0, begin_s=begin_s,
             stop_s=end_s, main=_carried(s, mean_mw), jitter=s.jitter, up=fast, down=fast, supply_tau_s=0.0,
             noise=replace(s.noise, slow_std=s.noise.slow_std / mean_mw, fast_std=s.noise.fast_std / mean_mw),
         )

@@ -115,7 +115,7 @@ def strongest_period(p_mw: Floats, dt_s: float) -> float:
     f_hz = np.fft.rfftfreq(n, dt_s)
     width = max(3, n // 1000 * 2 + 1)
     smooth = np.convolve(power, np.hanning(width + 2)[1:-1], "same")
-    first = max(int(np.searchsorted(f_hz, max(F_MIN_HZ, 10 / (n * dt_s)))), 1)
+    first = max(int(np.searchsorted(f_hz, 10 / (n * dt_s))), 1)
     if first >= len(f_hz) - 2:
         return math.nan
     k = first + int(np.argmax(smooth[first:]))

@@ -20,6 +20,10 @@ MAX_POINTS = 4000
 """Longest signal that is segmented sample by sample; longer ones are averaged to this many bins first."""
 
 
+ALIKE = 0.5
+"""Autocorrelation at its period from which a trace of few iterations is periodic. [1]"""
+
+
 @dataclass(frozen=True)
 class Segment:
     """Samples first to last - 1 at about one level."""
@@ -114,16 +118,57 @@ class Cycles:
 
 
 def periodicity(p_mw: Floats, dt_s: float) -> float:
-    """Period where one explains at least a quarter of the variance within its harmonics, else nan. [s]"""
-    period_s = strongest_period(p_mw, dt_s)
-    if not math.isfinite(period_s) or period_s < 4 * dt_s or len(p_mw) * dt_s < 8 * period_s:
-        return math.nan
-    power = np.abs(np.fft.rfft((p_mw - p_mw.mean()) * np.hanning(len(p_mw)))) ** 2
-    f_hz = np.fft.rfftfreq(len(p_mw), dt_s)
-    phase = f_hz * period_s
-    harmonic = (np.abs(phase - np.round(phase)) < 0.12) & (np.round(phase) >= 1) & (np.round(phase) <= 4)
-    share = power[harmonic].sum() / power[1:].sum()
+    """Period where one explains at least a quarter of the variance within its harmonics, else nan. [s]
+
+    Of 10 iterations or more it is the strongest line of the spectrum; of 3 to 10, the lag at which the trace is most
+    like itself.
+    """
+    period_s, share = period_and_share(p_mw, dt_s)
     return period_s if share > 0.25 else math.nan
+
+
+def period_and_share(p_mw: Floats, dt_s: float, n_least: float = 3.0) -> tuple[float, float]:
+    """The likeliest period [s], and the part of the variance in its first harmonics [1]; (nan, 0): none of n_least.
+
+    Parameters
+    ----------
+    p_mw : ndarray
+        [MW]
+    dt_s : float
+        [s]
+    n_least : float
+        Iterations that the trace must hold. [1]
+    """
+    for period_s in (strongest_period(p_mw, dt_s), _longest_period(p_mw, dt_s)):
+        if not math.isfinite(period_s) or not 4 * dt_s <= period_s <= len(p_mw) * dt_s / n_least:
+            continue
+        power = np.abs(np.fft.rfft((p_mw - p_mw.mean()) * np.hanning(len(p_mw)))) ** 2
+        phase = np.fft.rfftfreq(len(p_mw), dt_s) * period_s
+        width = max(0.12, 1.5 * period_s / (len(p_mw) * dt_s))
+        harmonic = (np.abs(phase - np.round(phase)) < width) & (np.round(phase) >= 1) & (np.round(phase) <= 4)
+        share = float(power[harmonic].sum() / power[1:].sum())
+        if share > 0.25:
+            return period_s, share
+    return math.nan, 0.0
+
+
+def _longest_period(p_mw: Floats, dt_s: float) -> float:
+    """A period of which the trace holds 3 to 10, by its autocorrelation; nan where it is not like itself. [s]"""
+    n = len(p_mw)
+    x = p_mw - p_mw.mean()
+    whole = np.fft.irfft(np.abs(np.fft.rfft(x, 2 * n)) ** 2)[:n]
+    if whole[0] <= 0:
+        return math.nan
+    like = whole / whole[0] * n / (n - np.arange(n))
+    first = max(int(np.argmax(like < 0.1)), n // 10) if np.any(like < 0.1) else n
+    lags = np.arange(first, n // 3 + 1)
+    if lags.size < 3:
+        return math.nan
+    k = int(lags[np.argmax(like[lags])])
+    again = like[max(2 * k - k // 8, 0) : min(2 * k + k // 8 + 1, 2 * n // 3 + 1)]
+    if like[k] < ALIKE or k in (lags[0], lags[-1]) or again.max(initial=-1.0) < 0.8 * ALIKE:
+        return math.nan
+    return k * dt_s
 
 
 def cycles(p_mw: Floats, dt_s: float, period_s: float) -> Cycles:
