@@ -15,6 +15,8 @@ SERVER_W_PER_ACCELERATOR = 850.0
 """AC input of an 8 x H100 node at full load over eight (6.8 kW, MLPerf Training v4.0, SMC); sets the count only. [W]"""
 IDLE_SHARE = 0.14
 """Idle over peak power of an accelerator (H100 SXM: 100 of 700 W); sets how the floor is split only. [1]"""
+IDLE_SWING = 0.05
+"""A first level within this part of the swing above the floor is the idle machine. [1]"""
 MAX_STD, MAX_NODE_STD = 0.3, 1.0
 """Bounds of `noise.std` and `noise.node_std`."""
 
@@ -58,7 +60,10 @@ def _jobs(machine: Machine, n: int) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"kind": part.kind}
         if machine.beside:
             row["weight"] = [{"at_s": 0.0, "weight": weight}]
-        row |= {"start_s": whole_us(part.begin_s)} if part.begin_s > 0 else {"already_running": True}
+        if part.begin_s > 0:
+            row["start_s"] = whole_us(part.begin_s)
+        elif _runs(part):
+            row["already_running"] = True
         row |= _OF_KIND[part.kind](part)
         if part.stop_s is not None:
             row["stop_s"] = whole_us(part.stop_s)
@@ -158,6 +163,12 @@ def _inference(machine: Machine) -> dict[str, Any]:
         "step_s": whole_us(min(machine.dt_s, machine.query_s)),
         "classes": {"requests": {"size": 1000, "duration_s": whole_us(machine.query_s), "rate": rate}},
     }
+
+
+def _runs(machine: Machine) -> bool:
+    """Whether it runs when the trace begins: its first level is not the idle one."""
+    first = (*machine.start, *machine.main)[0].p_mw
+    return first > machine.floor_mw + IDLE_SWING * (machine.top_mw - machine.floor_mw)
 
 
 def _edge(edge: Edge) -> dict[str, float]:

@@ -97,7 +97,8 @@ def fit_machine(trace: Trace, events: EventLog | None = None) -> Machine:
 def _tuned(first: Machine, trace: Trace) -> Machine:
     if first.kind == "training" and len(first.main) > 1 and not first.beside:
         first = sharpened(first, trace.p_mw)
-    return tune(first, knobs_of(first), trace.p_mw)
+    knobs = knobs_of(first)
+    return tune(first, knobs, trace.p_mw) if knobs else first
 
 
 def first_model(trace: Trace) -> Machine:

@@ -200,9 +200,12 @@ def inference(trace: Trace) -> Machine:
 
 
 def knobs_of(machine: Machine) -> list[Knob]:
-    """What may be tuned in a machine."""
+    """What may be tuned in a machine; nothing of inference.
+
+    Its noise is the spectrum about its levels; tuned, it made up for the start, which has more power at every frequency.
+    """
     if machine.kind == "inference":
-        return _knobs_of_inference(machine)
+        return []
     noise = machine.noise
     dt_s = machine.dt_s
     if machine.beside and not (noise.slow_std or noise.fast_std):
@@ -249,18 +252,6 @@ def _knobs_beside(machine: Machine, i: int) -> list[Knob]:
         Knob(jitter, 0.3 * jitter, min(1.5 * jitter, 0.2), turn(lambda m, v: m.changed(jitter=v))),
         Knob(job.dip, 0.0, 0.6, turn(lambda m, v: m.changed(dip=v)), log=False),
     ]
-
-
-def _knobs_of_inference(machine: Machine) -> list[Knob]:
-    """Its noise, near to what the spectrum about its levels says: else it would make up for levels that are missing."""
-
-    def noise(name: str, low: float, high: float) -> Knob:
-        found = getattr(machine.noise, name)
-        return Knob(found, low * found, high * found,
-                    lambda m, v: m.changed(noise=replace(m.noise, **{name: v})))  # fmt: skip
-
-    query = Knob(machine.query_mw, 0.5 * machine.query_mw, 1.5 * machine.query_mw, lambda m, v: m.changed(query_mw=v))
-    return [noise("slow_std", 0.7, 1.4), noise("slow_s", 0.5, 2.0), noise("fast_std", 0.7, 1.4), query]
 
 
 def _louder(first: Machine, name: str) -> Callable[[Machine, float], Machine]:

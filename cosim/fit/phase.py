@@ -39,9 +39,7 @@ def tracked(p_mw: Floats, dt_s: float, period_s: float) -> Cycles:
         Their mean duration, onsets, and the jitter of independent durations that makes the phase wander as it does.
     """
     t_s = np.arange(len(p_mw)) * dt_s
-    carrier = (p_mw - p_mw.mean()) * np.exp(-2j * math.pi * t_s / period_s)
-    width = WINDOW_PERIODS * period_s / dt_s
-    real, imag = (ndimage.gaussian_filter1d(part, width, mode="constant") for part in (carrier.real, carrier.imag))
+    real, imag = _demodulated(p_mw - p_mw.mean(), dt_s, period_s)
     turns = t_s / period_s + np.unwrap(np.arctan2(imag, real)) / (2 * math.pi)
     turns = np.maximum.accumulate(turns)
     onsets = np.interp(np.arange(math.ceil(turns[0]), math.floor(turns[-1]) + 1), turns, t_s)
@@ -54,3 +52,17 @@ def tracked(p_mw: Floats, dt_s: float, period_s: float) -> Cycles:
         jitter = 1.4826 * float(np.median(np.abs(spans - np.median(spans)))) / math.sqrt(SPAN) / mean_s
     low, high = np.percentile(p_mw, [8, 75])
     return Cycles(mean_s, min(jitter, 0.1), onsets, float(low), float(high))
+
+
+def amplitude(p_mw: Floats, dt_s: float, period_s: float) -> Floats:
+    """Amplitude of a period's fundamental at each sample, over the window of `tracked`. [MW]"""
+    found: Floats = 2 * np.hypot(*_demodulated(p_mw, dt_s, period_s))
+    return found
+
+
+def _demodulated(p_mw: Floats, dt_s: float, period_s: float) -> tuple[Floats, Floats]:
+    """Real and imaginary part of the trace times exp(-2 pi i t / T), averaged over the window."""
+    carrier = p_mw * np.exp(-2j * math.pi * np.arange(len(p_mw)) * dt_s / period_s)
+    width = WINDOW_PERIODS * period_s / dt_s
+    real, imag = (ndimage.gaussian_filter1d(part, width, mode="constant") for part in (carrier.real, carrier.imag))
+    return real, imag

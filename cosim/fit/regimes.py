@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cosim.fit import structure as st
 from cosim.fit.machine import Level, Machine
-from cosim.fit.phase import tracked
+from cosim.fit.phase import amplitude, tracked
 from cosim.fit.reading import Trace
 
 Floats = NDArray[np.float64]
@@ -67,7 +68,29 @@ def _best_cut(p_mw: Floats, dt_s: float) -> int:
     fine = range(max(best - n // 20, least), min(best + n // 20, n - least) + 1, max(n // 200, 1))
     best = max(fine, key=explained)
     one = _explained(p_mw, dt_s, float(p_mw.mean())) / total
-    return best if explained(best) > one + GAIN and _are_jobs(p_mw[:best], p_mw[best:], dt_s) else 0
+    if explained(best) <= one + GAIN or not _are_jobs(p_mw[:best], p_mw[best:], dt_s):
+        return 0
+    return min(max(_sharp_cut(p_mw, dt_s, best), least), n - least)
+
+
+def _sharp_cut(p_mw: Floats, dt_s: float, cut: int) -> int:
+    """Where the first side's level and period give way to the second's, sample by sample.
+
+    Each sample speaks for the side whose level it is nearer to, and whose period is there the stronger one.
+    """
+    sides = (p_mw[:cut], p_mw[cut:])
+    periods = [st.period_and_share(x, dt_s, LEAST_ITERATIONS)[0] for x in sides]
+    width = round(0.5 * max(p for p in periods if math.isfinite(p)) / dt_s)
+    smooth = ndimage.uniform_filter1d(p_mw, 2 * width + 1, mode="nearest")
+    swings = [np.zeros(len(p_mw)), np.zeros(len(p_mw))]
+    for k, (period_s, where) in enumerate(zip(periods, (slice(cut), slice(cut, None)), strict=True)):
+        if math.isfinite(period_s):
+            swings[k] += amplitude(p_mw - smooth, dt_s, period_s) ** 2
+            if not math.isfinite(periods[1 - k]):  # beside half of what a period has, one without can be told
+                swings[1 - k] += 0.5 * float(np.median(swings[k][where]))
+    off = [(smooth - float(np.mean(x))) ** 2 for x in sides]
+    first = np.concatenate([[0.0], np.cumsum(swings[0] - swings[1] + off[1] - off[0])])
+    return int(np.argmax(first))
 
 
 def _explained(p_mw: Floats, dt_s: float, mean_mw: float) -> float:

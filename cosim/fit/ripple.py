@@ -168,7 +168,7 @@ def noise_of(parts: list[Floats], dt_s: float, slowest_s: float) -> Noise:
     used = [x for x in parts if len(x) >= n_segment]
     f_hz: Floats = np.fft.rfftfreq(n_segment, dt_s).astype(np.float64)
     psd = np.average([signal.welch(x, 1 / dt_s, nperseg=n_segment)[1] for x in used], axis=0, weights=[*map(len, used)])
-    slowest_s = min(slowest_s, n_segment * dt_s / 6)
+    slowest_s = min(slowest_s, n_segment * dt_s / 3)
     f_hz, psd = f_hz[f_hz * slowest_s >= 1], psd[f_hz * slowest_s >= 1]
     if len(f_hz) < MAX_BINS or not psd.max() > 0:
         return Noise(0.0, dt_s, float(np.std(np.concatenate(parts))), dt_s)
