@@ -202,7 +202,7 @@ def inference(trace: Trace) -> Machine:
 def knobs_of(machine: Machine) -> list[Knob]:
     """What may be tuned in a machine; nothing of inference.
 
-    Its noise is the spectrum about its levels; tuned, it made up for the start, which has more power at every frequency.
+    Its noise is the spectrum about its levels; tuned, it made up for the start, which has power at every frequency.
     """
     if machine.kind == "inference":
         return []
