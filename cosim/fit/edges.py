@@ -26,7 +26,7 @@ LASTING_S = 0.1
 """What lasts longer is a level; what is shorter belongs to an edge, unless it is flat. [s]"""
 FLAT_SAMPLES, FLAT_SHARE = 25, 0.2
 """A shorter level has as many samples, and moves within itself by less than this share of the steps about it. [1]"""
-MAX_LEVELS = 24
+MAX_LEVELS = 60
 """Most levels of one trace."""
 FASTEST = 15.0
 """Natural frequency times interval of an edge that is over within one interval. [rad]"""
@@ -48,10 +48,12 @@ class Timing:
     """Beyond the level reached, over the step. [1]"""
 
 
-def switched(trace: Trace) -> Machine:
-    """A trace of steps: lasting levels in order, and one lag for each direction."""
+def switched(trace: Trace) -> Machine | None:
+    """A trace of steps: lasting levels in order, and one lag for each direction; None where two levels do not show."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
     lasting = _lasting(p_mw, dt_s)
+    if len(lasting) < 2:
+        return None
     largest = max(abs(b.p_mw - a.p_mw) for a, b in itertools.pairwise(lasting))
     cuts, edges = [], {}
     sizes = {True: 0.0, False: 0.0}

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.fit import structure as st
-from cosim.fit.edges import MAX_INTERVAL_S, compare_edges, switched
+from cosim.fit.edges import FASTEST, MAX_INTERVAL_S, compare_edges, switched
 from cosim.fit.events import EventLog, align
 from cosim.fit.kinds import floor_of, inference, knobs_of, staged, training
 from cosim.fit.logged import logged
-from cosim.fit.machine import Machine, Noise
+from cosim.fit.machine import Edge, Machine, Noise
 from cosim.fit.reading import Trace
 from cosim.fit.refine import signature_of, simulated, tune
 from cosim.fit.regimes import apart, in_sequence, regimes, second_period
+from cosim.fit.ripple import RIPPLE
 from cosim.fit.shape import sharpened
 from cosim.fit.statistics import Row, compare, signature
 
@@ -29,6 +30,8 @@ HELD_OUT_SHARE = 0.5
 
 REPEATS = 8
 """Iterations in the first part from which a model of it is judged on the second. [1]"""
+SLOW_INTERVAL_S = 0.5
+"""From this interval on, edges of the default dynamics are over within one. [s]"""
 SECOND_OVER = 0.02
 """Least power of a second job over its most: what a lag may undershoot. [1]"""
 
@@ -104,8 +107,24 @@ def _tuned(first: Machine, trace: Trace) -> Machine:
 def first_model(trace: Trace) -> Machine:
     """The kind of load, and its structure, before tuning; two jobs where two periods run at once."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
-    if dt_s <= MAX_INTERVAL_S:
-        return switched(trace)
+    steps = switched(trace) if dt_s <= MAX_INTERVAL_S else None
+    if steps is not None:
+        return steps
+    return _at_once(_by_period(trace))
+
+
+def _at_once(machine: Machine) -> Machine:
+    """Between samples of less than `SLOW_INTERVAL_S` the default edges would lag; the waveform has them as they are."""
+    if machine.dt_s >= SLOW_INTERVAL_S:
+        return machine
+    fast = Edge(FASTEST / machine.dt_s)
+    beside = tuple(job.changed(up=fast, down=fast, supply_tau_s=0.0) for job in machine.beside)
+    return machine.changed(up=fast, down=fast, supply_tau_s=0.0, beside=beside)
+
+
+def _by_period(trace: Trace) -> Machine:
+    """Training where there is a period, two jobs where there are two, else fine-tuning or inference."""
+    p_mw, dt_s = trace.p_mw, trace.dt_s
     first, last = st.regular_part(p_mw, dt_s, max(30.0, 30 * dt_s))
     period_s = st.periodicity(p_mw[first:last], dt_s)
     if not math.isfinite(period_s):
@@ -123,7 +142,7 @@ def first_model(trace: Trace) -> Machine:
 
 def _repeats(machine: Machine, n: int) -> bool:
     """Whether the second half may be expected of a model that has seen n samples."""
-    if machine.dt_s <= MAX_INTERVAL_S or any(job.begin_s > 0 for job in machine.jobs):
+    if any(job.begin_s > 0 or job.name == RIPPLE for job in machine.jobs):
         return False
     if machine.kind == "training":
         return machine.stop_s is None and n * machine.dt_s > REPEATS * max(job.period_s for job in machine.jobs)
@@ -135,6 +154,6 @@ def _rows(machine: Machine, p_mw: Floats, first: int) -> list[Row]:
     wanted = signature(p_mw[first:], machine.dt_s)
     found = signature_of(machine, first, n, JUDGE_SEEDS, with_period=True)
     rows = compare(wanted, found, machine.dt_s, n - first)
-    if machine.dt_s <= MAX_INTERVAL_S:
+    if any(job.name == RIPPLE for job in machine.beside):
         rows += compare_edges(p_mw, simulated(machine, 0, n, JUDGE_SEEDS[:1])[0], machine.dt_s)
     return rows

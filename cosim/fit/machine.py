@@ -107,7 +107,8 @@ class Machine:
         levels += [i.p_mw for i in (self.evaluation, self.checkpoint) if i is not None]
         top = max(levels)
         if self.kind == "inference":
-            top = self.floor_mw + (top - self.floor_mw) * 1.15
+            swing = top - self.floor_mw  # of queries in service, which are Poisson, none may be cut
+            top += max(0.15 * swing, 5 * (self.query_mw * swing) ** 0.5)
         return max(top, self.floor_mw * (1 + 1e-6) + 1e-12)
 
     @property

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 MAX_REGIMES = 4
 LEAST_SHARE = 0.15
 """Shortest regime over the stretch that is split. [1]"""
+LEAST_SAMPLES = 400
+"""Shorter traces are one regime. [1]"""
 LEAST_ITERATIONS = 8.0
 """A regime with a period, and a second job, have as many. [1]"""
 GAIN = 0.12
@@ -41,7 +43,7 @@ def regimes(p_mw: Floats, dt_s: float) -> list[tuple[int, int]]:
     has a period. One stretch, the whole, where nothing is to be cut or nothing is periodic.
     """
     found = [(0, len(p_mw))]
-    while len(found) < MAX_REGIMES:
+    while len(p_mw) >= LEAST_SAMPLES and len(found) < MAX_REGIMES:
         cuts = [(first, _best_cut(p_mw[first:last], dt_s), last) for first, last in found]
         cut = next(((first, first + at, last) for first, at, last in cuts if at), None)
         if cut is None:

@@ -181,15 +181,13 @@ def noise_of(parts: list[Floats], dt_s: float, slowest_s: float) -> Noise:
         error: Floats = np.log(np.bincount(octave, got) / wanted)
         return error
 
-    low, high = [math.log(1e-6 * power), math.log(0.2 * dt_s)], [math.log(4 * power), math.log(slowest_s)]
+    low, high = [math.log(1e-6 * power), math.log(0.2 * dt_s)], [math.log(4 * power), math.log(max(slowest_s, dt_s))]
+    half = math.log(0.5 * power)
+    starts = [[half, math.log(tau_s), half, math.log(0.5 * dt_s)] for tau_s in (3 * dt_s, 25 * dt_s, 0.2 * slowest_s)]
     best = min(
-        (
-            optimize.least_squares(off, [math.log(0.5 * power), math.log(slow_s), math.log(0.5 * power),
-                                         math.log(0.5 * dt_s)], bounds=(low * 2, high * 2))
-            for slow_s in (3 * dt_s, 25 * dt_s, 0.2 * slowest_s)
-        ),
+        (optimize.least_squares(off, np.clip(x, low * 2, high * 2), bounds=(low * 2, high * 2)) for x in starts),
         key=lambda found: float(found.cost),
-    )  # fmt: skip
+    )
     (slow, slow_s), (fast, fast_s) = sorted((best.x[:2].tolist(), best.x[2:].tolist()), key=lambda x: -x[1])
     return Noise(math.exp(0.5 * slow), math.exp(slow_s), math.exp(0.5 * fast), math.exp(fast_s))
 

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from cosim.fit.as_load import load_dict
-from cosim.fit.edges import MAX_INTERVAL_S
 from cosim.fit.fitting import Fit
 from cosim.fit.machine import Interrupt, Machine
 from cosim.fit.ripple import RIPPLE
@@ -105,7 +104,7 @@ def render_fit(fit: Fit, console: Console) -> None:
 def why_not_held_out(fit: Fit) -> str:
     """Why no second part is judged."""
     machine = fit.machine
-    if machine.dt_s <= MAX_INTERVAL_S:
+    if any(job.name == RIPPLE for job in machine.beside):
         return "a trace of edges has each of them once or twice"
     if any(job.begin_s > 0 for job in machine.jobs):
         return "its regimes follow one another, so its second half is another machine than its first"

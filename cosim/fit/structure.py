@@ -85,8 +85,12 @@ def regular_part(p_mw: Floats, dt_s: float, window_s: float) -> tuple[int, int]:
     smooth = ndimage.median_filter(p_mw, size=width, mode="nearest")
     usual = float(np.median(smooth))
     near = np.flatnonzero(np.abs(smooth - usual) < 0.08 * usual)
+    if near.size == 0:  # the median lies between two levels
+        return 0, len(p_mw)
     first, last = int(near[0]), int(near[-1]) + 1
     inside = np.flatnonzero(np.abs(p_mw[first:last] - usual) < 0.12 * usual)
+    if inside.size == 0:
+        return first, last
     return first + int(inside[0]), first + int(inside[-1]) + 1
 
 
@@ -217,6 +221,10 @@ def waveform(p_mw: Floats, dt_s: float, found: Cycles, n_bin: int) -> Floats:
         inside = slice(int(np.searchsorted(t_s, begin)), int(np.searchsorted(t_s, end)))
         bins = np.minimum(((t_s[inside] - begin) / (end - begin) * n_bin).astype(int), n_bin - 1)
         np.add.at(total, bins, p_mw[inside])
+        np.add.at(count, bins, 1)
+    if not count.any():  # too few whole iterations: laid by the period alone
+        bins = np.minimum((t_s / found.period_s % 1.0 * n_bin).astype(int), n_bin - 1)
+        np.add.at(total, bins, p_mw)
         np.add.at(count, bins, 1)
     shape = np.divide(total, count, out=np.full(n_bin, np.nan), where=count > 0)
     known = np.flatnonzero(np.isfinite(shape))
