@@ -106,7 +106,7 @@ def _tuned(first: Machine, trace: Trace) -> Machine:
 
 def first_model(trace: Trace) -> Machine:
     """The kind of load, and its structure, before tuning; two jobs where two periods run at once."""
-    p_mw, dt_s = trace.p_mw, trace.dt_s
+    dt_s = trace.dt_s
     steps = switched(trace) if dt_s <= MAX_INTERVAL_S else None
     if steps is not None:
         return steps

@@ -23,7 +23,7 @@ SHARE = 0.7
 
 
 def sharpened(machine: Machine, p_mw: Floats) -> Machine:
-    """The machine with stages, jitter and spread of dips as the trace has them between start and stop.
+    """The machine with stages, jitter and spread of dips as the trace has them between start and stop: the best round's.
 
     Parameters
     ----------
@@ -34,16 +34,24 @@ def sharpened(machine: Machine, p_mw: Floats) -> Machine:
     """
     first, last = st.regular_part(p_mw, machine.dt_s, 3 * machine.period_s)
     wanted = _measured(machine, p_mw[first:last])
-    for _ in range(ROUNDS):
+    low, high = np.percentile(p_mw[first:last], [0.5, 99.5])
+    best, least = machine, np.inf
+    for _ in range(ROUNDS + 1):
         found = [_measured(machine, x) for x in simulated(machine, first, last, SEEDS[:MIN_DRAWS])]
-        step = SHARE * _missing(wanted, found)
+        missing = _missing(wanted, found)
+        off = float(np.sqrt(np.mean(missing**2)))
+        if off < least:
+            best, least = machine, off
+        step = SHARE * missing
         jitter, dip = (float(np.mean([getattr(one, name) for one in found])) for name in ("jitter", "dip"))
         machine = machine.changed(
-            main=tuple(replace(s, p_mw=max(s.p_mw + float(d), 0.0)) for s, d in zip(machine.main, step, strict=True)),
+            main=tuple(
+                replace(s, p_mw=float(np.clip(s.p_mw + d, low, high))) for s, d in zip(machine.main, step, strict=True)
+            ),
             jitter=_nearer(machine.jitter, wanted.jitter, jitter, 0.1),
             dip=_nearer(machine.dip, wanted.dip, dip, 0.6),
         )
-    return machine
+    return best
 
 
 @dataclass(frozen=True)
