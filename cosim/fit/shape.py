@@ -23,7 +23,7 @@ SHARE = 0.7
 
 
 def sharpened(machine: Machine, p_mw: Floats) -> Machine:
-    """The machine with stages, jitter and spread of dips as the trace has them between start and stop: the best round's.
+    """The machine with stages, jitter and spread of dips as the trace has them; that of the best round.
 
     Parameters
     ----------
