@@ -284,7 +284,9 @@ def _with_titles(names: list[str]) -> list[str]:
 
 @app.command()
 def fit(
-    trace: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Power trace: t_s and p_w, p_kw or p_mw; or of nvidia-smi.")],
+    trace: Annotated[
+        Path, typer.Argument(metavar="FILE.csv", help="Power trace: t_s and p_w (p_kw, p_mw), or nvidia-smi's.")
+    ],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Scenario to write; default FILE.fit.yaml.")] = None,
     arrivals: Annotated[
         bool, typer.Option("--arrivals", help="FILE.csv holds requests: t_s, tokens_in, tokens_out.")
@@ -305,10 +307,6 @@ def fit(
     if arrivals and profile:
         raise InputError("give one of --arrivals and --profile")
     kind = "arrivals" if arrivals else "profile" if profile else "trace"
-    if events is not None and kind != "trace":
-        raise InputError(f"--events stands beside a power trace, not with --{kind}")
-    if repair and kind != "trace":
-        raise InputError(f"--repair mends a power trace, not what goes with --{kind}")
     fit_and_say(trace, out, _console(), kind=kind, json=json, report=report, events=events, repair=repair)
 
 

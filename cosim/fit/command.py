@@ -45,6 +45,10 @@ def fit_and_say(
     InputError
         The file cannot be fitted.
     """
+    if events is not None and kind != "trace":
+        raise InputError(f"--events stands beside a power trace, not with --{kind}")
+    if repair and kind != "trace":
+        raise InputError(f"--repair mends a power trace, not what goes with --{kind}")
     if report is not None and kind != "trace":
         raise InputError(f"--report shows fits of power traces; leave it out with --{kind}")
     target = out if out is not None else source.with_name(source.name.split(".")[0] + ".fit.yaml")
