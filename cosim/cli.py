@@ -284,9 +284,7 @@ def _with_titles(names: list[str]) -> list[str]:
 
 @app.command()
 def fit(
-    trace: Annotated[
-        Path, typer.Argument(metavar="FILE.csv", help="Power trace: t_s and p_w (p_kw, p_mw), or nvidia-smi's.")
-    ],
+    trace: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Power trace (t_s, p_w), or nvidia-smi's CSV.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Scenario to write; default FILE.fit.yaml.")] = None,
     arrivals: Annotated[
         bool, typer.Option("--arrivals", help="FILE.csv holds requests: t_s, tokens_in, tokens_out.")
