@@ -284,7 +284,7 @@ def _with_titles(names: list[str]) -> list[str]:
 
 @app.command()
 def fit(
-    trace: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Power trace: t_s and one of p_w, p_kw, p_mw.")],
+    trace: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Power trace (t_s, p_w), or nvidia-smi's CSV.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Scenario to write; default FILE.fit.yaml.")] = None,
     arrivals: Annotated[
         bool, typer.Option("--arrivals", help="FILE.csv holds requests: t_s, tokens_in, tokens_out.")
@@ -295,6 +295,7 @@ def fit(
     events: Annotated[
         Path | None, typer.Option("--events", metavar="EVENTS.csv", help="Event log beside it: key and t_s or time_ms.")
     ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Leave out rows of a trace that cannot be used.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     report: Annotated[Path | None, typer.Option("--report", metavar="PAGE.html", help="Page to write.")] = None,
 ) -> None:
@@ -304,9 +305,7 @@ def fit(
     if arrivals and profile:
         raise InputError("give one of --arrivals and --profile")
     kind = "arrivals" if arrivals else "profile" if profile else "trace"
-    if events is not None and kind != "trace":
-        raise InputError(f"--events stands beside a power trace, not with --{kind}")
-    fit_and_say(trace, out, _console(), kind=kind, json=json, report=report, events=events)
+    fit_and_say(trace, out, _console(), kind=kind, json=json, report=report, events=events, repair=repair)
 
 
 @app.command()

@@ -7,6 +7,7 @@ import csv
 import gzip
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cosim.errors import InputError, Problem, unreadable
@@ -66,10 +67,50 @@ def finite(text: str, column: str, file: str, line: int) -> float:
     InputError
         It is none.
     """
+    value = number(text)
+    if math.isnan(value):
+        raise InputError(Problem(f"{column} is not a finite number", value=text, file=file, line=line))
+    return value
+
+
+@dataclass
+class Faults:
+    """Rows of a file that cannot be used, by kind, so that all are told at once."""
+
+    file: str
+    found: dict[str, list[tuple[int, object]]] = field(default_factory=dict)
+    """Kind of fault: line and value of each row."""
+
+    def add(self, kind: str, line: int, value: object) -> None:
+        """One row that cannot be used."""
+        self.found.setdefault(kind, []).append((line, value))
+
+    @property
+    def n(self) -> int:
+        """Rows that cannot be used."""
+        return len({line for rows in self.found.values() for line, _ in rows})
+
+    def problems(self, repair: str = "") -> list[Problem]:
+        """One for each kind: how many rows, the lines of the first, the value of the first.
+
+        Parameters
+        ----------
+        repair : str
+            What can be done, said behind the last one.
+        """
+        out = []
+        for i, (kind, rows) in enumerate(self.found.items()):
+            lines = ", ".join(str(line) for line, _ in rows[:3]) + (", ..." if len(rows) > 3 else "")
+            told = kind if len(rows) == 1 else f"{kind} in {len(rows):,} rows: lines {lines}"
+            last = f"; {repair}" if repair and i == len(self.found) - 1 else ""
+            out.append(Problem(told + last, value=rows[0][1], file=self.file, line=rows[0][0]))
+        return out
+
+
+def number(text: str) -> float:
+    """A field as a number; nan where it is none or not finite."""
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(Problem(f"{column} is not a finite number", value=text, file=file, line=line))
-    return value
+        return math.nan
+    return value if math.isfinite(value) else math.nan

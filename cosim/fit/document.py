@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from cosim.errors import CosimError
+from cosim.fit.as_load import load_dict
 from cosim.fit.fitting import Fit
-from cosim.fit.machine import load_dict
 from cosim.fit.simulate import SITE
 from cosim.units import US_PER_S
 

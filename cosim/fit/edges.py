@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from cosim.fit import structure as st
-from cosim.fit.machine import Edge, Level, Machine, Noise
+from cosim.fit.machine import Edge, Level, Machine
 from cosim.fit.reading import Trace
 from cosim.fit.refine import simulated
+from cosim.fit.ripple import fluctuating
 from cosim.fit.statistics import Row
 from cosim.load.kernel_lag import transition
 
@@ -22,13 +23,17 @@ Floats = NDArray[np.float64]
 MAX_INTERVAL_S = 0.02
 """Longest interval at which a trace shows edges rather than their averages. [s]"""
 LASTING_S = 0.1
-"""A level that lasts longer is a level; shorter ones belong to an edge. [s]"""
-MAX_LEVELS = 24
+"""What lasts longer is a level; what is shorter belongs to an edge, unless it is flat. [s]"""
+FLAT_SAMPLES, FLAT_SHARE = 25, 0.2
+"""A shorter level has as many samples, and moves within itself by less than this share of the steps about it. [1]"""
+MAX_LEVELS = 60
 """Most levels of one trace."""
+FASTEST = 15.0
+"""Natural frequency times interval of an edge that is over within one interval. [rad]"""
 SMOOTH = 5
 """Samples of the median filter behind which edges are timed. [1]"""
 FLOOR_SHARE = 0.2
-"""U = 0 over the low level: noise is relative to the power above it, a meter's noise is at the low level too. [1]"""
+"""U = 0 over the low level, which is not idle where accelerators pulse. [1]"""
 LIMIT_PERCENT, LIMIT_POINTS = 15.0, 3.0
 """Targets: rise and fall within 15 % or one interval, overshoot within 3 points."""
 
@@ -43,10 +48,12 @@ class Timing:
     """Beyond the level reached, over the step. [1]"""
 
 
-def switched(trace: Trace) -> Machine:
-    """A trace of steps: lasting levels in order, and one lag for each direction."""
+def switched(trace: Trace) -> Machine | None:
+    """A trace of steps: lasting levels in order, and one lag for each direction; None where two levels do not show."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
     lasting = _lasting(p_mw, dt_s)
+    if len(lasting) < 2:
+        return None
     largest = max(abs(b.p_mw - a.p_mw) for a, b in itertools.pairwise(lasting))
     cuts, edges = [], {}
     sizes = {True: 0.0, False: 0.0}
@@ -63,7 +70,7 @@ def switched(trace: Trace) -> Machine:
     begins = [0.0, *cuts]
     ends = [*cuts, trace.duration_s + dt_s]
     levels = [Level(end - begin, s.p_mw) for begin, end, s in zip(begins, ends, lasting, strict=True)]
-    fast = Edge(10 / dt_s)
+    fast = Edge(FASTEST / dt_s)
     machine = Machine(
         kind="training",
         dt_s=dt_s,
@@ -71,22 +78,20 @@ def switched(trace: Trace) -> Machine:
         floor_mw=FLOOR_SHARE * float(np.percentile(p_mw, 1)),
         start=tuple(levels[:-1]),
         main=(levels[-1],),
-        noise=Noise(0.01, 100 * dt_s, 0.02, dt_s),
         up=edges.get(True, fast),
         down=edges.get(False, fast),
         supply_tau_s=0.0,
     )
-    return _timed(machine, p_mw)
+    return fluctuating(_timed(machine, p_mw), p_mw, lasting)
 
 
 def _timed(machine: Machine, p_mw: Floats) -> Machine:
     """Natural frequencies corrected until whole transitions, further levels in them included, take their time."""
     wanted = timings(p_mw, machine.dt_s)
     for _ in range(3):
-        quiet = machine.changed(noise=Noise())
-        found = timings(simulated(quiet, 0, len(p_mw), (0,))[0], machine.dt_s)
+        found = timings(simulated(machine, 0, len(p_mw), (0,))[0], machine.dt_s)
         for name, field in (("rise", "up"), ("fall", "down")):
-            if name not in wanted or name not in found or wanted[name].rise_s < 4 * machine.dt_s:
+            if name not in wanted or name not in found or wanted[name].rise_s < 2 * machine.dt_s:
                 continue
             ratio = found[name].rise_s / wanted[name].rise_s
             edge = getattr(machine, field)
@@ -99,7 +104,9 @@ def _timed(machine: Machine, p_mw: Floats) -> Machine:
 def _lasting(p_mw: Floats, dt_s: float) -> list[st.Segment]:
     """Levels that last, neighbours of nearly the same level merged."""
     step = 0.05 * float(np.percentile(p_mw, 99) - np.percentile(p_mw, 1))
-    found = [s for s in st.segments(p_mw, MAX_LEVELS, step) if s.n * dt_s >= LASTING_S]
+    pieces = st.segments(p_mw, MAX_LEVELS, step)
+    around = zip([pieces[0], *pieces[:-1]], pieces, [*pieces[1:], pieces[-1]], strict=True)
+    found = [s for a, s, b in around if s.n * dt_s >= LASTING_S or _is_flat(p_mw, a, s, b)]
     merged: list[st.Segment] = []
     for s in found:
         before = merged[-1] if merged else None
@@ -111,16 +118,26 @@ def _lasting(p_mw: Floats, dt_s: float) -> list[st.Segment]:
     return merged
 
 
+def _is_flat(p_mw: Floats, a: st.Segment, s: st.Segment, b: st.Segment) -> bool:
+    """Whether a short piece is a stop on the way between its neighbours, and not a part of a slow edge."""
+    if s.n < FLAT_SAMPLES:
+        return False
+    cut = s.n // 8  # segments are found in bins of samples
+    begin, end = np.split(p_mw[s.first + cut : s.last - cut], [(s.n - 2 * cut) // 2])
+    least = min(abs(s.p_mw - a.p_mw), abs(b.p_mw - s.p_mw))
+    return bool(abs(np.median(end) - np.median(begin)) < FLAT_SHARE * least)
+
+
 def _fit_edge(p_mw: Floats, dt_s: float, a: st.Segment, b: st.Segment) -> tuple[Edge, float]:
     """Lag of the edge between two lasting levels, and the time at which it is commanded. [s]
 
-    omega_n, zeta and C by least squares on the samples around the edge, then time is scaled so that the 10-90 %
-    time is the measured one. C is kept only where it explains more; D, which passes an edge straight through, is 0.
+    omega_n, zeta and C by least squares on the samples around the edge, then time is scaled (`_to_measure`). C is kept
+    only where it explains more; D, which passes an edge straight through, is 0.
     """
     n_around = round(0.02 / dt_s)
     first, last = max(a.last - n_around, 0), min(b.first + max(n_around, 2 * (b.first - a.last)), len(p_mw))
     share = ndimage.median_filter((p_mw[first:last] - a.p_mw) / (b.p_mw - a.p_mw), SMOOTH, mode="nearest")
-    t_s = np.arange(last - first) * dt_s
+    t_s: Floats = np.arange(last - first, dtype=np.float64) * dt_s
     begin, end = _crossings(share)
     rise_s = max((end - begin) * dt_s, 0.4 * dt_s)
     guess = np.array([math.log(3.36 / rise_s), 0.0, max(begin * dt_s - 0.16 * rise_s, 0.0)])
@@ -135,14 +152,29 @@ def _fit_edge(p_mw: Floats, dt_s: float, a: st.Segment, b: st.Segment) -> tuple[
         bounds=([*low, 0.0], [*high, 1.5]),
     )  # fmt: skip
     x = with_c.x if with_c.cost < 0.9 * plain.cost else plain.x
-    omega, zeta = math.exp(x[0]), math.exp(x[1])
-    c_s = x[3] / omega if len(x) > 3 else 0.0
-    fine = np.linspace(0.0, 40 / omega, 8001)
-    begin_f, end_f = _crossings(unit_step(fine, omega, zeta, c_s))
-    scale = rise_s / max((end_f - begin_f) * fine[1], 1e-9)
-    middle_s = np.interp(0.5, np.maximum.accumulate(unit_step(fine, omega, zeta, c_s)), fine) * scale
-    at_s = first * dt_s + _middle(share) * dt_s - middle_s
-    return Edge(float(omega / scale), float(zeta), float(c_s * scale)), float(at_s)
+    edge, at_s = _to_measure(Edge(math.exp(x[0]), math.exp(x[1]), x[3] / math.exp(x[0]) if len(x) > 3 else 0.0), x[2],
+                             t_s, rise_s, _middle(share) * dt_s)  # fmt: skip
+    return edge, first * dt_s + at_s
+
+
+def _to_measure(edge: Edge, at_s: float, t_s: Floats, rise_s: float, middle_s: float) -> tuple[Edge, float]:
+    """The edge in a time scaled so that, sampled as the trace is, it takes the measured time and is half way then.
+
+    An edge within about one interval shows no shape; it is made steeper than the trace can tell and put just behind
+    the sample before it.
+    """
+    dt_s = float(t_s[1])
+    if rise_s < 1.2 * dt_s:
+        return Edge(FASTEST / dt_s, 1.0), math.floor(middle_s / dt_s) * dt_s + 0.02 * dt_s
+    for _ in range(12):
+        sampled = unit_step(t_s - at_s, edge.omega_n_rad_per_s, edge.zeta, edge.c_s)
+        begin, end = _crossings(sampled)
+        ratio = float(np.clip((end - begin) * dt_s / rise_s, 0.7, 1.4))
+        faster = edge.omega_n_rad_per_s * ratio
+        edge = Edge(min(faster, FASTEST / dt_s), edge.zeta, edge.c_s / ratio)
+        sampled = unit_step(t_s - at_s, edge.omega_n_rad_per_s, edge.zeta, edge.c_s)
+        at_s += middle_s - _middle(sampled) * dt_s
+    return edge, at_s
 
 
 def unit_step(t_s: Floats, omega: float, zeta: float, c_s: float) -> Floats:

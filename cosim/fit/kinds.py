@@ -13,33 +13,27 @@ from cosim.fit import structure as st
 from cosim.fit.machine import Edge, Interrupt, Level, Machine, Noise
 from cosim.fit.reading import Trace
 from cosim.fit.refine import Knob
+from cosim.fit.ripple import noise_of
 from cosim.fit.structure import Segment
 
 Floats = NDArray[np.float64]
 
 FLOOR_SHARE = 0.4
 """Idle over usual power where the trace never shows the idle machine (LoRA on 64 H100: 21 of 50 kW). [1]"""
-FIRST_ROW_SHARE = 0.03
-"""Part of the variance that the first row of a run, at the floor, may add. [1]"""
 MAX_BINS = 24
 """Most stages of one iteration."""
 MAX_START = 8
 """Most stages before the regular part of a periodic trace."""
+SLOWEST = 300.0
+"""Slowest noise of inference in intervals; what is slower is its levels'. [1]"""
 MAX_LEVELS = 24
 """Most levels of a trace without a period."""
 
 
 def floor_of(p_mw: Floats, usual_mw: float) -> float:
-    """Power at U = 0: the lowest of the trace where that shows the idle machine, else what one sample may cost.
-
-    A run begins at U = 0, so its first row lies at the floor; the floor is kept so near that this one row changes
-    the variance by less than `FIRST_ROW_SHARE`. Such a floor is no idle power: the trace does not tell it.
-    """
+    """Power at U = 0: the lowest of the trace where that shows the idle machine, else an assumed share of the usual."""
     lowest = float(p_mw.min())
-    if lowest < 0.6 * usual_mw:
-        return 0.995 * lowest
-    near = usual_mw - math.sqrt(FIRST_ROW_SHARE * len(p_mw)) * float(p_mw.std())
-    return min(max(FLOOR_SHARE * usual_mw, near), 0.995 * lowest)
+    return 0.995 * lowest if lowest < 0.6 * usual_mw else min(FLOOR_SHARE * usual_mw, 0.995 * lowest)
 
 
 def training(trace: Trace, period_s: float) -> Machine:
@@ -66,6 +60,7 @@ def training(trace: Trace, period_s: float) -> Machine:
         main=tuple(Level(width_s, float(p)) for p in shape),
         stop_s=last * dt_s if stops else None,
         jitter=found.jitter,
+        dip=st.dip_spread(regular, dt_s, found),
         evaluation=st.recurrent(st.long_lows(regular, dt_s, found), dt_s, found.period_s),
         noise=first_noise(regular, dt_s, floor, 0.02),
     )
@@ -181,13 +176,17 @@ def _small_dips(steady: Floats, usual: float, series: list[Segment], begin: int,
 
 
 def inference(trace: Trace) -> Machine:
-    """An aperiodic trace: levels as arrival rates, queries that make its fast fluctuation, noise for the rest."""
+    """An aperiodic trace: levels as arrival rates, queries that make its fastest fluctuation, noise for the rest."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
     usual = float(np.median(p_mw))
     spread = 1.4826 * float(np.median(np.abs(np.diff(p_mw)))) / math.sqrt(2)
-    found = st.segments(p_mw, MAX_LEVELS // 2, max(4 * spread, 0.004 * usual))
+    found = st.segments(p_mw, MAX_LEVELS // 2, max(4 * spread, 0.002 * usual))
     floor = floor_of(p_mw, usual)
-    query_mw = max(spread**2, (1e-5 * usual) ** 2) / max(usual - floor, 1e-12)
+    swing = max(usual - floor, 1e-12)
+    noise = noise_of([p_mw[s.first : s.last] for s in found], dt_s, SLOWEST * dt_s)
+    white = noise.fast_s < 0.5 * dt_s  # as what arrives and leaves within an interval is
+    query_mw = max(noise.fast_std**2 if white else 0.0, (1e-5 * usual) ** 2) / swing
+    slow, fast = noise.slow_std / swing, 0.0 if white else noise.fast_std / swing
     return Machine(
         kind="inference",
         dt_s=dt_s,
@@ -196,14 +195,21 @@ def inference(trace: Trace) -> Machine:
         main=st.levels_of(found, dt_s),
         query_mw=query_mw,
         query_s=dt_s,
-        noise=first_noise(p_mw, dt_s, floor, 0.02),
+        noise=Noise(max(slow, 1e-6), noise.slow_s, max(fast, 1e-6), noise.fast_s),
     )
 
 
 def knobs_of(machine: Machine) -> list[Knob]:
-    """What may be tuned in a machine."""
+    """What may be tuned in a machine; nothing of inference.
+
+    Its noise is the spectrum about its levels; tuned, it made up for the start, which has power at every frequency.
+    """
+    if machine.kind == "inference":
+        return []
     noise = machine.noise
     dt_s = machine.dt_s
+    if machine.beside and not (noise.slow_std or noise.fast_std):
+        return [Knob(1.0, 0.5, 2.0, _louder(machine, "slow_std")), Knob(1.0, 0.5, 2.0, _louder(machine, "fast_std"))]
     knobs = [
         Knob(noise.slow_std, 1e-6, 0.25, lambda m, v: m.changed(noise=replace(m.noise, slow_std=v))),
         Knob(noise.slow_s, 3 * dt_s, 300 * dt_s, lambda m, v: m.changed(noise=replace(m.noise, slow_s=v))),
@@ -211,23 +217,52 @@ def knobs_of(machine: Machine) -> list[Knob]:
         Knob(noise.fast_s, 0.2 * dt_s, 8 * dt_s, lambda m, v: m.changed(noise=replace(m.noise, fast_s=v))),
     ]
     if machine.kind == "training" and len(machine.main) > 1:
-        knobs.append(Knob(max(machine.jitter, 1e-3), 1e-4, 0.1, lambda m, v: m.changed(jitter=v)))
+        jitter = max(machine.jitter, 1e-3)
+        knobs.append(Knob(jitter, 0.3 * jitter, min(1.5 * jitter, 0.2), lambda m, v: m.changed(jitter=v)))
         knobs.append(Knob(1.0, 0.6, 1.6, _deepen(machine.main), log=False))
-    if machine.kind == "inference":
-        knobs.append(Knob(machine.query_mw, machine.query_mw / 50, machine.query_mw * 20,
-                          lambda m, v: m.changed(query_mw=v)))  # fmt: skip
-    else:
-        knobs.append(Knob(1.0, 0.97, 1.03, _shift(machine.main), log=False))
+        knobs.append(Knob(machine.dip, 0.0, 0.6, lambda m, v: m.changed(dip=v), log=False))
+    knobs.append(Knob(1.0, 0.97, 1.03, _shift(machine.main), log=False))
     if machine.kind == "fine_tuning":
         knobs.append(
             Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(up=Edge(v), down=m.down or Edge(v)))
         )
         knobs.append(Knob(2.5 / dt_s, 0.8 / dt_s, 60 / dt_s, lambda m, v: m.changed(down=Edge(v), up=m.up or Edge(v))))
+    knobs += [knob for i in range(len(machine.beside)) for knob in _knobs_beside(machine, i)]
     for name in ("evaluation", "checkpoint"):
         interrupt = getattr(machine, name)
         if interrupt is not None and machine.kind == "fine_tuning":
             knobs.append(Knob(1.0, 0.4, 1.6, _depth(name, interrupt, machine.main[0].p_mw), log=False))
     return knobs
+
+
+def _knobs_beside(machine: Machine, i: int) -> list[Knob]:
+    """Depth, jitter and spread of dips of another job that runs at the same time."""
+    job = machine.beside[i]
+    deepen = _deepen(job.main)
+
+    def turn(change: Callable[[Machine, float], Machine]) -> Callable[[Machine, float], Machine]:
+        def whole(m: Machine, v: float) -> Machine:
+            return m.changed(beside=(*m.beside[:i], change(m.beside[i], v), *m.beside[i + 1 :]))
+
+        return whole
+
+    jitter = max(job.jitter, 1e-3)
+    return [
+        Knob(1.0, 0.6, 1.6, turn(deepen), log=False),
+        Knob(jitter, 0.3 * jitter, min(1.5 * jitter, 0.2), turn(lambda m, v: m.changed(jitter=v))),
+        Knob(job.dip, 0.0, 0.6, turn(lambda m, v: m.changed(dip=v)), log=False),
+    ]
+
+
+def _louder(first: Machine, name: str) -> Callable[[Machine, float], Machine]:
+    """One part of the noise of every job beside, by one factor."""
+
+    def turn(machine: Machine, factor: float) -> Machine:
+        pairs = zip(machine.beside, first.beside, strict=True)
+        noises = [(m, replace(m.noise, **{name: factor * getattr(was.noise, name)})) for m, was in pairs]
+        return machine.changed(beside=tuple(m.changed(noise=noise) for m, noise in noises))
+
+    return turn
 
 
 def _deepen(main: tuple[Level, ...]) -> Callable[[Machine, float], Machine]:

@@ -13,7 +13,7 @@ from cosim.errors import EnvironmentFailure
 from cosim.fit.document import fit_yaml
 from cosim.fit.fitting import JUDGE_SEEDS, Fit
 from cosim.fit.refine import simulated
-from cosim.fit.show import found_lines
+from cosim.fit.show import found_lines, why_not_held_out
 from cosim.fit.statistics import Row, ramp, spectrum
 
 Floats = NDArray[np.float64]
@@ -62,6 +62,8 @@ def page_html(fit: Fit) -> str:
         first_s, last_s = fit.held_out_s
         title = f"Model of the first {first_s:g} s against the trace from {first_s:g} to {last_s:g} s"
         parts.append(_table(title, fit.held_out))
+    else:
+        parts.append(f'<p class="about">Judged on what it was fitted to: {escape(why_not_held_out(fit))}.</p>')
     parts.append(
         f"<details><summary>The scenario</summary><pre>{escape(fit_yaml(fit))}</pre></details></body></html>\n"
     )

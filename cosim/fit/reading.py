@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cosim.csv_file import csv_rows
 from cosim.errors import InputError, Problem
+from cosim.fit.telemetry import is_telemetry, read_telemetry
 from cosim.load.trace import read_trace
 
 Floats = NDArray[np.float64]
@@ -29,6 +30,8 @@ class Trace:
     dt_s: float
     """Interval. [s]"""
     p_mw: Floats
+    n_left_out: int = 0
+    """Rows of the file that could not be used."""
 
     @property
     def duration_s(self) -> float:
@@ -40,13 +43,15 @@ class Trace:
         return Trace(self.name, self.dt_s, self.p_mw[first:last])
 
 
-def load_trace(path: Path) -> Trace:
+def load_trace(path: Path, *, repair: bool = False) -> Trace:
     """A trace file, checked and at its median interval (the nearest sample of each instant).
 
     Parameters
     ----------
     path : Path
-        CSV or CSV.gz with `t_s` and one of `p_w`, `p_kw`, `p_mw`.
+        CSV or CSV.gz with `t_s` and one of `p_w`, `p_kw`, `p_mw`, or of a monitor (`cosim.fit.telemetry`).
+    repair : bool
+        Leave out rows that cannot be used; gaps up to `MAX_GAP_INTERVALS` then hold the nearest sample.
 
     Raises
     ------
@@ -55,8 +60,8 @@ def load_trace(path: Path) -> Trace:
         below zero, or one that never changes.
     """
     file = str(path)
-    _check_columns(path)
-    t_s, p_mw = read_trace(path)
+    monitored = _check_columns(path)
+    t_s, p_mw, n_left_out = (read_telemetry if monitored else read_trace)(path, repair=repair)
     if len(t_s) < MIN_SAMPLES:
         raise InputError(Problem(f"has {len(t_s)} samples; a fit needs at least {MIN_SAMPLES}", file=file))
     steps = np.diff(t_s)
@@ -68,28 +73,27 @@ def load_trace(path: Path) -> Trace:
                 f"has a gap of {steps[worst]:g} s after t_s = {t_s[worst]:g}, above {MAX_GAP_INTERVALS:g} times its "
                 f"usual interval of {median_s:g} s; fit the part before it or the part behind it",
                 file=file,
-                line=worst + 2,
+                line=None if monitored or n_left_out else worst + 2,
             )
         )
-    if p_mw.min() < 0:
-        line = int(np.argmin(p_mw)) + 2
-        raise InputError(Problem("power is below zero", value=float(p_mw.min()), file=file, line=line))
     if np.ptp(p_mw) == 0:
         raise InputError(Problem("power never changes: there is nothing to fit", value=float(p_mw[0]), file=file))
-    return _even(path.name, t_s - t_s[0], p_mw, median_s)
+    return replace(_even(path.name, t_s - t_s[0], p_mw, median_s), n_left_out=n_left_out)
 
 
-def _check_columns(path: Path) -> None:
-    """Say at once which columns are looked for and which are there."""
+def _check_columns(path: Path) -> bool:
+    """Say at once which columns are looked for and which are there; whether they are those of a monitor."""
     with csv_rows(path, "this trace") as (header, _):
         pass
     found = [name for name in POWER_COLUMNS if name in header]
     if "t_s" in header and len(found) == 1:
-        return
+        return False
+    if is_telemetry(header):
+        return True
     raise InputError(
         Problem(
-            "looks for a column t_s [s] and exactly one of p_w, p_kw, p_mw in its first line, which has "
-            + (", ".join(header) or "nothing"),
+            "looks for a column t_s [s] and exactly one of p_w, p_kw, p_mw in its first line, or for timestamp, index "
+            "and power.draw as nvidia-smi writes them; it has " + (", ".join(header) or "nothing"),
             file=str(path),
             line=1,
         )

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from cosim.errors import InputError
-from cosim.fit.machine import Machine, load_config
+from cosim.fit.as_load import load_config
+from cosim.fit.machine import Machine
 from cosim.fit.simulate import draw_powers
 from cosim.fit.statistics import Row, Signature, compare, median_signature, signature
 
 Floats = NDArray[np.float64]
-SEEDS = (101, 102, 103)
-"""Draws that are tuned on; the table is made with others."""
+SEEDS = tuple(range(101, 113))
+"""Draws that are tuned on, three of a long trace and all of a short one; the table is made with others."""
+MIN_DRAWS, SAMPLES_OF_DRAWS = 3, 2500
+"""Draws of a short trace are so many that together they have this many samples: its extremes are few. [1]"""
 SAMPLES_PER_SEARCH = 900_000
 """Samples of the trace that a search may simulate, over all its tries and for each seed. [1]"""
 WORST = 6.0
@@ -87,7 +90,8 @@ def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int | None
     """
     wanted = signature(p_mw, machine.dt_s, with_period=False)
     n = len(p_mw)
-    most = max_n if max_n is not None else min(max(SAMPLES_PER_SEARCH // n, 60), 700)
+    seeds = SEEDS[: max(MIN_DRAWS, round(SAMPLES_OF_DRAWS / n))]
+    most = max_n if max_n is not None else min(max(SAMPLES_PER_SEARCH // n, 60), 300)
 
     def turned(x: Floats) -> Machine:
         found = machine
@@ -97,13 +101,13 @@ def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int | None
 
     def cost(x: Floats) -> float:
         try:
-            got = signature_of(turned(x), 0, n, SEEDS, with_period=False)
+            got = signature_of(turned(x), 0, n, seeds, with_period=False)
         except (InputError, ValueError):
             return 1e6
         return misfit(compare(wanted, got, machine.dt_s, n))
 
     start = np.array([knob.free for knob in knobs])
-    steps = np.array([0.7 if knob.log else 0.08 * (abs(knob.start) or 1.0) for knob in knobs])
+    steps = np.array([0.7 if knob.log else 0.08 * max(abs(knob.start), 0.5) for knob in knobs])
     simplex = np.vstack([start, start + np.diag(steps)])
     found = optimize.minimize(
         cost, start, method="Nelder-Mead",

@@ -9,23 +9,21 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cosim.fit.as_load import load_dict
 from cosim.fit.fitting import Fit
-from cosim.fit.machine import Interrupt, load_dict
+from cosim.fit.machine import Interrupt, Machine
+from cosim.fit.ripple import RIPPLE
 from cosim.fit.statistics import Row
 
 
 def found_lines(fit: Fit) -> list[str]:
     """The model in a few sentences."""
     machine = fit.machine
-    kind = machine.kind.replace("_", "-")
+    jobs = [job for job in machine.jobs if job.name != RIPPLE]
+    kind = machine.kind.replace("_", "-") if len(jobs) == 1 else f"{len(jobs)} jobs"
     lines = [f"{fit.trace.name}: {kind}, {len(fit.trace.p_mw)} samples, {machine.dt_s:g} s apart"]
-    if machine.kind == "training":
-        period_s = sum(level.duration_s for level in machine.main)
-        lines.append(
-            f"iteration of {period_s:.4g} s in {len(machine.main)} stages, jitter {100 * machine.jitter:.2g} %"
-        )
-    else:
-        lines.append(f"{len(machine.start) + len(machine.main) + len(machine.end)} levels")
+    if fit.trace.n_left_out:
+        lines.append(f"{fit.trace.n_left_out:,} rows left out that could not be used")
     log = fit.events
     if log is not None:
         lines.append(
@@ -33,14 +31,34 @@ def found_lines(fit: Fit) -> list[str]:
             f"blocks, {sum(log.n_steps)} iterations of {log.iteration_s:.4g} s, {len(log.evaluations)} evaluations; "
             f"they explain {log.explained:.0%} of its variance"
         )
+    for job in jobs:
+        lead = ""
+        if len(jobs) > 1:
+            lead = (
+                f"{job.kind.replace('_', '-')} from {job.begin_s:.6g} to {job.stop_s or fit.trace.duration_s:.6g} s: "
+            )
+        lines += [lead + line for line in _job_lines(job, is_fast=any(one.name == RIPPLE for one in machine.beside))]
+    return lines + [_ripple_line(job, fit.trace.duration_s) for job in machine.beside if job.name == RIPPLE]
+
+
+def _job_lines(machine: Machine, *, is_fast: bool) -> list[str]:
+    """One job; of a fast trace its levels and edges, its noise is the ripple's."""
+    lines = []
+    if machine.kind == "training" and not is_fast:
+        dips = f", depth of its dips {100 * machine.dip:.2g} %" if machine.dip else ""
+        jitter = f"jitter {100 * machine.jitter:.2g} %{dips}"
+        lines.append(f"iteration of {machine.period_s:.4g} s in {len(machine.main)} stages, {jitter}")
+    else:
+        lines.append(f"{len(machine.start) + len(machine.main) + len(machine.end)} levels")
     for name, what in (("evaluation", machine.evaluation), ("checkpoint", machine.checkpoint)):
         if what is not None:
             lines.append(f"{name} {_every(what)} of {what.duration_s:.3g} s at {1000 * what.p_mw:.5g} kW")
     noise = machine.noise
-    lines.append(
-        f"noise of the swing: {100 * noise.slow_std:.2g} % over {noise.slow_s:.3g} s, "
-        f"{100 * noise.fast_std:.2g} % over {noise.fast_s:.3g} s"
-    )
+    if noise.slow_std or noise.fast_std:
+        lines.append(
+            f"noise of the swing: {100 * noise.slow_std:.2g} % over {noise.slow_s:.3g} s, "
+            f"{100 * noise.fast_std:.2g} % over {noise.fast_s:.3g} s"
+        )
     for name, edge in (("up", machine.up), ("down", machine.down)):
         if edge is not None:
             lines.append(
@@ -48,6 +66,19 @@ def found_lines(fit: Fit) -> list[str]:
                 f"C {edge.c_s:.3g} s, D {edge.d_s2:.3g} s2"
             )
     return lines
+
+
+def _ripple_line(job: Machine, duration_s: float) -> str:
+    """What moves about the levels of a fast trace, in watts."""
+    powers = [1e6 * level.p_mw for level in job.main]
+    mean_w = sum(powers) / len(powers)
+    swing_w = max(powers) - min(powers)
+    pulses = f"pulses of {swing_w:.3g} W, {1 / job.period_s:.4g} times a second, and " if swing_w else ""
+    noise = job.noise
+    return (
+        f"{job.begin_s:.4g} to {job.stop_s or duration_s:.4g} s: {pulses}noise of {noise.slow_std * mean_w:.2g} W over "
+        f"{noise.slow_s:.2g} s and {noise.fast_std * mean_w:.2g} W over {noise.fast_s:.2g} s"
+    )
 
 
 def _every(what: Interrupt) -> str:
@@ -67,7 +98,21 @@ def render_fit(fit: Fit, console: Console) -> None:
             console,
         )
     else:
-        console.print("Judged on what it was fitted to: the trace has no second part that repeats the first.")
+        console.print(f"Judged on what it was fitted to: {why_not_held_out(fit)}.")
+
+
+def why_not_held_out(fit: Fit) -> str:
+    """Why no second part is judged."""
+    machine = fit.machine
+    if any(job.name == RIPPLE for job in machine.beside):
+        return "a trace of edges has each of them once or twice"
+    if any(job.begin_s > 0 for job in machine.jobs):
+        return "its regimes follow one another, so its second half is another machine than its first"
+    if machine.kind == "fine_tuning":
+        return "its stages follow one another, so its second half does not repeat its first"
+    if machine.stop_s is not None:
+        return "it stops before its end"
+    return "its first half holds too few iterations"
 
 
 def _table(title: str, rows: list[Row], console: Console) -> None:

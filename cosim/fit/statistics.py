@@ -17,6 +17,8 @@ F_MIN_HZ = 0.01
 """Lowest frequency at which spectra are compared. [Hz]"""
 MIN_SEGMENT = 8
 """Least samples of a segment of Welch's method: the interval of a billing meter is too long for `F_MIN_HZ`."""
+LINE = 13.0
+"""Power of a line over its surroundings; white noise of 1,250 samples passes it once in 300 signals. [1]"""
 RAMP_S = 1.0
 """Window of the change whose percentiles are compared, or the interval of the trace where that is longer. [s]"""
 
@@ -104,7 +106,7 @@ def spectrum(p_mw: Floats, dt_s: float) -> tuple[Floats, Floats]:
 def strongest_period(p_mw: Floats, dt_s: float) -> float:
     """Period of the strongest line of the spectrum, nan where nothing stands out of its surroundings. [s]
 
-    The periodogram is smoothed over about 1/200 of its length; a line counts where it has eight times the power of
+    The periodogram is smoothed over about 1/500 of its length; a line counts where it has `LINE` times the power of
     the median within an octave around it. Periods longer than a tenth of the signal are not looked for.
     """
     n = len(p_mw)
@@ -113,12 +115,12 @@ def strongest_period(p_mw: Floats, dt_s: float) -> float:
     f_hz = np.fft.rfftfreq(n, dt_s)
     width = max(3, n // 1000 * 2 + 1)
     smooth = np.convolve(power, np.hanning(width + 2)[1:-1], "same")
-    first = max(int(np.searchsorted(f_hz, max(F_MIN_HZ, 10 / (n * dt_s)))), 1)
+    first = max(int(np.searchsorted(f_hz, 10 / (n * dt_s))), 1)
     if first >= len(f_hz) - 2:
         return math.nan
     k = first + int(np.argmax(smooth[first:]))
     around = (f_hz > f_hz[k] / 1.5) & (f_hz < f_hz[k] * 1.5)
-    if k <= first or smooth[k] < 8 * np.median(smooth[around]):
+    if k <= first or smooth[k] < LINE * np.median(smooth[around]):
         return math.nan
     near = slice(max(k - width, 1), k + width + 1)
     return float(np.sum(power[near]) / np.sum(power[near] * f_hz[near]))

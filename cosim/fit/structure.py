@@ -20,6 +20,10 @@ MAX_POINTS = 4000
 """Longest signal that is segmented sample by sample; longer ones are averaged to this many bins first."""
 
 
+ALIKE = 0.5
+"""Autocorrelation at its period from which a trace of few iterations is periodic. [1]"""
+
+
 @dataclass(frozen=True)
 class Segment:
     """Samples first to last - 1 at about one level."""
@@ -81,9 +85,27 @@ def regular_part(p_mw: Floats, dt_s: float, window_s: float) -> tuple[int, int]:
     smooth = ndimage.median_filter(p_mw, size=width, mode="nearest")
     usual = float(np.median(smooth))
     near = np.flatnonzero(np.abs(smooth - usual) < 0.08 * usual)
+    if near.size == 0:  # the median lies between two levels
+        return 0, len(p_mw)
     first, last = int(near[0]), int(near[-1]) + 1
     inside = np.flatnonzero(np.abs(p_mw[first:last] - usual) < 0.12 * usual)
+    if inside.size == 0:
+        return first, last
     return first + int(inside[0]), first + int(inside[-1]) + 1
+
+
+def before_stop(p_mw: Floats) -> int:
+    """Samples before the run stops: its number where the end falls by a tenth of what the last twentieth usually is.
+
+    A stop is what lies below that level by a hundredth (or eight times what neighbours differ by) up to the end.
+    """
+    last = p_mw[-max(20, len(p_mw) // 20) :]
+    usual = float(np.median(last))
+    if p_mw[-1] > 0.9 * usual:
+        return len(p_mw)
+    differ = 1.4826 * float(np.median(np.abs(np.diff(last)))) / math.sqrt(2)
+    above = np.flatnonzero(last >= usual - max(0.01 * usual, 8 * differ))
+    return len(p_mw) - len(last) + int(above[-1]) + 1
 
 
 @dataclass(frozen=True)
@@ -100,16 +122,57 @@ class Cycles:
 
 
 def periodicity(p_mw: Floats, dt_s: float) -> float:
-    """Period where one explains at least a quarter of the variance within its harmonics, else nan. [s]"""
-    period_s = strongest_period(p_mw, dt_s)
-    if not math.isfinite(period_s) or period_s < 4 * dt_s or len(p_mw) * dt_s < 8 * period_s:
-        return math.nan
-    power = np.abs(np.fft.rfft((p_mw - p_mw.mean()) * np.hanning(len(p_mw)))) ** 2
-    f_hz = np.fft.rfftfreq(len(p_mw), dt_s)
-    phase = f_hz * period_s
-    harmonic = (np.abs(phase - np.round(phase)) < 0.12) & (np.round(phase) >= 1) & (np.round(phase) <= 4)
-    share = power[harmonic].sum() / power[1:].sum()
+    """Period where one explains at least a quarter of the variance within its harmonics, else nan. [s]
+
+    Of 10 iterations or more it is the strongest line of the spectrum; of 3 to 10, the lag at which the trace is most
+    like itself.
+    """
+    period_s, share = period_and_share(p_mw, dt_s)
     return period_s if share > 0.25 else math.nan
+
+
+def period_and_share(p_mw: Floats, dt_s: float, n_least: float = 3.0) -> tuple[float, float]:
+    """The likeliest period [s], and the part of the variance in its first harmonics [1]; (nan, 0): none of n_least.
+
+    Parameters
+    ----------
+    p_mw : ndarray
+        [MW]
+    dt_s : float
+        [s]
+    n_least : float
+        Iterations that the trace must hold. [1]
+    """
+    for period_s in (strongest_period(p_mw, dt_s), _longest_period(p_mw, dt_s)):
+        if not math.isfinite(period_s) or not 4 * dt_s <= period_s <= len(p_mw) * dt_s / n_least:
+            continue
+        power = np.abs(np.fft.rfft((p_mw - p_mw.mean()) * np.hanning(len(p_mw)))) ** 2
+        phase = np.fft.rfftfreq(len(p_mw), dt_s) * period_s
+        width = max(0.12, 1.5 * period_s / (len(p_mw) * dt_s))
+        harmonic = (np.abs(phase - np.round(phase)) < width) & (np.round(phase) >= 1) & (np.round(phase) <= 4)
+        share = float(power[harmonic].sum() / power[1:].sum())
+        if share > 0.25:
+            return period_s, share
+    return math.nan, 0.0
+
+
+def _longest_period(p_mw: Floats, dt_s: float) -> float:
+    """A period of which the trace holds 3 to 10, by its autocorrelation; nan where it is not like itself. [s]"""
+    n = len(p_mw)
+    x = p_mw - p_mw.mean()
+    whole = np.fft.irfft(np.abs(np.fft.rfft(x, 2 * n)) ** 2)[:n]
+    if whole[0] <= 0:
+        return math.nan
+    like = whole / whole[0] * n / (n - np.arange(n))
+    first = max(int(np.argmax(like < 0.1)), n // 10) if np.any(like < 0.1) else n
+    lags = np.arange(first, n // 3 + 1)
+    if lags.size < 3:
+        return math.nan
+    k = int(lags[np.argmax(like[lags])])
+    again = like[max(2 * k - k // 8, 0) : min(2 * k + k // 8 + 1, 2 * n // 3 + 1)]
+    if like[k] < ALIKE or k in (lags[0], lags[-1]) or again.max(initial=-1.0) < 0.8 * ALIKE:
+        return math.nan
+    return k * dt_s
 
 
 def cycles(p_mw: Floats, dt_s: float, period_s: float) -> Cycles:
@@ -133,6 +196,21 @@ def cycles(p_mw: Floats, dt_s: float, period_s: float) -> Cycles:
     return Cycles(mean_s, min(spread / mean_s / math.sqrt(2), 0.1), onsets, float(low), float(high))
 
 
+def dip_spread(p_mw: Floats, dt_s: float, found: Cycles) -> float:
+    """Relative spread of the depth of dips: of the lowest sample of each iteration, beyond that of high ones. [1]"""
+    lows, highs = [], []
+    for begin, end in zip(found.onsets[:-1], found.onsets[1:], strict=True):
+        inside = p_mw[round(begin / dt_s) : round(end / dt_s)]
+        if abs(end - begin - found.period_s) < 0.15 * found.period_s and inside.size:
+            lows.append(float(inside.min()))
+            highs.append(float(np.percentile(inside, 75)))
+    if len(lows) < 5:
+        return 0.0
+    depth = float(np.median(highs) - np.median(lows))
+    spreads = [1.4826 * float(np.median(np.abs(x - np.median(x)))) for x in (np.array(lows), np.array(highs))]
+    return min(math.sqrt(max(spreads[0] ** 2 - spreads[1] ** 2, 0.0)) / max(depth, 1e-15), 0.5)
+
+
 def waveform(p_mw: Floats, dt_s: float, found: Cycles, n_bin: int) -> Floats:
     """Mean power over one iteration, in bins of equal length from the fall on. [MW]"""
     total, count = np.zeros(n_bin), np.zeros(n_bin)
@@ -143,6 +221,10 @@ def waveform(p_mw: Floats, dt_s: float, found: Cycles, n_bin: int) -> Floats:
         inside = slice(int(np.searchsorted(t_s, begin)), int(np.searchsorted(t_s, end)))
         bins = np.minimum(((t_s[inside] - begin) / (end - begin) * n_bin).astype(int), n_bin - 1)
         np.add.at(total, bins, p_mw[inside])
+        np.add.at(count, bins, 1)
+    if not count.any():  # too few whole iterations: laid by the period alone
+        bins = np.minimum((t_s / found.period_s % 1.0 * n_bin).astype(int), n_bin - 1)
+        np.add.at(total, bins, p_mw)
         np.add.at(count, bins, 1)
     shape = np.divide(total, count, out=np.full(n_bin, np.nan), where=count > 0)
     known = np.flatnonzero(np.isfinite(shape))

@@ -17,18 +17,17 @@ from cosim.load import state as k
 from cosim.load.build_serving import QueueBuilder
 from cosim.load.config import (
     AcceleratorsConfig,
-    DynamicsConfig,
     FailureConfig,
     FineTuningConfig,
     InferenceConfig,
     InterruptConfig,
     LoadConfig,
-    NoiseConfig,
     QueryClassConfig,
     ServingConfig,
     TraceConfig,
     TrainingConfig,
 )
+from cosim.load.config_dynamics import DynamicsConfig, NoiseConfig
 from cosim.load.draws import DrawBook, Stream
 from cosim.load.kernel_lag import EDGE, set_edge, transition
 from cosim.load.mitigation import MitigationConfig
@@ -149,6 +148,7 @@ class LoadBuilder:
         if isinstance(config, TraceConfig):
             self._add_trace(job, config)
             return
+        job["running"] = config.already_running
         self._set_dynamics(job, config.dynamics)
         fleet = load.accelerators
         assert fleet is not None
@@ -216,17 +216,22 @@ class LoadBuilder:
         job["restart_us"] = to_us(config.failure.restart_s)
         rate = config.failure.rate_per_node_hour * n_node
         job["fail_per_us"] = rate / (S_PER_H * US_PER_S)
+        stages = self.stages[job["stage_first"] : job["stage_first"] + job["n_stage"]]
+        for column, purpose in ((3, "jitter"), (5, "dip")):
+            if any(stage[column] > 0 for stage in stages):
+                job[f"{purpose}_stream"] = self._of_cycles(i, f"{name}/{purpose}", "normal", shortest_us)
         jobs = self.jobs
-        if any(self.stages[s][3] > 0 for s in range(job["stage_first"], job["stage_first"] + job["n_stage"])):
-            job["jitter_stream"] = self._stream(
-                f"{name}/jitter", kind="normal", min_interval_us=max(1, shortest_us // 5),
-                index=lambda _: int(jobs[i]["n_cycle"]),
-            )  # fmt: skip
         if rate > 0:
             job["fail_stream"] = self._stream(
                 f"{name}/failure", kind="exponential", min_interval_us=int(job["restart_us"]),
                 index=lambda _: int(jobs[i]["n_fail"]),
             )  # fmt: skip
+
+    def _of_cycles(self, i: int, name: str, kind: str, shortest_us: int) -> int:
+        """A stream with one draw for each cycle of job i."""
+        jobs = self.jobs
+        min_us = max(1, shortest_us // 5)
+        return self._stream(name, kind=kind, min_interval_us=min_us, index=lambda _: int(jobs[i]["n_cycle"]))
 
     def _add_stragglers(self, job: Any, i: int, config: TrainingConfig, n_node: float, name: str) -> None:
         """An iteration has a wait where an exponential draw is above -ln(chance of a wait in it)."""
@@ -234,11 +239,7 @@ class LoadBuilder:
         chance = -math.expm1(-config.straggler.rate_per_node_hour * n_node * iteration_s / S_PER_H)
         job["wait_over"], job["wait_mean_us"] = -math.log(chance), to_us(config.straggler.mean_wait_s)
         job["wait_u"] = config.straggler.utilization
-        jobs = self.jobs
-        job["straggler_stream"] = self._stream(
-            f"{name}/straggler", kind="exponential", min_interval_us=max(1, to_us(iteration_s) // 5),
-            index=lambda _: int(jobs[i]["n_cycle"]),
-        )  # fmt: skip
+        job["straggler_stream"] = self._of_cycles(i, f"{name}/straggler", "exponential", to_us(iteration_s))
 
     def _add_training(self, job: Any, config: TrainingConfig) -> int:
         job["cold_first"] = len(self.segments)
@@ -246,8 +247,10 @@ class LoadBuilder:
         self.segments += [_segment(job, config, to_us(s.duration_s), s.utilization) for s in config.cold_start]
         job["n_cold"] = len(self.segments) - job["cold_first"]
         job["stage_first"], job["n_stage"] = len(self.stages), 1
-        self.stages.append((0, len(self.segments), len(config.iteration), config.iteration_jitter, 1))
-        self.segments += [_segment(job, config, to_us(s.duration_s), s.utilization) for s in config.iteration]
+        rows = [_segment(job, config, to_us(s.duration_s), s.utilization) for s in config.iteration]
+        u_top = max(u for _, u, _ in rows)
+        self.stages.append((0, len(self.segments), len(rows), config.iteration_jitter, 1, config.dip_jitter, u_top))
+        self.segments += rows
         return to_us(sum(s.duration_s for s in config.iteration))
 
     def _add_fine_tuning(self, job: Any, config: FineTuningConfig) -> int:
@@ -256,9 +259,9 @@ class LoadBuilder:
         for stage in config.stages:
             cycle = [(to_us(stage.high_s), stage.utilization), (to_us(stage.low_s), stage.utilization * stage.beta)]
             segments = [_segment(job, config, duration_us, u) for duration_us, u in cycle if duration_us > 0]
-            self.stages.append(
-                (max(1, to_us(stage.duration_s)), len(self.segments), len(segments), stage.jitter, int(stage.evaluates))
-            )
+            lasts_us = max(1, to_us(stage.duration_s))
+            evaluates = int(stage.evaluates)
+            self.stages.append((lasts_us, len(self.segments), len(segments), stage.jitter, evaluates, 0.0, 1.0))
             self.segments += segments
             shortest_us = min(shortest_us, sum(duration_us for duration_us, _, _ in segments))
         return shortest_us

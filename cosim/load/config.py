@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cosim.load.config_dynamics import DynamicsConfig, NoiseConfig
 from cosim.load.config_serving import (
     ArrivalsConfig,
     RatePoint,
@@ -43,41 +44,6 @@ class AcceleratorsConfig(_Strict):
         if self.p_idle_w > self.p_peak_w:
             raise ValueError(f"p_idle_w={self.p_idle_w:g} is above p_peak_w={self.p_peak_w:g}")
         return self
-
-
-class EdgeConfig(_Strict):
-    """Second-order response of power to a commanded edge (Eq. 9)."""
-
-    omega_n_rad_per_s: float = Field(gt=0, description="Natural frequency of the power lag [rad/s]")
-    zeta: float = Field(1.0, gt=0, description="Damping ratio of the power lag [1]")
-    c_s: float = Field(0.0, description="C of Eq. 9, weight of dP/dt [s]")
-    d_s2: float = Field(0.0, description="D of Eq. 9, weight of d2P/dt2 [s2]")
-
-
-class DynamicsConfig(_Strict):
-    """Eq. 7-9: how power follows a commanded edge, upward and downward."""
-
-    up: EdgeConfig = Field(
-        EdgeConfig(omega_n_rad_per_s=3400.0),
-        description="Rising edges; the default rises 10-90 % in 1 ms, as an A100 does",
-    )
-    down: EdgeConfig = Field(
-        EdgeConfig(omega_n_rad_per_s=134.0),
-        description="Falling edges; the default falls 90-10 % in 25 ms, as an A100 does",
-    )
-    supply_tau_s: float = Field(0.005, ge=0, description="First-order lag of the server power supplies behind it [s]")
-
-
-class NoiseConfig(_Strict):
-    """Ornstein-Uhlenbeck fluctuation of the swing, common to all nodes and node by node."""
-
-    std: float = Field(0.0, ge=0, le=0.3, description="Standard deviation common to all nodes, of the swing [1]")
-    correlation_s: PositiveSeconds = Field(2.0, description="Correlation time of the common part [s]")
-    node_std: float = Field(
-        0.0, ge=0, le=1, description="Standard deviation of one node; falls with the root of their number [1]"
-    )
-    node_correlation_s: PositiveSeconds = Field(1.0, description="Correlation time of the node part [s]")
-    step_s: PositiveSeconds = Field(0.1, description="Grid on which noise is drawn, linear in between [s]")
 
 
 class StageConfig(_Strict):
@@ -146,9 +112,14 @@ class _FleetJobConfig(_JobConfig):
     dynamics: DynamicsConfig = Field(DynamicsConfig(), description="Eq. 7-9")
     noise: NoiseConfig = Field(NoiseConfig(), description="Fluctuation of the swing")
     mitigation: MitigationConfig | None = Field(None, description="What the owner does at the accelerators; null: none")
+    already_running: bool = Field(
+        False, description="It runs since before t = 0: its power is at its level then, not at idle; needs start_s: 0"
+    )
 
     @model_validator(mode="after")
     def _has_one_share(self) -> Self:
+        if self.already_running and self.start_s != 0:
+            raise ValueError(f"already_running needs start_s: 0, not {self.start_s}")
         if self.accelerators is not None and self.weight is not None:
             raise ValueError("give accelerators or weight, not both")
         if self.weight is not None:
@@ -167,6 +138,9 @@ class TrainingConfig(_FleetJobConfig):
     )
     iteration_jitter: float = Field(
         0.0, ge=0, le=0.2, description="Relative standard deviation of an iteration's duration [1]"
+    )
+    dip_jitter: float = Field(
+        0.0, ge=0, le=1, description="Relative standard deviation of the depth of an iteration's dips [1]"
     )
     evaluation: InterruptConfig | None = Field(None, description="Periodic evaluation")
     checkpoint: InterruptConfig | None = Field(None, description="Periodic checkpoint")

@@ -40,22 +40,28 @@ def _begin_segment(load, job, t_us):
         segment = load.segments[job.cold_first + job.seg]
         job.edge_us = t_us + segment.duration_us
         job.delay_us += segment.extra_us
+        job.u_frac = segment.u
     else:
-        segment = load.segments[load.stages[job.stage_first + job.stage].seg_first + job.seg]
+        stage = load.stages[job.stage_first + job.stage]
+        segment = load.segments[stage.seg_first + job.seg]
+        job.u_frac = segment.u
+        if stage.dip > 0.0:
+            job.u_frac = max(stage.u_top - (stage.u_top - segment.u) * job.deep, 0.0)
         job.edge_us = t_us + max(np.int64(round(segment.duration_us * job.scale)), 1)
         job.delay_us += np.int64(round(segment.extra_us * job.scale))
-    job.u_frac = segment.u
 
 
 @inner
 def _begin_cycle(load, job, t_us):
-    """Start an iteration (or a high-low cycle of alpha), with its own duration."""
+    """Start an iteration (or a high-low cycle of alpha), with a duration and a depth of its own."""
     job.mode = MAIN
     job.seg = 0
-    jitter = load.stages[job.stage_first + job.stage].jitter
+    stage = load.stages[job.stage_first + job.stage]
     job.scale = 1.0
-    if jitter > 0.0:
-        job.scale = min(max(1.0 + jitter * draw(load, job.jitter_stream, job.n_cycle), 0.2), 5.0)
+    if stage.jitter > 0.0:
+        job.scale = min(max(1.0 + stage.jitter * draw(load, job.jitter_stream, job.n_cycle), 0.2), 5.0)
+    if stage.dip > 0.0:
+        job.deep = max(1.0 + stage.dip * draw(load, job.dip_stream, job.n_cycle), 0.0)
     job.wait_us = 0
     if job.wait_mean_us > 0.0:  # beyond its threshold an exponential draw is one again
         over = draw(load, job.straggler_stream, job.n_cycle) - job.wait_over
@@ -372,6 +378,9 @@ def step_load(load, t_us):
             _advance_states(load, job, job.next_us)
             _edge(load, k, job.next_us)
         _advance_states(load, job, t_us)
+        if t_us == 0 and job.running == 1:  # since before the run: its lag has arrived
+            job.x_mw = job.u_mw
+            job.y_mw = job.u_mw
         if job.kind == TRACE:
             p_mw = trace_power(load, job, t_us)
         else:

@@ -20,7 +20,7 @@ JOB = np.dtype(
     [
         # what the job is
         ("site", "i8"), ("kind", "i8"), ("amp_mw", "f8"), ("up", EDGE), ("down", EDGE),
-        ("start_us", "i8"), ("stop_us", "i8"),
+        ("start_us", "i8"), ("stop_us", "i8"), ("running", "i8"),
         ("stage_first", "i8"), ("n_stage", "i8"), ("cold_first", "i8"), ("n_cold", "i8"),
         ("eval_us", "i8"), ("eval_u", "f8"), ("eval_every_us", "i8"), ("eval_every_n", "i8"),
         ("ckpt_us", "i8"), ("ckpt_u", "f8"), ("ckpt_every_us", "i8"), ("ckpt_every_n", "i8"),
@@ -33,11 +33,13 @@ JOB = np.dtype(
         ("class_first", "i8"), ("n_class", "i8"), ("query_step_us", "i8"), ("queue", "i8"),
         ("trace_first", "i8"), ("n_trace", "i8"), ("trace_period_us", "i8"), ("trace_linear", "i8"),
         ("noise_step_us", "i8"), ("sigma", "f8"), ("phi", "f8"), ("node_sigma", "f8"), ("node_phi", "f8"),
-        ("jitter_stream", "i8"), ("noise_stream", "i8"), ("node_stream", "i8"), ("fail_stream", "i8"),
+        ("jitter_stream", "i8"), ("dip_stream", "i8"), ("fail_stream", "i8"),
+        ("noise_stream", "i8"), ("node_stream", "i8"),
         # where it stands
         ("mode", "i8"), ("t_us", "i8"), ("next_us", "i8"), ("weight", "f8"), ("i_weight", "i8"), ("falling", "i8"),
         ("u_frac", "f8"), ("u_mw", "f8"), ("x_mw", "f8"), ("v_mw_per_s", "f8"), ("y_mw", "f8"),
-        ("stage", "i8"), ("seg", "i8"), ("edge_us", "i8"), ("stage_end_us", "i8"), ("scale", "f8"), ("n_cycle", "i8"),
+        ("stage", "i8"), ("seg", "i8"), ("edge_us", "i8"), ("stage_end_us", "i8"),
+        ("n_cycle", "i8"), ("scale", "f8"), ("deep", "f8"),
         ("eval_last_us", "i8"), ("eval_n", "i8"), ("ckpt_last_us", "i8"), ("ckpt_n", "i8"),
         ("fail_us", "i8"), ("n_fail", "i8"), ("k_query", "i8"), ("i_trace", "i8"), ("trace_lap_us", "i8"),
         ("k_noise", "i8"), ("noise0", "f8"), ("noise1", "f8"), ("node0", "f8"), ("node1", "f8"),
@@ -49,7 +51,14 @@ JOB = np.dtype(
 )  # fmt: skip
 """One job: its parameters and its whole state. Times are absolute [us], powers [MW]."""
 
-STAGE = np.dtype([("duration_us", "i8"), ("seg_first", "i8"), ("n_seg", "i8"), ("jitter", "f8"), ("evaluates", "i8")])
+STAGE = np.dtype(
+    [
+        ("duration_us", "i8"), ("seg_first", "i8"), ("n_seg", "i8"), ("jitter", "f8"), ("evaluates", "i8"),
+        ("dip", "f8"), ("u_top", "f8"),
+    ]
+)  # fmt: skip
+"""A stage: its cycle of segments, jitter of the cycle's duration and of the depth of its dips below u_top."""
+
 SEGMENT = np.dtype([("duration_us", "i8"), ("u", "f8"), ("extra_us", "i8")])
 WEIGHT = np.dtype([("t_us", "i8"), ("weight", "f8")])
 CLASS = np.dtype(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.csv_file import csv_rows, finite
+from cosim.csv_file import Faults, csv_rows, number
 from cosim.errors import InputError, Problem
 from cosim.load.config import TraceConfig
 
@@ -39,7 +40,9 @@ def _power_column(header: list[str], wanted: str | None, file: str) -> str:
     return found[0]
 
 
-def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def read_trace(
+    path: Path, column: str | None = None, *, repair: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """Times and powers of a trace file as they stand in it.
 
     Parameters
@@ -48,19 +51,24 @@ def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float6
         CSV (or CSV.gz) with a header; `t_s` rising strictly. [s]
     column : str, optional
         Power column, its unit the suffix; default the one of p_w, p_kw, p_mw.
+    repair : bool
+        Leave out rows that cannot be used instead of refusing the file.
 
     Returns
     -------
     t_s, p_mw : ndarray, shape (n,)
         Times [s] and powers [MW].
+    n_left_out : int
+        Rows that were left out.
 
     Raises
     ------
     InputError
-        Missing file, missing column, a field that is no finite number, time going back or not in seconds; with
-        file and line.
+        Missing file, missing column, time not in seconds; fields that are no finite numbers, power below zero, times
+        that repeat or go back: all kinds at once, with file, lines and counts.
     """
     file = str(path)
+    faults = Faults(file)
     times: list[float] = []
     powers: list[float] = []
     with csv_rows(path, "this trace") as (header, rows):
@@ -69,20 +77,39 @@ def read_trace(path: Path, column: str | None = None) -> tuple[NDArray[np.float6
         power = _power_column(header, column, file)
         i_t, i_p = header.index("t_s"), header.index(power)
         for line, row in rows:
-            if len(row) <= max(i_t, i_p):
-                raise InputError(Problem(f"has {len(row)} fields, not {len(header)}", file=file, line=line))
-            t_s = finite(row[i_t], "t_s", file, line)
-            if abs(t_s) > MAX_UNIX_S:
+            fault = _fault(row, (i_t, i_p), (header[i_t], power), len(header), times)
+            if fault is not None:
+                faults.add(fault[0], line, fault[1])
+                continue
+            times.append(float(row[i_t]))
+            powers.append(float(row[i_p]))
+            if abs(times[-1]) > MAX_UNIX_S:
                 told = "t_s is in seconds; this looks like Unix time in milliseconds or less"
-                raise InputError(Problem(told, value=t_s, file=file, line=line))
-            if times and t_s <= times[-1]:
-                told = f"t_s goes from {times[-1]:g} to {t_s:g}; times must rise"
-                raise InputError(Problem(told, file=file, line=line))
-            times.append(t_s)
-            powers.append(finite(row[i_p], power, file, line))
+                raise InputError(Problem(told, value=times[-1], file=file, line=line))
+    if faults.found and not repair:
+        raise InputError(faults.problems("`cosim fit --repair` leaves such rows out, a trace job needs them mended"))
     if len(times) < 2:
         raise InputError(Problem("needs at least two samples", file=file))
-    return np.array(times), np.array(powers) * (_unit(power) or 1.0)
+    return np.array(times), np.array(powers) * (_unit(power) or 1.0), faults.n
+
+
+def _fault(
+    row: list[str], at: tuple[int, int], names: tuple[str, str], n_column: int, times: list[float]
+) -> tuple[str, object] | None:
+    """What is wrong with a row, and the value it has there."""
+    if len(row) <= max(at):
+        return f"fewer fields than the {n_column} of the first line", len(row)
+    for i, name in zip(at, names, strict=True):
+        if not row[i].strip():
+            return f"{name} is empty", row[i]
+        if math.isnan(number(row[i])):
+            return f"{name} is not a finite number", row[i]
+    t_s = float(row[at[0]])
+    if times and t_s <= times[-1]:
+        return f"t_s {'repeats' if t_s == times[-1] else 'goes back'}; times must rise", t_s
+    if float(row[at[1]]) < 0:
+        return "power is below zero", float(row[at[1]])
+    return None
 
 
 def trace_samples(config: TraceConfig, folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
@@ -96,7 +123,7 @@ def trace_samples(config: TraceConfig, folder: Path) -> tuple[NDArray[np.float64
         Length of one pass: the last time plus one median interval. [s]
     """
     path = folder / config.file
-    t_s, p_mw = read_trace(path, config.column)
+    t_s, p_mw, _ = read_trace(path, config.column)
     steps = np.diff(t_s)
     median = float(np.median(steps))
     limit = config.max_gap_s if config.max_gap_s is not None else 10 * median
@@ -110,9 +137,6 @@ def trace_samples(config: TraceConfig, folder: Path) -> tuple[NDArray[np.float64
                 line=worst + 2,
             )
         )
-    if p_mw.min() < 0:
-        line = int(np.argmin(p_mw)) + 2
-        raise InputError(Problem("power is below zero", value=float(p_mw.min()), file=str(path), line=line))
     factor = config.scale
     if config.scale_to_mean_mw is not None:
         factor = config.scale_to_mean_mw * (t_s[-1] - t_s[0]) / float(np.sum(p_mw[:-1] * steps))

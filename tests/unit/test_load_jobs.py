@@ -53,16 +53,19 @@ def training(**more):
     return {"kind": "training", "iteration": ITERATION, "cold_start": [], "dynamics": SHARP} | more
 
 
-def twin_utilization(duration_s, every_n, jitter, seed):
+def twin_utilization(duration_s, every_n, jitter, dip, seed):
     """Edges (time, utilization) of a training job, written as one would say it."""
     draws = draw_chunk(seed, Stream("site/job0/jitter", "normal", 1, lambda _: 0), 0)
+    depths = draw_chunk(seed, Stream("site/job0/dip", "normal", 1, lambda _: 0), 0)
+    top = max(stage["utilization"] for stage in ITERATION)
     t_us, n, edges = 0, 0, []
     since = 0
     while t_us < duration_s * 1e6:
         scale = min(max(1 + jitter * draws[n], 0.2), 5.0) if jitter else 1.0
+        depth = max(1 + dip * depths[n], 0.0) if dip else 1.0
         n += 1
         for stage in ITERATION:
-            edges.append((t_us, stage["utilization"]))
+            edges.append((t_us, max(top - depth * (top - stage["utilization"]), 0.0)))
             t_us += round(round(stage["duration_s"] * 1e6) * scale)
         since += 1
         if since >= every_n:
@@ -72,11 +75,12 @@ def twin_utilization(duration_s, every_n, jitter, seed):
     return edges
 
 
-@pytest.mark.parametrize("jitter", [0.0, 0.05])
-def test_training_follows_its_twin_edge_by_edge(jitter):
-    job = training(iteration_jitter=jitter, evaluation={"every_iterations": 4, "duration_s": 1.5, "utilization": 0.25})
+@pytest.mark.parametrize(("jitter", "dip"), [(0.0, 0.0), (0.05, 0.0), (0.05, 0.6)])
+def test_training_follows_its_twin_edge_by_edge(jitter, dip):
+    evaluation = {"every_iterations": 4, "duration_s": 1.5, "utilization": 0.25}
+    job = training(iteration_jitter=jitter, dip_jitter=dip, evaluation=evaluation)
     got = power(load_of(job, base_mw=0.2), 30)
-    edges = twin_utilization(30, 4, jitter, 1)
+    edges = twin_utilization(30, 4, jitter, dip, 1)
     times = np.array([t for t, _ in edges])
     levels = np.array([u for _, u in edges])
     ticks = np.arange(got.size) * 10_000
@@ -84,6 +88,17 @@ def test_training_follows_its_twin_edge_by_edge(jitter):
     settled = np.min(np.abs(ticks[:, None] - times[None, :]) + 1e9 * (ticks[:, None] < times[None, :]), axis=1) > 6000
     assert settled.sum() > 0.9 * got.size
     assert np.abs(got - wanted)[settled].max() < 1e-6
+
+
+@pytest.mark.parametrize("tau_s", [0.0, 0.02])
+def test_a_job_that_runs_already_stands_at_its_level_at_once(tau_s):
+    """Eq. 6 at the first instant, and then the same power as of one whose lag has long arrived."""
+    steady = [{"duration_s": 5, "utilization": 0.8}]
+    lag = {"up": {"omega_n_rad_per_s": 3.0}, "supply_tau_s": tau_s}
+    job = training(iteration=steady, dynamics=lag)
+    got = power(load_of(job | {"already_running": True}, base_mw=0.2), 4)
+    assert np.abs(got - (0.2 + IDLE_MW + 0.8 * SWING_MW)).max() < 1e-9
+    assert power(load_of(job, base_mw=0.2), 4)[0] == pytest.approx(0.2 + IDLE_MW)
 
 
 def test_power_at_a_time_does_not_depend_on_the_step():
