@@ -21,7 +21,7 @@ from cosim.feeder.assembly import (
     phase_rows,
     place_generators,
     place_ports,
-    weakly_grounded,
+    ungrounded_sites,
 )
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.arrays import SensorRows
@@ -96,7 +96,7 @@ class AssembledFeeder:
         self._sensors: SensorRows | None = None
         self._weak: frozenset[int] = frozenset()
         self.arrays = self._build(net.node_v)
-        if weak := weakly_grounded(self.arrays):
+        if weak := ungrounded_sites(self.arrays):
             self._weak = weak
             self._factors.clear()
             self.arrays = self._build(net.node_v)
