@@ -36,8 +36,8 @@ a grounded feeder, a thousand and more behind a delta or a source of high zero-s
 
 
 DISPLACED = 0.25
-"""Zero over positive sequence of a bus's voltages to ground above which ground is none of its neutral's: 1 where a corner
-of a delta is grounded, 0.5 where the middle of one of its windings is, a few per cent on a grounded feeder. [1]"""
+"""Zero over positive sequence of a bus's voltages to ground above which ground is no neutral of it: 1 where a corner of
+a delta is grounded, 0.5 where the middle of one of its windings is, a few per cent on a grounded feeder. [1]"""
 
 
 def ungrounded_sites(f: FeederArrays) -> frozenset[int]:

@@ -180,8 +180,8 @@ class VoltageEventMeter:
     """Sags and interruptions from the lowest voltage of each interval, swells from the highest.
 
     A voltage that goes on falling below 0.1 pu ends a sag (or undervoltage) and starts an interruption, and one that
-    comes back by halves the other way round: each with its own duration. SARFI counts what lies below 0.9 pu at a stretch
-    once.
+    comes back by halves the other way round: each with its own duration. SARFI counts what lies below 0.9 pu at a
+    stretch once.
     """
 
     def __init__(self) -> None:

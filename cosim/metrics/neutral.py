@@ -14,8 +14,8 @@ from cosim.metrics.unbalance import three_phase_buses
 from cosim.metrics.voltage_mean import MeanVoltageMeter
 
 DISPLACED = 0.25
-"""Zero over positive sequence in a run's first row above which ground is no neutral of a bus: 1 with a grounded corner of
-a delta, 0.5 with the middle of one of its windings grounded, a few per cent on a grounded feeder. [1]"""
+"""Zero over positive sequence in a run's first row above which ground is no neutral of a bus: 1 with a grounded corner
+of a delta, 0.5 with the middle of one of its windings grounded, a few per cent on a grounded feeder. [1]"""
 
 
 def between_phases(vm_pu: AnyFloats, va_degree: AnyFloats) -> Floats:
