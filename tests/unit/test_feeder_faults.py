@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from network_twin import admittance_matrix, solve_network, with_data_center, with_open_laws
 
+from cosim.errors import InputError
 from cosim.feeder import COLLAPSED, OK, CompiledFeeder, FeederConfig, assembled, load_feeder, solve
 from cosim.feeder import arrays as ix
-from cosim.feeder.faults import FaultConfig
+from cosim.feeder.faults import FaultConfig, place_fault
 from cosim.feeder.topology import build_topology
 
 V_MIN_PU = 0.85
@@ -108,6 +109,14 @@ def test_there_is_an_operating_point_where_the_closed_form_has_one(dip, q_per_p)
             compiled.clear_fault("f")
             ask(compiled, s_mva)
     assert {OK, COLLAPSED} <= set(seen)
+
+
+def test_fault_at_the_bus_of_a_voltage_controlled_generator_is_refused():
+    """It would hold |U| and give its P there, whatever the fault's impedance."""
+    feeder = load_feeder("case9")
+    node = int(feeder.network.gen_node[0])
+    with pytest.raises(InputError, match="a voltage-controlled generator holds this bus"):
+        place_fault(feeder.network, FaultConfig(bus=feeder.bus_names[node], type="three_phase", r_ohm=50.0))
 
 
 def test_kept_rows_and_pattern_give_what_building_anew_gives(monkeypatch):
