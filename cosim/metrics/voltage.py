@@ -20,7 +20,6 @@ RANGE_A_MIN_PU = 0.95
 """Lower limit of service voltage, range A, at 120 V to 600 V (114 V of 120 V): ANSI C84.1-2020. [pu]"""
 RANGE_A_MAX_PU = 1.05
 """Upper limit of service voltage, range A (126 V of 120 V): ANSI C84.1-2020. [pu]"""
-NO_NODES: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
 
 class Excursions:
@@ -142,6 +141,9 @@ class Voltage:
     def worst(self) -> int | None:
         """Index of the bus with the lowest voltage while energized; None if there is none."""
         return int(np.nanargmin(self.vm_min_pu)) if self.energized.any() else None
+
+
+NO_NODES: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
 
 class VoltageMeter:
