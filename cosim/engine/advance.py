@@ -49,6 +49,7 @@ from cosim.feeder.arrays import (
 )
 from cosim.feeder.controls.kernel import watch
 from cosim.feeder.kernel import solve
+from cosim.feeder.kernel_fault import DEEP_DIP
 from cosim.feeder.kernel_flows import balance, change_bound
 from cosim.feeder.kernel_surface import (
     ON_SURFACE,
@@ -63,8 +64,6 @@ from cosim.load.kernel import step_load
 from cosim.ups.kernel_ride import next_due_us
 
 EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION, SURFACE_WANTED, CONTROL_DUE = range(6)
-DEEP_DIP = 0.5
-"""Source voltage below which converters cease for the instant in which they find no operating point. [pu]"""
 
 
 @inner

@@ -28,8 +28,8 @@ DEAD: Final = 2
 N_SIZES: Final = 10
 # flags
 (DIRTY, COLD, SOURCE_ON, BOUND_READY, STATUS, SIGN, N_SOLVED, N_FACTORED, N_SPENT, STALE, N_FURTHER,
- N_MOVES) = range(12)  # fmt: skip
-N_FLAGS: Final = 12
+ N_MOVES, N_ANEW) = range(13)  # fmt: skip
+N_FLAGS: Final = 13
 # params
 SCALE_MW, EMF_FACTOR = range(2)
 N_PARAMS: Final = 2

@@ -21,7 +21,7 @@ from cosim.feeder.assembly import (
     phase_rows,
     place_generators,
     place_ports,
-    weakly_grounded,
+    ungrounded_sites,
 )
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.arrays import SensorRows
@@ -30,18 +30,7 @@ from cosim.feeder.fault_set import FaultSet, PhaseMap
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_newton import linearize_at
 from cosim.feeder.legs import build_legs, fast_columns, shapes
-from cosim.feeder.network import (
-    LINE,
-    LOAD,
-    MOTOR,
-    N_SHAPE,
-    SGEN,
-    TRAFO,
-    TRAFO3W_HV,
-    Complexes,
-    Ints,
-    Network,
-)
+from cosim.feeder.network import LINE, LOAD, MOTOR, N_SHAPE, SGEN, TRAFO, TRAFO3W_HV, Complexes, Ints, Network
 from cosim.feeder.places import nodes_at
 from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
 from cosim.feeder.sequences import SwitchState
@@ -49,6 +38,7 @@ from cosim.feeder.sources import moved_behind, set_points
 from cosim.feeder.surface_store import SurfaceStore
 from cosim.feeder.surfaces import Surfaces
 from cosim.feeder.topology import Elements, States, Topology, apply_switches, build_topology
+from cosim.feeder.topology_fault import faulted_topology
 
 _LINE_SWITCH = "line:"
 
@@ -106,7 +96,7 @@ class AssembledFeeder:
         self._sensors: SensorRows | None = None
         self._weak: frozenset[int] = frozenset()
         self.arrays = self._build(net.node_v)
-        if weak := weakly_grounded(self.arrays):
+        if weak := ungrounded_sites(self.arrays):
             self._weak = weak
             self._factors.clear()
             self.arrays = self._build(net.node_v)
@@ -118,7 +108,9 @@ class AssembledFeeder:
     def _topology(self, with_faults: bool = True) -> Topology:
         key = self._switch_key(with_faults)
         if key not in self._seen:
-            self._seen[key] = build_topology(*self._states(with_faults))
+            states = self._states(with_faults)
+            faulted = with_faults and len(self._faults) > 0
+            self._seen[key] = faulted_topology(self._topology(False), states) if faulted else build_topology(*states)
         return self._seen[key]
 
     def _switch_key(self, with_faults: bool = True) -> bytes:
@@ -364,7 +356,7 @@ class AssembledFeeder:
         f.emf[:] = as_pairs(emf)
         f.tie[:] = as_pairs(-self._ties @ emf).ravel()
         f.params[ix.EMF_FACTOR] = self._least_factor()
-        f.flags[ix.DIRTY] = 1
+        f.flags[ix.N_ANEW], f.flags[ix.DIRTY] = 0, 1
 
     def _least_factor(self) -> float:
         """What the source's voltage is multiplied by; 0 while there is a fault, beside which nothing is sure. [1]"""

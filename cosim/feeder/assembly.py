@@ -35,13 +35,22 @@ WEAK = 100.0
 a grounded feeder, a thousand and more behind a delta or a source of high zero-sequence impedance. [1]"""
 
 
-def weakly_grounded(f: FeederArrays) -> frozenset[int]:
-    """Data centers, by number, whose ports to ground would draw through next to nothing."""
+DISPLACED = 0.25
+"""Zero over positive sequence of a bus's voltages to ground above which ground is no neutral of it: 1 where a corner of
+a delta is grounded, 0.5 where the middle of one of its windings is, a few per cent on a grounded feeder. [1]"""
+
+
+def ungrounded_sites(f: FeederArrays) -> frozenset[int]:
+    """Data centers, by number, that cannot draw to ground: through next to nothing, or where ground is no neutral."""
+    v = f.v_base[0::2] + 1j * f.v_base[1::2]
     z = f.port_z[0::2, 0::2] + 1j * f.port_z[1::2, 0::2]
     found = []
     for site in range(f.site_ptr.size - 1):
         ports = np.arange(f.site_ptr[site], f.site_ptr[site + 1])
         if ports.size < 2 or np.any(f.port_row[ports, 1] >= 0):
+            continue
+        if ports.size == 3 and is_displaced(v[f.port_row[ports, 0]]):
+            found.append(site)
             continue
         own = z[np.ix_(ports, ports)]
         ground = abs(own.sum()) / ports.size
@@ -49,6 +58,12 @@ def weakly_grounded(f: FeederArrays) -> frozenset[int]:
         if ground > WEAK * between:
             found.append(site)
     return frozenset(found)
+
+
+def is_displaced(v: Complexes) -> bool:
+    """Whether the neutral of three phase voltages is away from ground, whatever way their phases turn."""
+    turn = np.exp(2j * np.pi / 3 * np.arange(3))
+    return bool(abs(v.sum()) > DISPLACED * max(abs(v @ turn), abs(v @ turn.conj())))
 
 
 def floating_rows(top: Topology, sound: Topology) -> list[int]:

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from cosim.feeder.network import Complexes, Floats
-from cosim.feeder.zero_sequence import trafo_y0, two_port_y0, windings
+from cosim.feeder.network import TRAFO3W_HV, TRAFO3W_LV, Complexes, Floats
+from cosim.feeder.zero_sequence import leg_y0, trafo_y0, two_port_y0, windings, windings_3w
 
 
 def zero_sequence(net: Any, y: Complexes) -> dict[str, Any]:
     """Fields `el_y0` and `source_zero` of `Network`.
 
-    Columns mean what they mean to pandapower's `runpp_3ph`. A transformer with a vector group but without `vk0_percent`
-    has the leakage of its positive sequence.
+    Columns mean what they mean to pandapower's `runpp_3ph`, those of three-winding transformers to its `calc_sc`. A
+    transformer with a vector group but without `vk0_percent` has the leakage of its positive sequence.
 
     Parameters
     ----------
@@ -30,6 +30,15 @@ def zero_sequence(net: Any, y: Complexes) -> dict[str, Any]:
         if isinstance(group, str) and windings(group) is not None:
             vn_lv_kv = float(net.bus.vn_kv.at[row["lv_bus"]])
             y0[at] = trafo_y0(y[at].reshape(2, 2), group, *_leakage(row, vn_lv_kv)).ravel()
+    star = _star_leakages(net)
+    for k, row in enumerate(net.trafo3w.to_dict("records")):
+        group = row.get("vector_group")
+        if not isinstance(group, str) or windings_3w(group) is None:
+            continue
+        for leg, kind in enumerate(range(TRAFO3W_HV, TRAFO3W_LV + 1)):
+            at = len(net.line) + len(net.trafo) + leg * len(net.trafo3w) + k
+            z0 = None if np.isnan(star[leg, k]) else complex(star[leg, k])
+            y0[at] = leg_y0(y[at].reshape(2, 2), kind, group, z0).ravel()
     return {"el_y0": y0.ravel(), "source_zero": _sources(net)}
 
 
@@ -70,6 +79,28 @@ def _leakage(row: dict[str, Any], vn_bus_kv: float) -> tuple[complex | None, com
     rx = 0.0 if np.isnan(rx) else rx
     z_m = abs(z0) * ratio * complex(rx, 1.0) / abs(complex(rx, 1.0)) if ratio > 0 else None
     return z0, z_m, 0.5 if np.isnan(part) else part
+
+
+def _star_leakages(net: Any) -> Complexes:
+    """Leakage of the legs hv, mv, lv of every three-winding transformer at its outer bus; NaN without data. [3, n] [pu]
+
+    Percentages are of pairs of windings (hv-mv, mv-lv, hv-lv), on the smaller rating of each, as pandapower's are.
+    """
+    t3, sides = net.trafo3w, ("hv", "mv", "lv")
+    if t3.empty:
+        return np.zeros((3, 0), np.complex128)
+    sn = np.array([t3[f"sn_{side}_mva"].to_numpy(float) for side in sides])
+    vk0, vkr0 = (np.array([_column(t3, f"{name}_{side}_percent") for side in sides]) for name in ("vk0", "vkr0"))
+    with np.errstate(invalid="ignore"):
+        known = (vk0 > 0) & (vkr0 >= 0) & (vkr0 <= vk0)
+        pair = (vkr0 + 1j * np.sqrt(vk0**2 - vkr0**2)) / 100 / np.minimum(sn, np.roll(sn, -1, axis=0))
+    hv_mv, mv_lv, lv_hv = np.where(known, pair, np.nan)
+    star = 0.5 * np.array([hv_mv + lv_hv - mv_lv, hv_mv + mv_lv - lv_hv, mv_lv + lv_hv - hv_mv])
+    ratio = [
+        t3[f"vn_{side}_kv"].to_numpy(float) / net.bus.vn_kv.loc[t3[f"{side}_bus"]].to_numpy(float) for side in sides
+    ]
+    leakage: Complexes = star * np.array(ratio) ** 2
+    return leakage
 
 
 def _sources(net: Any) -> Floats:

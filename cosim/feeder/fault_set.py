@@ -6,11 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.errors import InputError, Problem
-from cosim.feeder.faults import FaultConfig, PlacedFault, element_y, faulted_line, place_fault, voltage_inside
+from cosim.feeder.faults import (
+    FaultConfig,
+    PlacedFault,
+    cut_line,
+    element_y,
+    faulted_line,
+    place_fault,
+    voltage_inside,
+)
 from cosim.feeder.network import Complexes, Ints, Network
 from cosim.feeder.sequences import TO_PHASES, Sequences, SwitchState, negative_shunts, reduce_sequences
-from cosim.feeder.topology import Shunt, apply_switches
+from cosim.feeder.topology import Shunt, apply_switches, without
 from cosim.feeder.zero_sequence import ZeroSequenceConfig, transposed, zero_sequence_y
 
 
@@ -23,9 +30,24 @@ class PhaseMap:
     v2: Complexes
     """[n_node, m] [1]"""
     v0: Complexes
+    i1: Complexes
+    """[K, m] into every conductor of the network, in the positive sequence what its own element leaves out. [pu]"""
     i2: Complexes
-    """[K, m] into every conductor of the network. [pu]"""
     i0: Complexes
+
+
+@dataclass(frozen=True)
+class _Joint:
+    """Several faults that the other sequences couple, as they show at the nodes of the positive one."""
+
+    node: Ints
+    """[m] buses and closed ends of lines, which may be the same."""
+    inside: Complexes
+    """[k, m] voltage at each fault per voltage there. [1]"""
+    y: Complexes
+    """[m, m] what they add there beside the lines' own elements. [pu]"""
+    ends: dict[int, Ints]
+    """Places in `node` of the two ends of each faulted line by its element, -1 where open."""
 
 
 class FaultSet:
@@ -68,19 +90,9 @@ class FaultSet:
         Raises
         ------
         InputError
-            As `place_fault` does; unbalanced faults of a balanced feeder, one of them along a line.
+            As `place_fault` does.
         """
-        placed = place_fault(self._net, config, self._zero)
-        together = [*self._placed.values(), placed]
-        if self._net.is_balanced and len(together) > 1 and any(f.is_unbalanced for f in together):
-            inside = next((f for f in together if f.element >= 0), None)
-            if inside is not None:
-                told = (
-                    "on a balanced feeder an unbalanced fault lasts beside this one, and one of them is along a line: "
-                    "put it at a bus"
-                )
-                raise InputError(Problem(told, path="line" if config.line else "bus", value=config.line or config.bus))
-        return placed
+        return place_fault(self._net, config, self._zero)
 
     def put(self, name: str, fault: PlacedFault) -> None:
         """Add one."""
@@ -103,10 +115,15 @@ class FaultSet:
             e, position = faults[k].element, faults[k].config.position or 0.5
             line = faulted_line(element_y(net, y, e), position, faults[k].conductors, own[k][k])
             with_lines[start[e] : start[e + 1]] = line.ravel()
-        if self._is_unbalanced and at_buses:
-            joint = np.block([[own[i][j] for j in at_buses] for i in at_buses])
-            return with_lines, [Shunt(np.concatenate([faults[k].nodes for k in at_buses]), joint)]
+        if self._is_coupled:
+            joint = self._joint(switches, y)
+            return with_lines, [Shunt(joint.node, joint.y)]
         return with_lines, [Shunt(faults[k].nodes, own[k][k]) for k in at_buses]
+
+    @property
+    def _is_coupled(self) -> bool:
+        """Whether the other sequences lead from one fault to another."""
+        return self._is_unbalanced and len(self._placed) > 1
 
     @property
     def _is_unbalanced(self) -> bool:
@@ -140,10 +157,20 @@ class FaultSet:
         if found is None:
             return None
         node, per_node = self._fault_voltages(switches, y)
-        return PhaseMap(node, found.v2 @ per_node, found.v0 @ per_node, found.i2 @ per_node, found.i0 @ per_node)
+        i2, i0 = found.i2 @ per_node, found.i0 @ per_node
+        i1 = np.zeros_like(i2)
+        if self._is_coupled:
+            joint = self._joint(switches, y)
+            for element, ends in joint.ends.items():
+                first = self._net.el_ptr[element]
+                i1[first : first + 2] = np.where(ends[:, None] >= 0, joint.y[ends], 0)
+        return PhaseMap(node, found.v2 @ per_node, found.v0 @ per_node, i1, i2, i0)
 
     def _fault_voltages(self, switches: SwitchState, y: Complexes) -> tuple[Ints, Complexes]:
         """Nodes whose voltages give the positive sequence at each fault of a balanced feeder, and how. [k, m]"""
+        if self._is_coupled:
+            joint = self._joint(switches, y)
+            return joint.node, joint.inside
         nodes: list[int] = []
         blocks: list[Complexes] = []
         own = self._admittances(switches, y)
@@ -161,6 +188,45 @@ class FaultSet:
             per_node[k, at : at + block.shape[1]] = block
             at += block.shape[1]
         return np.array(nodes, np.int64), per_node
+
+    def _joint(self, switches: SwitchState, y: Complexes) -> _Joint:
+        """Eliminate the faults along lines, and open ends of these (Kron), all of them together."""
+        net, faults, own = self._net, list(self._placed.values()), self._admittances(switches, y)
+        as_switched = apply_switches(net, switches.closed, switches.line_on, y, switches.is_cut).node
+        nodes: list[int] = []
+        place, lines, first = [], [], {}
+        for fault in faults:
+            place.append(len(nodes))
+            if fault.element < 0:
+                nodes.append(int(fault.nodes[0]))
+                continue
+            start = net.el_ptr[fault.element]
+            first[fault.element] = len(nodes) + 1
+            nodes += [-1, *as_switched[start : start + 2].tolist()]
+            lines.append(fault)
+        whole, lone = np.zeros((2, len(nodes), len(nodes)), np.complex128)
+        for fault in lines:
+            at, line = first[fault.element], element_y(net, y, fault.element)
+            cut = np.array([at, at + 1, at - 1])
+            whole[np.ix_(cut, cut)] += cut_line(line, fault.config.position or 0.5)
+        whole[np.ix_(place, place)] += np.block(own)
+        for k, fault in enumerate(faults):
+            if fault.element >= 0:
+                span = slice(first[fault.element], first[fault.element] + 2)
+                line = element_y(net, y, fault.element)
+                line = faulted_line(line, fault.config.position or 0.5, fault.conductors, own[k][k])
+                is_open = np.array(nodes[span]) < 0
+                lone[span, span] = without(line, is_open) if is_open.any() else line
+        node = np.array(nodes, np.int64)
+        is_bus = np.isin(np.arange(node.size), [at for at, f in zip(place, faults, strict=True) if f.element < 0])
+        seen = (node >= 0) & net.node_in_service[np.maximum(node, 0)]
+        hidden = ~seen & ~is_bus
+        found = np.linalg.lstsq(whole[np.ix_(hidden, hidden)], -whole[np.ix_(hidden, seen)], rcond=None)[0]
+        voltage = np.zeros((node.size, int(seen.sum())), np.complex128)
+        voltage[seen], voltage[hidden] = np.eye(voltage.shape[1]), found
+        rank = np.where(seen, np.cumsum(seen) - 1, -1)
+        ends = {element: rank[at : at + 2] for element, at in first.items()}
+        return _Joint(node[seen], voltage[place], (whole @ voltage)[seen] - lone[np.ix_(seen, seen)], ends)
 
     def _inside(
         self, fault: PlacedFault, switches: SwitchState, y: Complexes, y_fault: Complexes

@@ -161,8 +161,8 @@ def place_fault(network: Network, config: FaultConfig, zero: ZeroSequenceConfig 
     Raises
     ------
     InputError
-        If the network lacks the bus, line or phases, or zero-sequence data for an earth fault, or holds the place at an
-        ideal source's voltage. Paths are field names of the event.
+        If the network lacks the bus, line or phases, or zero-sequence data for an earth fault, or holds the place at
+        the voltage of an ideal source or of a generator. Paths are field names of the event.
     """
     if config.line is not None:
         lines = np.flatnonzero(network.el_kind == LINE)
@@ -183,6 +183,9 @@ def place_fault(network: Network, config: FaultConfig, zero: ZeroSequenceConfig 
     held = np.isin(faulted, network.source_node) & np.isin(faulted, network.source_terminal)
     if element < 0 and held.any():
         told = "an ideal source holds this bus, whose short-circuit current has no limit; give source.s_sc_mva"
+        raise InputError(Problem(told, path="bus", value=config.bus))
+    if element < 0 and np.isin(faulted, network.gen_node).any():
+        told = "a voltage-controlled generator holds this bus, so that the fault has no solution; give it as an sgen"
         raise InputError(Problem(told, path="bus", value=config.bus))
     y = fault_admittance(config) * float(network.node_vn_kv[faulted[0]]) ** 2
     phases = np.arange(N_PHASES[config.type])

@@ -30,17 +30,24 @@ from cosim.feeder.arrays import (
     N_SOLVED,
     N_SPENT,
     OK,
-    PORT_P,
-    PORT_Q,
-    PORT_V_MIN,
     SCALE_MW,
     SIGN,
     SOURCE_ON,
     STATUS,
 )
+from cosim.feeder.kernel_fault import DEEP_DIP, solve_in_fault
 from cosim.feeder.kernel_legs import set_slopes, voltage_across
 from cosim.feeder.kernel_lu import copy_to, set_all
-from cosim.feeder.kernel_newton import factorize_slopes, linearize, newton, restart_u, set_given, set_v
+from cosim.feeder.kernel_newton import (
+    MAX_JUMP_PU,
+    factorize_slopes,
+    linearize,
+    newton,
+    restart_u,
+    set_given,
+    set_request,
+    set_v,
+)
 from cosim.feeder.kernel_phases import spread_phases
 from cosim.feeder.kernel_ports import port_bound, port_norm
 from cosim.jit import inner, njit
@@ -49,13 +56,10 @@ RESIDUAL = 1e-10
 """Sum of current residuals that counts as solved, against the power in the feeder. [1]"""
 WORTH = 16
 """Iterations beyond the second that may add up before the loads are linearized anew: what that costs."""
-MAX_JUMP_PU = 0.02
-"""Change of a port's voltage from the last solution up to which a solution counts as its neighbour, where nothing else
-says that it lies on the same branch. [pu]"""
 SHORTEST_STEP = 1e-6
 """Continuation gives up on steps shorter than this fraction of the way. [1]"""
 SHORTEST_IN_FAULT = 1 / 16
-"""The same while there is a fault, where converters cease instead and nobody asks how far they could go. [1]"""
+"""The same beside a fault or in a deep dip, where converters cease instead. [1]"""
 
 
 @inner
@@ -84,19 +88,6 @@ def is_neighbour(f):
 
 
 @inner
-def set_request(f, to, start):
-    """Put the request into port_law: a fraction `to` of the way from `start` times the last one."""
-    for k in range(f.sizes[N_DC]):
-        p0, q0 = start * f.site_last[k, LAST_P], start * f.site_last[k, LAST_Q]
-        first, end = f.site_ptr[k], f.site_ptr[k + 1]
-        share = 1.0 / max(end - first, 1)
-        for r in range(first, end):
-            f.port_law[r, PORT_P] = share * (p0 + to * (f.port_p_mw[k] - p0))
-            f.port_law[r, PORT_Q] = share * (q0 + to * (f.port_q_mvar[k] - q0))
-            f.port_law[r, PORT_V_MIN] = f.port_v_min_pu[k] * f.port_base[r]
-
-
-@inner
 def walk(f, lam_from, start, aim, tol):
     """Continue from the saved solution in short steps.
 
@@ -115,7 +106,7 @@ def walk(f, lam_from, start, aim, tol):
         Fraction of the way that is solvable.
     """
     done, step = 0.0, 0.5
-    shortest = SHORTEST_IN_FAULT if f.params[EMF_FACTOR] == 0.0 else SHORTEST_STEP
+    shortest = SHORTEST_IN_FAULT if f.params[EMF_FACTOR] < DEEP_DIP else SHORTEST_STEP
     while done < 1.0:
         to = min(1.0, done + step)
         set_request(f, aim * to, start)
@@ -246,7 +237,8 @@ def finish(f, done):
     f.flags[DIRTY] = f.flags[COLD] = 0
     if done < 1.0:
         status = COLLAPSED
-        f.flags[DIRTY] = f.flags[COLD] = 1
+        f.flags[DIRTY] = 1
+        f.flags[COLD] = int(f.params[EMF_FACTOR] >= DEEP_DIP)  # below it the way there costs no factorization
         f.last_solvable[LS_FRACTION], f.last_solvable[LS_P_MW] = done, 0.0
         for k in range(f.sizes[N_DC]):
             f.last_solvable[LS_P_MW] += f.port_p_solved_mw[k]
@@ -254,6 +246,40 @@ def finish(f, done):
         status = DEAD
     f.flags[STATUS] = status
     return status
+
+
+@inner
+def solve_beside_fault(f, tol):
+    """Solve beside a fault or in a deep dip on the factors that are there; negative where that fails, all as before."""
+    is_near = f.flags[DIRTY] == 0
+    copy_to(f.v_save, f.v)
+    if f.flags[COLD] != 0:
+        copy_to(f.v, f.v_base)
+    if not is_near:
+        set_given(f)
+    done = solve_in_fault(f, tol, is_near)
+    if done < 0.0:
+        copy_to(f.v, f.v_save)
+        f.flags[DIRTY] = 1
+    return done
+
+
+@inner
+def solve_anew(f, tol):
+    """Solve from the last solution, or after a change; what of the request is solvable, the solution of that in f.v."""
+    set_request(f, 1.0, 0.0)
+    if f.flags[DIRTY] != 0:
+        done = solve_changed(f, tol)
+    else:
+        copy_to(f.v_save, f.v)
+        copy_to(f.current_save, f.current)
+        if f.flags[N_SPENT] > WORTH:
+            linearize(f, 1.0)
+        done = 1.0 if newton(f, 1.0, tol) and is_neighbour(f) else walk(f, 1.0, 1.0, 1.0, tol)
+    if done < 1.0:
+        copy_to(f.v, f.v_save)
+        copy_to(f.current, f.current_save)
+    return done
 
 
 @njit
@@ -279,16 +305,9 @@ def solve(f):
     for k in range(f.sizes[N_DC]):
         scale += abs(f.port_p_mw[k]) + abs(f.port_q_mvar[k])
     tol = RESIDUAL * scale
-    set_request(f, 1.0, 0.0)
-    if f.flags[DIRTY] != 0:
-        done = solve_changed(f, tol)
-    else:
-        copy_to(f.v_save, f.v)
-        copy_to(f.current_save, f.current)
-        if f.flags[N_SPENT] > WORTH:
-            linearize(f, 1.0)
-        done = 1.0 if newton(f, 1.0, tol) and is_neighbour(f) else walk(f, 1.0, 1.0, 1.0, tol)
-    if done < 1.0:
-        copy_to(f.v, f.v_save)
-        copy_to(f.current, f.current_save)
+    done = -1.0
+    if f.params[EMF_FACTOR] < DEEP_DIP:
+        done = solve_beside_fault(f, tol)
+    if done < 0.0:
+        done = solve_anew(f, tol)
     return finish(f, done)

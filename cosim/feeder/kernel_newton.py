@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 
 from cosim.feeder.arrays import (
+    LAST_P,
+    LAST_Q,
+    N_ANEW,
     N_DC,
     N_FACTORED,
     N_FREE,
@@ -17,6 +20,9 @@ from cosim.feeder.arrays import (
     N_MOVES,
     N_PORT,
     N_SPENT,
+    PORT_P,
+    PORT_Q,
+    PORT_V_MIN,
     SIGN,
     STALE,
 )
@@ -32,6 +38,22 @@ STEEP = 0.3
 REFRESH = 64
 """Updates of u by differences before it is held to the whole of Kirchhoff's law again."""
 MAX_ITERATIONS = 40
+MAX_JUMP_PU = 0.02
+"""Change of a port's voltage from the last solution up to which a solution counts as its neighbour, where nothing else
+says that it lies on the same branch. [pu]"""
+
+
+@inner
+def set_request(f, to, start):
+    """Put the request into port_law: a fraction `to` of the way from `start` times the last one."""
+    for k in range(f.sizes[N_DC]):
+        p0, q0 = start * f.site_last[k, LAST_P], start * f.site_last[k, LAST_Q]
+        first, end = f.site_ptr[k], f.site_ptr[k + 1]
+        share = 1.0 / max(end - first, 1)
+        for r in range(first, end):
+            f.port_law[r, PORT_P] = share * (p0 + to * (f.port_p_mw[k] - p0))
+            f.port_law[r, PORT_Q] = share * (q0 + to * (f.port_q_mvar[k] - q0))
+            f.port_law[r, PORT_V_MIN] = f.port_v_min_pu[k] * f.port_base[r]
 
 
 @inner
@@ -134,6 +156,7 @@ def linearize(f, lam):
     """Linearize the legs (times lam) at the present voltage; whether the matrix is regular."""
     set_slopes(f.leg_fast, f.leg_law, f.leg_row, f.sizes[N_LEG], lam, f.v)
     copy_to(f.v_base, f.v)
+    f.flags[N_ANEW] += 1
     if not factorize_slopes(f):
         return False
     restart_u(f, lam)

@@ -42,6 +42,12 @@ class Pattern:
         place: Ints = np.where(i == j, i, n + low + np.where(i < j, self.row.size, 0))
         return place
 
+    def holds(self, i: Ints, j: Ints) -> bool:
+        """Whether all the entries (i, j) are in the pattern."""
+        keys, n = self._keys
+        sought = (np.minimum(i, j) * n + np.maximum(i, j))[i != j]
+        return bool(np.isin(sought, keys).all())
+
     def assemble(
         self, i: Ints, j: Ints, y: Complexes, diagonal: Complexes, n_fixed: int
     ) -> tuple[Complexes, Complexes]:

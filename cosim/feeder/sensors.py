@@ -60,6 +60,7 @@ def _spread(rows: SensorRows, elements: Elements, phases: PhaseMap | None) -> tu
     m = phases.node.size
     place = np.repeat(np.repeat(np.arange(rows.n_sensor), np.diff(rows.cond_ptr)), m)
     coef = rows.cond_20[:, :1] * phases.i2[rows.cond] + rows.cond_20[:, 1:] * phases.i0[rows.cond]
+    coef += rows.cond_factor[:, None] * phases.i1[rows.cond]
     other = place, np.tile(phases.node, rows.cond.size), coef.ravel()
     return tuple(np.concatenate(both) for both in zip(own, other, strict=True))  # type: ignore[return-value]
 

@@ -219,7 +219,7 @@ def build_topology(
     at[(elements.node >= 0) & ~net.node_in_service[elements.node]] = -1
     legs = np.where(net.leg_node >= 0, root[net.leg_node], -1)
     source_root, source_row = _sources(net, root)
-    merged = _replaced(elements, at)
+    merged = replaced_nodes(elements, at)
     alive = _energized(merged, legs, source_root, net.node_in_service.size)
     free = np.flatnonzero(alive & (root == np.arange(root.size)))
     free = free[~np.isin(free, source_root)]
@@ -242,12 +242,13 @@ def build_topology(
         node=node,
         pattern=pattern,
         source_row=source_row,
-        elements=_replaced(elements, np.where(at >= 0, row_of_root[at], -1)),
+        elements=replaced_nodes(elements, np.where(at >= 0, row_of_root[at], -1)),
         shunt=shunt,
     )
 
 
-def _replaced(elements: Elements, node: Ints) -> Elements:
+def replaced_nodes(elements: Elements, node: Ints) -> Elements:
+    """The same elements between other nodes."""
     e = elements
     return Elements(e.kind, e.ptr, node, e.terminal, e.y, e.loading, e.y_ptr)
 

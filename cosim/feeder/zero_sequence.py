@@ -26,6 +26,8 @@ from cosim.feeder.network import (
 from cosim.feeder.topology import without
 
 _GROUP: Final = re.compile(r"(D|YN|Y|ZN|Z)(d|yn|y|zn|z)\d*")
+_GROUP_3W: Final = re.compile(r"(yn|y|d)\d*(yn|y|d)\d*(yn|y|d)\d*", re.IGNORECASE)
+_LEGS: Final = (TRAFO3W_HV, TRAFO3W_MV, TRAFO3W_LV)
 _NOUNS: Final = {LINE: "line", IMPEDANCE: "impedance", TRAFO: "transformer", TRAFO3W_HV: "three-winding transformer"}
 
 
@@ -42,6 +44,9 @@ class ZeroSequenceConfig(BaseModel):
         description="Vector group of transformers without one in the file, with the impedance of their positive "
         "sequence; null: earth faults are refused where there is such a transformer",
     )
+    trafo3w_vector_group: str | None = Field(
+        None, description="The same of transformers of three windings, highest voltage first, as YNynd"
+    )
     source_r0_per_r: float | None = Field(
         None, gt=0, description="Resistance of the source's impedance likewise; null: the file's, else 1 [1]"
     )
@@ -56,11 +61,45 @@ class ZeroSequenceConfig(BaseModel):
             raise ValueError(f"{value!r} is no vector group of two windings, as Dyn, YNd or YNyn are")
         return value
 
+    @field_validator("trafo3w_vector_group")
+    @classmethod
+    def _is_a_vector_group_of_three(cls, value: str | None) -> str | None:
+        if value is not None and windings_3w(value) is None:
+            raise ValueError(f"{value!r} is no vector group of three windings (d, y, yn), as YNynd and YNd5d11 are")
+        return value
+
 
 def windings(group: str) -> tuple[str, str] | None:
     """Connections (d, y, yn, z, zn) of the two windings of a vector group; None where it is none."""
     found = _GROUP.fullmatch(group)
     return (found[1].lower(), found[2]) if found else None
+
+
+def windings_3w(group: str) -> tuple[str, str, str] | None:
+    """Connections (d, y, yn) of the windings of a vector group of three, hv, mv, lv; None where it is none."""
+    found = _GROUP_3W.fullmatch(group)
+    return (found[1].lower(), found[2].lower(), found[3].lower()) if found else None
+
+
+def leg_y0(y: Complexes, kind: int, group: str, z0: complex | None = None) -> Complexes:
+    """Zero-sequence primitive admittance of one leg of a transformer of three windings, hv to star or star to mv or lv.
+
+    Its winding joins its terminal to the star where it is an earthed star, earths the star through its leakage where it
+    is a delta, and leaves the leg without current where it is an open star.
+
+    Parameters
+    ----------
+    y : array [2, 2]
+        Of the positive sequence. [pu]
+    kind : int
+        TRAFO3W_HV, _MV or _LV.
+    group : str
+        Vector group of all three.
+    z0 : complex, optional
+        As `trafo_y0` takes it. [pu]
+    """
+    own = (windings_3w(group) or ("y", "y", "y"))[_LEGS.index(kind)]
+    return trafo_y0(y, f"{own.upper()}yn" if kind == TRAFO3W_HV else f"YN{own}", z0)
 
 
 def trafo_y0(
@@ -87,7 +126,7 @@ def trafo_y0(
     turns = float(np.sqrt(abs(y[1, 1] / y[0, 0])))
     if z0 is None:
         series = turns * np.sqrt(complex(y[0, 1] * y[1, 0]))
-        z0 = 1 / (series if series.real > 0 else -series)
+        z0 = 1 / (series if (series * y[1, 1].conjugate()).real > 0 else -series)
     part_hv = min(max(part_hv, 1e-6), 1 - 1e-6)
     t = np.zeros((3, 3), np.complex128)
     t[2, 2] += 0 if z_m is None else 1 / z_m
@@ -133,7 +172,7 @@ def zero_sequence_y(net: Network, config: ZeroSequenceConfig | None) -> Complexe
         found = _assumed(net, e, net.el_y[span].reshape(size[e], size[e]), config)
         if found is None and (net.el_in_service[e] or net.el_kind[e] == LINE):
             kind = int(net.el_kind[e])
-            lacking.setdefault(TRAFO3W_HV if kind in (TRAFO3W_MV, TRAFO3W_LV) else kind, []).append(str(net.el_name[e]))
+            lacking.setdefault(TRAFO3W_HV if kind in _LEGS else kind, []).append(str(net.el_name[e]))
         y0[span] = 0 if found is None else found.ravel()
     if lacking:
         raise InputError(Problem(_told(lacking), path="type"))
@@ -151,7 +190,9 @@ def _assumed(net: Network, e: int, y: Complexes, config: ZeroSequenceConfig | No
         return two_port_y0(complex(config.r0_per_r * z.real, config.x0_per_x * z.imag), config.b0_per_b * charging)
     if kind == TRAFO and config is not None and config.trafo_vector_group is not None:
         return trafo_y0(y, config.trafo_vector_group)
-    return None if kind in _NOUNS or kind in (TRAFO3W_MV, TRAFO3W_LV) else np.zeros_like(y)
+    if kind in _LEGS and config is not None and config.trafo3w_vector_group is not None:
+        return leg_y0(y, kind, config.trafo3w_vector_group)
+    return None if kind in _NOUNS or kind in _LEGS else np.zeros_like(y)
 
 
 def _source_y0(net: Network, e: int, y: Complexes, config: ZeroSequenceConfig | None) -> Complexes:
@@ -172,11 +213,9 @@ def _told(lacking: dict[int, list[str]]) -> str:
         unique = list(dict.fromkeys(names))
         more = f" and {len(unique) - 3} more" if len(unique) > 3 else ""
         named.append(f"{_NOUNS[kind]} {', '.join(unique[:3])}{more}")
-    where = "give feeder.zero_sequence"
-    if TRAFO in lacking:
-        where += " with trafo_vector_group"
-    if TRAFO3W_HV in lacking:
-        where = "three-winding transformers have none here"
+    keys = {TRAFO: "trafo_vector_group", TRAFO3W_HV: "trafo3w_vector_group"}
+    wanted = " and ".join(key for kind, key in keys.items() if kind in lacking)
+    where = f"give feeder.zero_sequence{f' with {wanted}' if wanted else ''}"
     return f"a fault to ground needs zero-sequence data, which the feeder lacks of {'; '.join(named)}: {where}"
 
 

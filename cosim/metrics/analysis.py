@@ -16,6 +16,7 @@ from cosim.metrics.events import VoltageEventMeter
 from cosim.metrics.limits import Limit, load_limits
 from cosim.metrics.loading import Equipment, loading_meters
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, members, time_span_s, total
+from cosim.metrics.neutral import DisplacedNeutral, MeansShown
 from cosim.metrics.overload import Overload, OverloadMeter
 from cosim.metrics.points import points_of
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter, energy_of
@@ -163,8 +164,10 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     names, centers = _names(log, "bus"), members(log, "datacenter")
     means, events = mean_meters(wanted, len(names), step_s), VoltageEventMeter()
     angles = UnbalanceReader(log, names, wanted, step_s)
-    voltage = _voltage(log, events)
-    voltage_swing = span.swing("bus/vm_pu", len(names), [angles.update, *(meter.update for meter in means.values())])
+    neutral = DisplacedNeutral(log, names)
+    voltage = _voltage(log, names, neutral, events)
+    shown = [angles.update, MeansShown(neutral, means.values()).update]
+    voltage_swing = span.swing("bus/vm_pu", len(names), shown)
     standards = Standards(
         mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
         events=events.result(voltage.energized) if voltage is not None else None,
@@ -253,8 +256,7 @@ def _extremes(log: Log) -> VoltageExtremes | None:
     return extremes_of(list(log.names("bus_extremes")), t_s, (low_pu, low_node), (high_pu, high_node))
 
 
-def _voltage(log: Log, events: VoltageEventMeter) -> Voltage | None:
-    names = _names(log, "bus")
+def _voltage(log: Log, names: list[str], neutral: DisplacedNeutral, events: VoltageEventMeter) -> Voltage | None:
     if not names:
         return None
     low, high = voltage_paths(log)
@@ -262,14 +264,14 @@ def _voltage(log: Log, events: VoltageEventMeter) -> Voltage | None:
         return None
     meter = VoltageMeter(names)
     for path in dict.fromkeys((low, high)):
-        for t_s, vm_pu in blocks(log, path, len(names)):
+        for t_s, vm_pu in neutral.blocks(path):
             if path == low:
                 meter.update_low(t_s, vm_pu)
-                events.low.update(t_s, vm_pu)
+                events.update_low(t_s, vm_pu)
             if path == high:
                 meter.update_high(t_s, vm_pu)
-                events.high.update(t_s, vm_pu)
-    return meter.result(_sag_totals(log, names))
+                events.update_high(t_s, vm_pu)
+    return meter.result(_sag_totals(log, names), neutral.nodes)
 
 
 def _sag_totals(log: Log, names: list[str]) -> SagTotals | None:

@@ -78,10 +78,12 @@ class SpellMeter:
     ----------
     threshold_pu : float
         Limit; below 1 spells lie under it, above 1 over it. [pu]
+    floor_pu : float
+        Below it is no such spell. [pu]
     """
 
-    def __init__(self, threshold_pu: float) -> None:
-        self._threshold = threshold_pu
+    def __init__(self, threshold_pu: float, floor_pu: float = 0.0) -> None:
+        self._threshold, self._floor = threshold_pu, floor_pu
         self._sign = 1.0 if threshold_pu < 1.0 else -1.0
         self._open: dict[int, VoltageEvent] = {}
         self._last_s: float | None = None
@@ -93,20 +95,21 @@ class SpellMeter:
     def _levels(self) -> tuple[float, ...]:
         return SARFI_PU if self._sign > 0 else SARFI_SWELL_PU
 
-    def update(self, t_s: Floats, vm_pu: AnyFloats) -> None:
-        """Take in the extremes of the intervals that end at `t_s`, shape (n, n_node). [pu]"""
+    def update(self, t_s: Floats, vm_pu: AnyFloats, furthest: AnyFloats | None = None) -> None:
+        """Take in the extremes of the intervals that end at `t_s`, shape (n, n_node); `furthest` of each node. [pu]"""
         if len(t_s) == 0:
             return
         edges_s = np.concatenate(([t_s[0] if self._last_s is None else self._last_s], t_s))
         self._last_s = float(t_s[-1])
-        furthest = vm_pu.min(axis=0) if self._sign > 0 else vm_pu.max(axis=0)
-        touched = set(np.flatnonzero(self._passed_by(furthest)).tolist()) | set(self._open)
+        if furthest is None:
+            furthest = vm_pu.min(axis=0) if self._sign > 0 else vm_pu.max(axis=0)
+        touched = set(np.flatnonzero(self._sign * (furthest - self._threshold) < 0.0).tolist()) | set(self._open)
         for node in sorted(touched):
             column = vm_pu[:, node]
             self._column(node, edges_s, self._passed_by(column), column)
 
     def _passed_by(self, vm_pu: AnyFloats) -> npt.NDArray[np.bool_]:
-        passed: npt.NDArray[np.bool_] = self._sign * (vm_pu - self._threshold) < 0.0
+        passed: npt.NDArray[np.bool_] = (self._sign * (vm_pu - self._threshold) < 0.0) & (vm_pu >= self._floor)
         return passed
 
     def _column(self, node: int, edges_s: Floats, holds: npt.NDArray[np.bool_], vm_pu: AnyFloats) -> None:
@@ -174,18 +177,38 @@ def _furthest(events: list[VoltageEvent]) -> list[VoltageEvent]:
 
 
 class VoltageEventMeter:
-    """Sags with interruptions from the lowest voltage of each interval, swells from the highest."""
+    """Sags and interruptions from the lowest voltage of each interval, swells from the highest.
+
+    A voltage that goes on falling below 0.1 pu ends a sag (or undervoltage) and starts an interruption, and one that
+    comes back by halves the other way round: each with its own duration. SARFI counts what lies below 0.9 pu at a
+    stretch once.
+    """
 
     def __init__(self) -> None:
-        self.low, self.high = SpellMeter(SAG_PU), SpellMeter(SWELL_PU)
+        self._below, self._sags = SpellMeter(SAG_PU), SpellMeter(SAG_PU, INTERRUPTION_PU)
+        self._interruptions, self._swells = SpellMeter(INTERRUPTION_PU), SpellMeter(SWELL_PU)
+
+    def update_low(self, t_s: Floats, vm_pu: AnyFloats) -> None:
+        """Take in the lowest voltages of the intervals that end at `t_s`, shape (n, n_node). [pu]"""
+        if len(t_s):
+            lowest = vm_pu.min(axis=0)
+            for meter in (self._below, self._sags, self._interruptions):
+                meter.update(t_s, vm_pu, lowest)
+
+    def update_high(self, t_s: Floats, vm_pu: AnyFloats) -> None:
+        """Take in the highest voltages likewise. [pu]"""
+        self._swells.update(t_s, vm_pu)
 
     def result(self, energized: npt.NDArray[np.bool_]) -> VoltageEvents:
         """All events of a run."""
-        sags, swells = self.low.result(energized), self.high.result(energized)
+        kinds = [meter.result(energized) for meter in (self._sags, self._interruptions, self._swells)]
+        category: dict[str, int] = {}
+        for found in kinds:
+            category |= found.category
         return VoltageEvents(
-            n_node=sags.n_node,
-            event=sorted(sags.event + swells.event, key=lambda e: e.start_s),
-            n_event=sags.n_event + swells.n_event,
-            category=sags.category | swells.category,
-            sarfi=sags.sarfi | swells.sarfi,
+            n_node=kinds[0].n_node,
+            event=sorted((e for found in kinds for e in found.event), key=lambda e: e.start_s),
+            n_event=sum(found.n_event for found in kinds),
+            category=category,
+            sarfi=self._below.result(energized).sarfi | kinds[2].sarfi,
         )

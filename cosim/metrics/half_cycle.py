@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.metrics.log import AnyFloats, Floats
-from cosim.metrics.voltage import SAG_PU, SWELL_PU
+from cosim.metrics.voltage import INTERRUPTION_PU, SAG_PU, SWELL_PU
 from cosim.units import US_PER_S
 
 HYSTERESIS_PU: Final = 0.02
@@ -17,6 +17,7 @@ HYSTERESIS_PU: Final = 0.02
 MAX_EVENT: Final = 1000
 """Events kept of a node, the first ones; all are counted."""
 
+SAG, SWELL, INTERRUPTION = range(3)
 Times = npt.NDArray[np.int64]
 
 
@@ -42,9 +43,9 @@ class HalfCycleMeter:
         self._before = np.full(n_signal, np.nan)
         self.lowest_pu = np.full(n_signal, np.inf)
         self.highest_pu = np.zeros(n_signal)
-        self.n_event = np.zeros((2, n_signal), dtype=np.int64)
-        """Sags with interruptions, and swells."""
-        self._open = np.full((2, n_signal, 2), np.nan)
+        self.n_event = np.zeros((3, n_signal), dtype=np.int64)
+        """Sags, swells and interruptions."""
+        self._open = np.full((3, n_signal, 2), np.nan)
         self._events: list[tuple[float, float, float, float]] = []
 
     def update(self, t_us: Times, vm_pu: Floats, until_us: int) -> None:
@@ -78,9 +79,11 @@ class HalfCycleMeter:
             return
         self.lowest_pu = np.minimum(self.lowest_pu, rms.min(axis=0))
         self.highest_pu = np.maximum(self.highest_pu, rms.max(axis=0))
+        alive = np.where(_with_edges(rms < INTERRUPTION_PU), 1.0, rms)
         for k in range(rms.shape[1]):
-            self._spells(0, k, t_s, rms[:, k], SAG_PU, SAG_PU + HYSTERESIS_PU)
-            self._spells(1, k, t_s, -rms[:, k], -SWELL_PU, -SWELL_PU + HYSTERESIS_PU)
+            self._spells(INTERRUPTION, k, t_s, rms[:, k], INTERRUPTION_PU, INTERRUPTION_PU + HYSTERESIS_PU)
+            self._spells(SAG, k, t_s, alive[:, k], SAG_PU, SAG_PU + HYSTERESIS_PU)
+            self._spells(SWELL, k, t_s, -rms[:, k], -SWELL_PU, -SWELL_PU + HYSTERESIS_PU)
 
     def _spells(self, side: int, k: int, t_s: AnyFloats, level: AnyFloats, begins: float, ends: float) -> None:
         """Spells of one voltage (turned over for swells) from below one level until above the other."""
@@ -105,8 +108,20 @@ class HalfCycleMeter:
     def _close(self, side: int, k: int, end_s: float) -> None:
         start_s, extreme = self._open[side, k]
         self._open[side, k] = np.nan
+        if side == SAG and self._is_edge(k, float(start_s), end_s):
+            self.n_event[SAG, k] -= 1
+            return
         if sum(event[0] == k for event in self._events) < MAX_EVENT:
             self._events.append((float(k), float(start_s), end_s - float(start_s), abs(float(extreme))))
+
+    def _is_edge(self, k: int, start_s: float, end_s: float) -> bool:
+        """Whether a sag is no more than the cycle over which an interruption begins or ends."""
+        near_s = 1.5 * self._half_s
+        if end_s - start_s > 2.5 * self._half_s:
+            return False
+        gone = [(e[1], e[1] + e[2]) for e in self._events if e[0] == k and e[3] < INTERRUPTION_PU]
+        gone.append((float(self._open[INTERRUPTION, k, 0]), np.inf))
+        return any(abs(first_s - end_s) < near_s or abs(last_s - start_s) < near_s for first_s, last_s in gone)
 
     def finish(self, end_s: float) -> list[tuple[float, float, float, float]]:
         """Events in order of their ends: voltage, start [s], duration [s], lowest or highest rms [pu]."""
@@ -134,3 +149,15 @@ class HalfCycleMeter:
         )
         self.lowest_pu, self.highest_pu = stored["extremes"].copy()
         self._events = [tuple(row) for row in stored["events"].tolist()]
+
+
+def _with_edges(is_gone: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Half cycles of an interruption and the two on either side in which the rms goes and comes, shape (n, k).
+
+    An interruption ends a sag; what its own edges show in passing is neither part of that sag nor one of their own.
+    """
+    wide = is_gone.copy()
+    for lag in (1, 2):
+        wide[lag:] |= is_gone[:-lag]
+        wide[:-lag] |= is_gone[lag:]
+    return wide

@@ -77,7 +77,8 @@ class PointMeters:
             group, mine = f"points/{name.replace('/', '|')}", events[events[:, 0] == k]
             out[f"{group}/pst"] = pst[:, k]
             out[f"{group}/event_t_s"], out[f"{group}/event_lasted_s"], out[f"{group}/event_vm_pu"] = mine.T[1:]
-            out[f"{group}/n_sag"], out[f"{group}/n_swell"] = (float(n) for n in self._rms.n_event[:, k])
+            n_sag, n_swell, n_interruption = (float(n) for n in self._rms.n_event[:, k])
+            out[f"{group}/n_sag"], out[f"{group}/n_swell"] = n_sag + n_interruption, n_swell
             if np.isfinite(self._rms.lowest_pu[k]):
                 out[f"{group}/rms_min_pu"] = float(self._rms.lowest_pu[k])
                 out[f"{group}/rms_max_pu"] = float(self._rms.highest_pu[k])
@@ -120,7 +121,7 @@ class Point:
     event: list[tuple[float, float, float]]
     """Start [s], duration [s], lowest or highest one-cycle rms [pu] of sags, interruptions, swells."""
     n_sag: int
-    """Those that fell below 0.9 pu, interruptions among them."""
+    """Sags and interruptions."""
     n_swell: int
     rms_min_pu: float | None
     rms_max_pu: float | None

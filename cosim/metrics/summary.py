@@ -133,7 +133,7 @@ def _voltage(voltage: Voltage, swing: Swing | None) -> dict[str, Any]:
         "n_bus_never_energized": int((~voltage.energized).sum()),
         "n_bus_below_range_a": int((voltage.below_range_a_s > 0).sum()),
         "n_bus_with_sag": int((voltage.n_sag > 0).sum()),
-        "n_bus_with_interruption": int((voltage.n_interruption > 0).sum()),
+        "n_bus_with_interruption": int(voltage.interrupted.sum()),
         "n_bus_with_swell": int((voltage.n_swell > 0).sum()),
     }
     if worst is not None:

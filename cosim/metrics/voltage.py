@@ -86,6 +86,12 @@ class SagTotals:
     sag_s: Floats
     longest_s: Floats
 
+    def with_nodes(self, nodes: npt.NDArray[np.int64], other: SagTotals) -> SagTotals:
+        """The same, those of some nodes from another."""
+        taken = np.isin(np.arange(len(self.n_sag)), nodes)
+        mine, others = (self.n_sag, self.sag_s, self.longest_s), (other.n_sag, other.sag_s, other.longest_s)
+        return SagTotals(*(np.where(taken, b, a) for a, b in zip(mine, others, strict=True)))
+
 
 @dataclass(frozen=True)
 class Voltage:
@@ -131,9 +137,17 @@ class Voltage:
         """Buses that had voltage at any time."""
         return ~np.isnan(self.vm_min_pu)
 
+    @property
+    def interrupted(self) -> npt.NDArray[np.bool_]:
+        """Those of them that lost it at times."""
+        return self.energized & (self.n_interruption > 0)
+
     def worst(self) -> int | None:
         """Index of the bus with the lowest voltage while energized; None if there is none."""
         return int(np.nanargmin(self.vm_min_pu)) if self.energized.any() else None
+
+
+NO_NODES: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
 
 class VoltageMeter:
@@ -186,16 +200,24 @@ class VoltageMeter:
             columns = spells.watched(high > limit_pu)
             spells.update(edges_s, columns, chosen(vm_max_pu, columns) > limit_pu)
 
-    def result(self, sags: SagTotals | None = None) -> Voltage:
-        """The record so far; spells still open end with the last row. `sags` are known better than from the rows."""
+    def result(self, sags: SagTotals | None = None, judged: npt.NDArray[np.int64] = NO_NODES) -> Voltage:
+        """The record so far; spells still open end with the last row.
+
+        Parameters
+        ----------
+        sags : SagTotals, optional
+            Known better than from the rows.
+        judged : array
+            Nodes of which it is not, since their rows hold another voltage.
+        """
         for side, spells in (
             ("low", (self._sag, self._interruption, self._below)),
             ("high", (self._above, self._swell)),
         ):
             for spell in spells:
                 spell.finish(self._last_s.get(side, 0.0))
-        if sags is None:
-            sags = SagTotals(self._sag.count, self._sag.total_s, self._sag.longest_s)
+        own = SagTotals(self._sag.count, self._sag.total_s, self._sag.longest_s)
+        sags = own if sags is None else sags.with_nodes(judged, own)
         never = np.isinf(self._low)
         return Voltage(
             name=self.name,

@@ -145,7 +145,7 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
         return [Finding("No bus had voltage at any time.")]
     text = f"Lowest voltage {voltage.vm_min_pu[worst]:.4f} pu at {named('bus', voltage.name[worst])}"
     text += f", {at_time(float(voltage.t_min_s[worst]))}"
-    text += ", interruptions aside" if (voltage.n_interruption > 0).any() else ""
+    text += ", interruptions aside" if voltage.interrupted.any() else ""
     for name in found.datacenter:
         text += _at_datacenter(voltage, name, datacenter_bus(log.scenario, name))
     n_below, logged = int((voltage.below_range_a_s > 0).sum()), f"logged {noun(voltage.name)}"
@@ -156,9 +156,9 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
     else:
         text += f". All {int(voltage.energized.sum())} {logged} stay above {RANGE_A_MIN_PU} pu (ANSI range A)."
     said.append(Finding(text, float(voltage.t_min_s[worst])))
-    out = int((voltage.n_interruption > 0).sum())
+    out = int(voltage.interrupted.sum())
     if out:
-        longest = float(voltage.interruption_longest_s.max())
+        longest = float(voltage.interruption_longest_s[voltage.interrupted].max())
         said.append(
             Finding(f"{out} of {len(voltage.name)} {logged} are interrupted, the longest for {number(longest, 3)} s.")
         )

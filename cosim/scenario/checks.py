@@ -39,6 +39,7 @@ def check_internal(scenario: Scenario | Parts) -> list[Problem]:
     problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_capture(parts)]
     problems += [*_check_names(parts), *_check_files(parts), *check_targets(parts), *_check_controllers(parts)]
     problems += [*_check_weights(parts), *_check_accounts(parts), *_check_frequency(parts)]
+    problems += _check_shedding(parts)
     if parts.time is not None:
         problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
     return problems
@@ -51,6 +52,16 @@ def _check_frequency(parts: Parts) -> Iterator[Problem]:
             if part is not None and part.frequency is not None and not parts.has_area:
                 path: Path = ("datacenters", name, owner, "frequency")
                 yield parts.problem(path, "answers a frequency that nothing moves: give source.area")
+
+
+def _check_shedding(parts: Parts) -> Iterator[Problem]:
+    """A UPS sheds jobs of its own data center."""
+    for name, site in parts.datacenters.items():
+        for i, step in enumerate(site.ups.shedding if site.ups is not None else ()):
+            for k, job in enumerate(step.jobs):
+                if job not in site.load.jobs:
+                    path: Path = ("datacenters", name, "ups", "shedding", i, "jobs", k)
+                    yield parts.problem(path, f"{name} has no such job; {nearest(job, site.load.jobs)}", job)
 
 
 def check_against_feeder(

@@ -178,6 +178,7 @@ def test_bolted_faults_everywhere_have_a_solution_with_a_data_center_in_constant
             compiled.arrays.port_p_mw[0] = compiled.arrays.port_q_mvar[0] = 0.0
             status, totals = solve_totals(compiled)
             ceased.append(float(compiled.arrays.port_vm_pu[0]))
+        assert compiled.arrays.flags[ix.N_FACTORED] <= 2, (bus, fault.type)
         gap = totals[ix.P_SOURCE] + totals[ix.P_GEN] - totals[ix.P_LOAD] - totals[ix.P_LOSS]
         gap -= compiled.arrays.port_p_solved_mw.sum()
         if status == ix.COLLAPSED or abs(gap) > 1e-8 * max(1.0, abs(totals[ix.P_SOURCE])):

@@ -86,7 +86,7 @@ def test_one_cycle_rms_of_a_dip_worked_by_hand():
     assert event[1] == pytest.approx(1.0 + 1 / 120)
     assert event[2] == pytest.approx(0.05 + 1 / 120)
     assert event[3] == pytest.approx(0.7)
-    assert meter.n_event.ravel().tolist() == [1, 0]
+    assert meter.n_event.ravel().tolist() == [1, 0, 0]
 
 
 def test_a_dip_shorter_than_half_a_cycle_is_as_deep_as_its_share_of_the_cycle():
@@ -99,8 +99,15 @@ def test_a_dip_shorter_than_half_a_cycle_is_as_deep_as_its_share_of_the_cycle():
 def test_an_event_ends_only_above_its_hysteresis_and_swells_count_on_their_own():
     events, meter = rms_events([(0.0, 1.0), (1.0, 0.85), (2.0, 0.91), (3.0, 0.85), (4.0, 1.0), (5.0, 1.2), (6.0, 1.0)])
     assert [round(event[2], 1) for event in events] == [3.0, 1.0]
-    assert meter.n_event.ravel().tolist() == [1, 1]
+    assert meter.n_event.ravel().tolist() == [1, 1, 0]
     assert (meter.lowest_pu[0], meter.highest_pu[0]) == pytest.approx((0.85, 1.2))
+
+
+def test_an_outage_behind_a_long_sag_has_a_duration_of_its_own_and_edges_are_no_sags():
+    events, meter = rms_events([(0.0, 1.0), (1.0, 0.85), (3.0, 0.0), (4.0, 1.0), (6.0, 0.0), (6.5, 1.0)])
+    told = sorted((round(start_s, 1), round(lasted_s, 1), round(vm_pu, 2)) for _, start_s, lasted_s, vm_pu in events)
+    assert told == [(1.0, 2.0, 0.85), (3.0, 1.0, 0.0), (6.0, 0.5, 0.0)]
+    assert meter.n_event.ravel().tolist() == [1, 0, 2]
 
 
 def test_points_resume_to_the_same_bits():

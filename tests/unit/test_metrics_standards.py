@@ -58,25 +58,43 @@ def test_voltage_events_have_depth_duration_and_area(cuts):
     high[20:24, 1] = 1.15
     meter = VoltageEventMeter()
     for block in in_blocks(60, *cuts):
-        meter.low.update(t_s[block], low[block])
-        meter.high.update(t_s[block], high[block])
+        meter.update_low(t_s[block], low[block])
+        meter.update_high(t_s[block], high[block])
     found = meter.result(np.array([True, True]))
-    first, swell, last = found.event
-    assert (first.node, first.vm_pu) == (0, 0.05)
-    assert (first.start_s, first.duration_s) == (pytest.approx(0.9), pytest.approx(0.5))
-    assert first.area_pu_s == pytest.approx(0.1 * (0.15 + 0.3 + 0.3 + 0.95 + 0.2))
+    first, interruption, rise, swell, last = found.event
+    assert (first.node, first.vm_pu) == (0, 0.7)
+    assert (first.start_s, first.duration_s) == (pytest.approx(0.9), pytest.approx(0.3))
+    assert first.area_pu_s == pytest.approx(0.1 * (0.15 + 0.3 + 0.3))
+    assert (interruption.vm_pu, interruption.category) == (0.05, "momentary interruption")
+    assert (interruption.start_s, interruption.duration_s) == (pytest.approx(1.2), pytest.approx(0.1))
+    assert (rise.vm_pu, rise.start_s, rise.duration_s) == (0.8, pytest.approx(1.3), pytest.approx(0.1))
     assert (swell.node, swell.vm_pu, swell.category) == (1, 1.15, "instantaneous swell")
     assert last.duration_s == pytest.approx(0.1)
-    assert found.n_event == 3
-    assert found.sarfi["90"] == 1.0  # two events on two nodes
+    assert found.n_event == 5
+    assert found.sarfi["90"] == 1.0  # two stretches below 0.9 pu on two nodes, whatever their parts
     assert found.sarfi["70"] == 1.0
     assert found.sarfi["50"] == 0.5
     assert found.sarfi["110"] == 0.5
 
 
+@pytest.mark.parametrize("cuts", [(), (900, 1001, 1100)])
+def test_an_outage_behind_a_long_undervoltage_has_its_own_duration(cuts):
+    """IEEE 1159-2019, table 2: 100 s at 0.85 pu are an undervoltage, 20 s without voltage a temporary interruption."""
+    t_s, low = rows(1500, 0.1), np.ones((1500, 1))
+    low[1:1001], low[1001:1201] = 0.85, 0.0
+    meter = VoltageEventMeter()
+    for block in in_blocks(1500, *cuts):
+        meter.update_low(t_s[block], low[block])
+    found = meter.result(np.array([True]))
+    told = [(e.category, e.vm_pu, pytest.approx(e.duration_s)) for e in found.event]
+    assert told == [("undervoltage", 0.85, 100.0), ("temporary interruption", 0.0, 20.0)]
+    assert found.category == {"undervoltage": 1, "temporary interruption": 1}
+    assert found.sarfi["90"] == found.sarfi["10"] == 1.0
+
+
 def test_a_node_without_voltage_has_no_events():
     meter = VoltageEventMeter()
-    meter.low.update(rows(5, 1.0), np.zeros((5, 1)))
+    meter.update_low(rows(5, 1.0), np.zeros((5, 1)))
     found = meter.result(np.array([False]))
     assert (found.n_event, found.event, found.category) == (0, [], {})
 

@@ -170,6 +170,15 @@ def test_scenario_events_that_follow_each_other_pass(events):
     assert len(load_scenario(with_events(*events)).events) == len(events)
 
 
+def test_scenario_that_sheds_a_job_of_nobody_is_named_with_the_nearest():
+    shed = {"datacenters.campus.ups.shedding": [{"soc": 0.5, "jobs": ["chat", "chatt"]}]}
+    with pytest.raises(InputError) as caught:
+        load_scenario(EXAMPLE, shed)
+    (problem,) = caught.value.problems
+    assert problem.path == "datacenters.campus.ups.shedding.0.jobs.1"
+    assert "campus has no such job; nearest: chat" in problem.message
+
+
 def test_scenario_event_on_a_data_center_that_is_itself_wrong_is_not_blamed():
     data = plain()
     data["datacenters"]["campus"]["ups"]["soc_init"] = 2

@@ -83,7 +83,7 @@ class PhaseCircuit:
             self._do(f"new load.{name} bus1={at} kv={BUSES[at]} kw={1e3 * p} kvar={1e3 * q} conn=delta {how}")
         self._do("set voltagebases=[110 20 0.4]", "calcvoltagebases", "set controlmode=off tolerance=1e-10 maxiter=500")
         self._n = 0
-        self._cut: tuple[str, float] | None = None
+        self._cuts: dict[str, tuple[float, bool]] = {}
 
     @staticmethod
     def _ends(group: str, a: str, b: str) -> list[str]:
@@ -117,18 +117,19 @@ class PhaseCircuit:
         return True
 
     def cut(self, line: str, position: float) -> str:
-        """Cut a line in two for good, at one place at most; the bus between."""
-        if self._cut is not None:
-            assert self._cut == (line, position)
-            return "cut"
-        self._cut = line, position
+        """Cut a line in two for good, each at one place at most; the bus between."""
+        between = f"cut_{line}"
+        if self._cuts.setdefault(line, (position, False)) == (position, True):
+            return between
+        assert self._cuts[line] == (position, False)
+        self._cuts[line] = (position, True)
         _, b, km, r, x, c, r0, x0, c0 = LINES[line]
         self._do(
-            f"edit line.{line} bus2=cut length={km * position!r}",
-            f"new line.rest bus1=cut bus2={b} length={km * (1 - position)!r} r1={r} x1={x} c1={c} r0={r0} x0={x0} "
-            f"c0={c0} phases=3 units=none basefreq={F_HZ} earthmodel=carson rg=0 xg=0",
+            f"edit line.{line} bus2={between} length={km * position!r}",
+            f"new line.rest_{line} bus1={between} bus2={b} length={km * (1 - position)!r} r1={r} x1={x} c1={c} r0={r0} "
+            f"x0={x0} c0={c0} phases=3 units=none basefreq={F_HZ} earthmodel=carson rg=0 xg=0",
         )
-        return "cut"
+        return between
 
     def currents_ka(self, line: str) -> np.ndarray:
         """Currents of the three phases into a line at its first end, then 3 I0, at the last solution. [kA]"""

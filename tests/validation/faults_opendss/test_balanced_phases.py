@@ -131,6 +131,25 @@ def test_phase_voltages_with_a_fault_along_a_line_are_those_of_opendss(groups, p
         assert own.deviation(fault) < MAX_DV_PU, fault
 
 
+@pytest.mark.parametrize("groups", GROUPS[:2], ids=["earthed", "isolated"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"bus": "mv4", "type": "line_to_ground", "phases": "b"}, {"line": "m2", "position": 0.3}),
+        ({"line": "m1", "position": 0.6, "type": "line_to_ground", "phases": "c"}, {"line": "m2", "position": 0.8}),
+        ({"line": "m1", "position": 0.6, "type": "three_phase", "r_ohm": 3.0}, {"bus": "mv2"}),
+    ],
+    ids=["line_beside_bus", "two_lines", "three_phase_on_a_line"],
+)
+def test_phase_voltages_with_faults_along_lines_beside_others_are_those_of_opendss(groups, first, second):
+    """Currents of the relay included, on the faulted line m1 too."""
+    own = Pair(groups)
+    for kind, phases in (("line_to_ground", "a"), ("line_to_line", "ab")):
+        fault = {"type": kind, "phases": phases, "r_ohm": 0.2, **second}
+        assert own.deviation({"r_ohm": 0.1, **first}, fault) < MAX_DV_PU, fault
+    assert own.deviation({"r_ohm": 0.1, **first}) < MAX_DV_PU
+
+
 def main() -> None:
     """Print the tables of docs/faults.md."""
     for groups in GROUPS:

@@ -111,3 +111,49 @@ def test_fault_along_a_line_carries_the_current_of_the_series_impedance(position
     z = z_source + (2.0 + 8.0 * position) * (0.25 + 0.35j) + 1.5 + 0.5j
     expected_a = 20e3 / np.sqrt(3) / abs(z)
     assert abs(compiled.fault_current_a("f")[0]) == pytest.approx(expected_a, rel=1e-9)
+
+
+def three_winding_net(group, k_t=(1.0, 1.0, 1.0)):
+    """110, 20 and 10 kV behind one transformer of three ratings, each pair of windings with that correction factor."""
+    net = pandapower.create_empty_network()
+    hv, mv, lv, far = (
+        pandapower.create_bus(net, kv, name=b) for b, kv in (("hv", 110), ("mv", 20), ("lv", 10), ("far", 20))
+    )
+    pandapower.create_ext_grid(net, hv, s_sc_max_mva=S_SC_MVA, rx_max=1 / X_OVER_R)
+    net.ext_grid["x0x_max"], net.ext_grid["r0x0_max"] = 1.2, 0.2
+    pandapower.create_line_from_parameters(
+        net, mv, far, 3.0, 0.25, 0.35, 0.0, 0.4, name="l", r0_ohm_per_km=0.9, x0_ohm_per_km=1.5, c0_nf_per_km=0.0
+    )
+    data = {}
+    for pair, k, (vk, vkr), (vk0, vkr0) in zip(("hv", "mv", "lv"), k_t, VK_3W, VK0_3W, strict=True):
+        data |= {f"vk_{pair}_percent": k * vk, f"vkr_{pair}_percent": k * vkr}
+        data |= {f"vk0_{pair}_percent": k * vk0, f"vkr0_{pair}_percent": k * vkr0}
+    pandapower.create_transformer3w_from_parameters(
+        net, hv, mv, lv, 110.0, 20.0, 10.0, 40.0, 30.0, 15.0, pfe_kw=0.0, i0_percent=0.0, vector_group=group, **data
+    )
+    return net
+
+
+VK_3W = ((11.0, 0.4), (6.0, 0.35), (9.0, 0.5))
+"""vk and vkr between hv-mv, mv-lv, hv-lv. [percent]"""
+VK0_3W = ((10.0, 0.4), (5.5, 0.3), (8.5, 0.45))
+
+
+@pytest.mark.filterwarnings("ignore:An ill-conditioned matrix")  # pandapower's: an open winding is 1e20 there
+@pytest.mark.parametrize("group", ["YNyd", "YYNd", "YNynd", "YNdyn", "YNdd", "YNyy", "Dynyn", "Ddd"])
+def test_earth_fault_currents_around_three_windings_are_those_of_calc_sc(group):
+    net = three_winding_net(group)
+    sc.calc_sc(net, fault="1ph", case="max", ip=False, ith=False, r_fault_ohm=R_OHM)
+    expected_ka = net.res_bus_sc["ikss_ka"].to_numpy()
+    x = [np.sqrt(vk**2 - vkr**2) / 100 for vk, vkr in VK_3W]
+    net = three_winding_net(group, [0.95 * C_MAX_MV / (1 + 0.6 * each) for each in x])
+    pandapower.runpp(net)
+    feeder = from_pandapower(net)
+    source = SourceConfig(s_sc_mva=S_SC_MVA / C_MAX_MV, x_over_r=X_OVER_R)
+    compiled = CompiledFeeder(feeder.network, [], FeederConfig(model="bare"), source)
+    for bus, name in enumerate(feeder.bus_names):
+        compiled.apply_fault("f", FaultConfig(bus=name, type="line_to_ground", r_ohm=R_OHM))
+        solve_totals(compiled)
+        found_ka = C_MAX_MV * abs(compiled.fault_current_a("f")).max() / 1e3
+        compiled.clear_fault("f")
+        assert found_ka == pytest.approx(expected_ka[bus], rel=1e-5, abs=1e-8), name
