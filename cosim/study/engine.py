@@ -148,7 +148,7 @@ def _ended(client: Any, packs: Iterable[tuple[Order, ...]], work: Work) -> Itera
         ended = []
         for future, result in batch:
             pack = under_way.pop(future.key)
-            ended.append((pack, *_outcome(pack, future.status, result)))
+            ended.append((pack, *_outcome(pack, result)))
             future.release()
         fill()
         yield from ended
@@ -168,20 +168,22 @@ class _Workers:
         return self._n
 
 
-def _outcome(pack: Sequence[Order], status: str, result: Any) -> tuple[list[Row] | None, str, float]:
+def _outcome(pack: Sequence[Order], result: Any) -> tuple[list[Row] | None, str, float]:
     """Rows of a pack, None where workers died under it; words of Dask; how long it took. [s]
+
+    What came with the future decides, not its status: that says `lost` where a worker dies just behind its result.
 
     Raises
     ------
     EnvironmentFailure
         The scheduler is gone.
     """
-    if status == "finished":
+    if isinstance(result, BaseException):  # cancelled, which only the client's own end does
+        raise EnvironmentFailure("the Dask scheduler was lost; runs that ended are kept, the same command goes on")
+    if len(result) == 2:  # of `_timed`
         rows, took_s = result
         return rows, "", took_s
-    if status != "error":
-        raise EnvironmentFailure("the Dask scheduler was lost; runs that ended are kept, the same command goes on")
-    error = result[1]
+    _, error, _ = result
     words = f"{type(error).__name__}: {error}"
     if type(error).__name__ == "KilledWorker":
         return None, words, 0.0
