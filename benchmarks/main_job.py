@@ -77,7 +77,8 @@ def timed(arguments: list[str], env: dict[str, str]) -> tuple[float, float]:
 
 
 FIRST_BLOCK = """\
-import os, sys, time
+import gc, os, sys, time
+gc.set_threshold(100_000)  # this and without_blas: as the command does
 from cosim.jit import without_blas
 without_blas()
 import cosim
