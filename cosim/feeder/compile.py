@@ -26,6 +26,9 @@ from cosim.feeder.network import (
 from cosim.feeder.places import named, nodes_at
 from cosim.feeder.sequences import phase_magnitudes
 
+LEAST_EMF = 1e-9
+"""Part of a source's voltage below which nothing is left of it: solutions go from dip to dip by their ratio. [1]"""
+
 
 class CompiledFeeder(AssembledFeeder):
     """A feeder ready for the advance loop.
@@ -60,7 +63,7 @@ class CompiledFeeder(AssembledFeeder):
         Parameters
         ----------
         vm_factor : float
-            What is left of the voltage; 0 darkens the feeder until another call. [1]
+            What is left of the voltage; 0, or less than 1e-9, darkens the feeder until another call. [1]
         va_shift_degree : float
             Phase jump, positive ahead. [degree]
         """
@@ -68,12 +71,12 @@ class CompiledFeeder(AssembledFeeder):
             raise InputError(f"a source voltage of {vm_factor} times its own at {va_shift_degree} degrees")
         self._settle()
         f = self.arrays
-        if vm_factor > 0:
+        if vm_factor >= LEAST_EMF:
             dip = cmath.rect(vm_factor, math.radians(va_shift_degree))
             f.v[:] = as_pairs((f.v[0::2] + 1j * f.v[1::2]) * (dip / self._dip)).ravel()
             self._dip = dip
             self._put_emf(f)
-        self._dark = vm_factor == 0
+        self._dark = vm_factor < LEAST_EMF
         self._energize()
 
     def lose_source(self) -> None:
