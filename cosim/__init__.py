@@ -19,7 +19,7 @@ Where things are; data flows up, each part imports those below it and none above
     area/       frequency behind the source, and what answers it
     converter/  efficiency over load
     catalog/    facts with their source: accelerators, models, servers
-    jit, ring, events, units, errors; doctor says whether an installation works
+    jit, ring, events, units, errors, cores, lazy, cache_folder; doctor says whether an installation works
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
+from cosim.cores import n_core
 from cosim.errors import EnvironmentFailure
 
 OPTIONAL = {
@@ -129,7 +130,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _cpu() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = n_core()
     try:
         from llvmlite.binding import get_host_cpu_name
     except ImportError as error:

@@ -20,9 +20,10 @@ _started: list[subprocess.Popen[bytes]] = []
 
 def compile_ahead() -> bool:
     """Start it, if kernels are to be compiled and there is a core for it; nobody needs to wait for it."""
+    from cosim.cores import n_core
     from cosim.jit import is_warm
 
-    if is_warm() or len(os.sched_getaffinity(0)) < 2 or "NUMBA_DISABLE_JIT" in os.environ:
+    if is_warm() or n_core() < 2 or "NUMBA_DISABLE_JIT" in os.environ:
         return False
     quiet = subprocess.DEVNULL
     command = [sys.executable, "-m", "cosim.engine.ahead"]

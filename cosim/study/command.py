@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
+from cosim.cores import n_core
 from cosim.errors import EnvironmentFailure, InputError
 from cosim.study.execute import MACHINE, done_row
 from cosim.study.loader import load_study
@@ -23,7 +23,7 @@ def place(study: str, out: Path | None, workers: int | None, scheduler: str | No
     if slurm and config is None:
         raise InputError(f"--slurm: {study} has no slurm block; it needs one with a partition at least")
     logs = None if config is None else str((out or Path(load_study(study).config.name)).absolute() / "jobs")
-    n_worker = workers if workers is not None else len(os.sched_getaffinity(0))
+    n_worker = workers if workers is not None else n_core()
     return Place(scheduler, config, n_worker, logs)
 
 

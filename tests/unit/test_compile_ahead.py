@@ -11,6 +11,7 @@ import time
 import pytest
 
 from cosim.cache_folder import Claim
+from cosim.cores import n_core
 from cosim.engine import ahead
 from cosim.engine.warmup import warm_up
 
@@ -59,3 +60,8 @@ def test_a_folder_that_cannot_be_written_keeps_nobody_waiting(tmp_path):
     claim = Claim(tmp_path / "file" / "one.lock")
     claim.take()
     claim.release()
+
+
+def test_a_system_that_does_not_tell_a_processs_cores_has_all_of_the_machines(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert n_core() == os.cpu_count()
