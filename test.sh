@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . .ci/venv.sh
 
+unset PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes; each would compile all of cosim's sources
+
 failed=()
 
 step() {

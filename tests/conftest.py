@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from without_jit import JIT_IS_OFF
 
 from cosim.bundle import Bundle
 
 ROOT = Path(__file__).resolve().parents[1]
+N_EXAMPLE = 15 if JIT_IS_OFF else 50
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=50, print_blob=True)
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=N_EXAMPLE, print_blob=True)
 settings.load_profile("ci" if IN_CI else "dev")
-
-JIT_IS_OFF = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 
 
 def _as_records(value):

@@ -52,7 +52,7 @@ def exact(config, p_mw, dt_us=10_000):
 @pytest.mark.parametrize("dt_us", [2_000, 10_000, 250_000])
 def test_frequency_is_the_exact_solution_of_the_linear_system(secondary_s, dt_us):
     config = AreaConfig(s_base_mva=500, inertia_s=3.5, damping=1.2, dead_band_hz=0.0, secondary_s=secondary_s)
-    n = 40_000_000 // dt_us
+    n = min(40_000_000 // dt_us, 4000)
     p_mw = np.where(np.arange(n) * dt_us < 1_000_000, 80.0, 30.0) + np.sin(np.arange(n))
     found, _, _ = followed(config, p_mw, dt_us)
     assert np.max(np.abs(found - exact(config, p_mw, dt_us))) < 1e-8
@@ -63,7 +63,7 @@ def test_frequency_is_the_exact_solution_of_the_linear_system(secondary_s, dt_us
 def test_frequency_settles_where_the_area_characteristic_says():
     # Kundur 1994, section 11.1.3: df = -dP / beta, beta = 1/R + D in pu of the base and nominal frequency.
     config = AreaConfig(s_base_mva=1000, droop=0.05, damping=1.0, dead_band_hz=0.0)
-    found, _, _ = followed(config, np.r_[0.0, np.full(20_000, 100.0)])
+    found, _, _ = followed(config, np.r_[0.0, np.full(3_000, 100.0)])
     assert found[-1] == pytest.approx(-0.1 / (1 / 0.05 + 1.0) * 60.0, rel=1e-9)
 
 
@@ -78,7 +78,7 @@ def test_frequency_starts_to_fall_by_the_inertia_alone():
 @pytest.mark.twin
 def test_secondary_control_brings_the_frequency_back():
     config = AreaConfig(s_base_mva=1000, secondary_s=30.0)
-    found, area, _ = followed(config, np.r_[0.0, np.full(40_000, 100.0)])
+    found, area, _ = followed(config, np.r_[0.0, np.full(20_000, 100.0)])
     assert abs(found[-1]) < 1e-3 < abs(found).max()
     assert area["p_secondary_mw"] == pytest.approx(100.0, rel=1e-2)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from without_jit import needs_jit
 
 from cosim.feeder import OK, load_feeder, solve
 from cosim.feeder.kernel_surface_block import tile_terms
@@ -54,7 +55,7 @@ def taught(model, buses, low_mw, high_mw, source_pu=1.0):
     [
         ("case33bw", ["5"], 0.5, 3.0, 1.0, 1),
         ("case33bw", ["5", "21", "24"], 0.2, 1.0, 1.0, 1),
-        ("ieee13", ["671", "675"], 0.1, 0.7, 0.885, 5),
+        pytest.param("ieee13", ["671", "675"], 0.1, 0.7, 0.885, 5, marks=needs_jit("five surfaces of three phases")),
     ],
     ids=["one", "three", "loads leave their windows"],
 )

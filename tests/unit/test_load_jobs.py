@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from without_jit import needs_jit
 
 from cosim.errors import InputError
 from cosim.load import kernel
@@ -16,9 +16,7 @@ from cosim.load.config import LoadConfig
 from cosim.load.draws import CHUNK, Stream, draw_chunk
 
 pytestmark = pytest.mark.twin
-MANY_STEPS = pytest.mark.skipif(
-    os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="hundreds of thousands of steps: minutes without the JIT"
-)
+MANY_STEPS = needs_jit("hundreds of thousands of steps")
 
 FLEET = {"count": 800, "p_peak_w": 700.0, "p_idle_w": 100.0}
 SWING_MW = 800 * 600e-6

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 
 import h5py
 import numpy as np
 import pytest
+from without_jit import needs_jit
 
 from cosim.errors import InputError
 from cosim.record import codec
@@ -78,7 +78,7 @@ def test_bytes_put_together_are_the_words_that_numpy_makes_of_them():
     np.testing.assert_array_equal(words, np.ascontiguousarray(planes.T).view("<u4")[:, 0])
 
 
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="millions of values: slow without the JIT")
+@needs_jit("millions of values")
 @pytest.mark.parametrize("dtype", ["f4", "i4"])
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_decoded_chunk_is_the_one_encoded(kind, dtype):

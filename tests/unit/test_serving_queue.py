@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy import special
+from without_jit import needs_jit
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -24,9 +24,7 @@ from cosim.load.kernel_queue import BINS_PER_DECADE, LATENCY, LEAST_BIN_US, TPOT
 from cosim.load.state import REQUEST
 
 pytestmark = pytest.mark.twin
-MANY_REQUESTS = pytest.mark.skipif(
-    os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="hundreds of thousands of requests: minutes without the JIT"
-)
+MANY_REQUESTS = needs_jit("hundreds of thousands of requests")
 CELL_US = 100_000
 FLEET = {"count": 64, "p_peak_w": 1000.0, "p_idle_w": 100.0}
 REPLICA = {
