@@ -23,7 +23,6 @@ from cosim.errors import EnvironmentFailure
 OPTIONAL = {
     "simbench": "SimBench feeders: pip install 'cosim-feeder[simbench]'",
     "hdf5plugin": "faster log filters: pip install 'cosim-feeder[filters]'",
-    "OpenDSSDirect.py": "OpenDSS, to compare with: pip install OpenDSSDirect.py",
 }
 """What cosim uses where it is there, and what for."""
 ENOUGH_BYTES = 2_000_000_000
