@@ -20,6 +20,7 @@ from cosim.fit.regimes import apart, in_sequence, regimes, second_period
 from cosim.fit.ripple import RIPPLE
 from cosim.fit.shape import sharpened
 from cosim.fit.statistics import Row, compare, signature
+from cosim.fit.visits import or_visits
 
 Floats = NDArray[np.float64]
 
@@ -91,7 +92,8 @@ def fit_machine(trace: Trace, events: EventLog | None = None) -> Machine:
         return _tuned(logged(trace, events), trace)
     found = regimes(trace.p_mw, trace.dt_s) if trace.dt_s > MAX_INTERVAL_S else [(0, len(trace.p_mw))]
     if len(found) == 1:
-        return _tuned(first_model(trace), trace)
+        machine = _tuned(first_model(trace), trace)
+        return or_visits(machine, trace) if trace.dt_s > MAX_INTERVAL_S else machine
     parts = [trace.part(first, last) for first, last in found]
     floor = min(floor_of(trace.p_mw, float(np.median(trace.p_mw))), *(0.98 * float(p.p_mw.min()) for p in parts))
     return in_sequence([_tuned(first_model(part), part) for part in parts], [a for a, _ in found], trace, floor)
@@ -146,7 +148,7 @@ def _repeats(machine: Machine, n: int) -> bool:
         return False
     if machine.kind == "training":
         return machine.stop_s is None and n * machine.dt_s > REPEATS * max(job.period_s for job in machine.jobs)
-    return machine.kind == "inference"
+    return machine.kind in ("inference", "semi_markov")
 
 
 def _rows(machine: Machine, p_mw: Floats, first: int) -> list[Row]:

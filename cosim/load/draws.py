@@ -26,7 +26,7 @@ class Stream:
 
     name: str
     kind: str
-    """`normal`, `exponential` or `poisson`."""
+    """`normal`, `exponential`, `uniform` or `poisson`."""
     min_interval_us: int
     """Shortest simulated time between two draws. [us]"""
     index: Callable[[int], int]
@@ -43,6 +43,8 @@ def draw_chunk(seed: int, stream: Stream, chunk: int) -> NDArray[np.float64]:
         return rng.standard_normal(CHUNK)
     if stream.kind == "exponential":
         return rng.standard_exponential(CHUNK)
+    if stream.kind == "uniform":
+        return rng.random(CHUNK)
     assert stream.mean is not None
     indices = np.arange(chunk * CHUNK, (chunk + 1) * CHUNK)
     return rng.poisson(stream.mean(indices)).astype(np.float64)

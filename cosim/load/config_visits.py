@@ -1,0 +1,55 @@
+"""What a scenario may say of a load that goes from state to state: a semi-Markov process of utilization."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+PROBABILITIES = [0.0, 0.03125, 0.125, 0.25, 0.5, 0.75, 0.875, 0.9375, 0.96875, 0.984375, 1.0]
+"""Where quantiles are given: closer in the upper tail, which stays of loads that burst have."""
+MAX_QUANTILES, MAX_STATES = 32, 64
+
+
+class StateConfig(BaseModel):
+    """One state: each visit draws its utilization and its length, then the next state."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    utilization: Fraction | list[Fraction] = Field(
+        description="Utilization U of a visit: one number, or its quantiles at `probabilities` [1]"
+    )
+    dwell_s: Annotated[float, Field(gt=0)] | list[Annotated[float, Field(gt=0)]] = Field(
+        description="Length of a visit: one number, or its quantiles at `probabilities` [s]"
+    )
+    noise_factor: float = Field(1.0, ge=0, description="Factor on the noise of the job in this state [1]")
+    next: dict[str, Fraction] = Field(
+        {}, description="Chance of each state that may follow, by name; they sum to one; empty: the next in the list [1]"
+    )
+
+
+def states_problem(states: Mapping[str, StateConfig], probabilities: list[float]) -> str | None:
+    """What is wrong with the states of a job, else None."""
+    if probabilities[0] != 0 or probabilities[-1] != 1 or any(b <= a for a, b in itertools.pairwise(probabilities)):
+        return "probabilities must rise from 0 to 1"
+    for name, state in states.items():
+        for key in ("utilization", "dwell_s"):
+            values = getattr(state, key)
+            if not isinstance(values, list):
+                continue
+            if len(values) != len(probabilities):
+                return f"state {name} has {len(values)} quantiles of {key}; probabilities has {len(probabilities)}"
+            if any(b < a for a, b in itertools.pairwise(values)):
+                return f"{key} of state {name}: quantiles may not fall"
+        for other in state.next:
+            if other not in states:
+                return f"state {name} has next state {other}; there are {', '.join(states)}"
+        total = math.fsum(state.next.values())
+        if state.next and abs(total - 1) > 1e-3:
+            return f"next of state {name} sums to {total:g}, not 1"
+    return None
