@@ -213,7 +213,7 @@ def _semi_markov(machine: Machine) -> dict[str, Any]:
 
     rows: dict[str, Any] = {}
     for i, state in enumerate(machine.states):
-        mean_mw = float(np.trapezoid(state.p_mw, PROBABILITIES))
+        mean_mw = float(np.trapezoid(state.p_mw, machine.probabilities))
         relative = state.noise_mw / max(mean_mw - machine.floor_mw, 1e-15)
         rows[f"s{i}"] = {
             "utilization": values([_short(_u(machine, p), 4) for p in state.p_mw]),
@@ -221,7 +221,8 @@ def _semi_markov(machine: Machine) -> dict[str, Any]:
             "noise_factor": _short(relative / noise_mw, 3) if noise_mw > 0 else 0.0,
             **({"next": {f"s{k}": round(chance, 3) for k, chance in state.next}} if state.next else {}),
         }
-    return {"states": rows}
+    at = list(machine.probabilities)
+    return {**({"probabilities": at} if at != PROBABILITIES else {}), "states": rows}
 
 
 _OF_KIND = {

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from cosim.load.config_visits import PROBABILITIES
+
 
 @dataclass(frozen=True)
 class Level:
@@ -49,7 +51,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class State:
-    """What a semi-Markov load visits: quantiles of power and length at `cosim.load.config_visits.PROBABILITIES`."""
+    """What a semi-Markov load visits: quantiles of power and length at the machine's `probabilities`."""
 
     p_mw: tuple[float, ...]
     dwell_s: tuple[float, ...]
@@ -74,6 +76,8 @@ class Machine:
     """One iteration; for inference the levels of the whole trace."""
     states: tuple[State, ...] = ()
     """Instead, of a semi-Markov load; the trace begins in the first."""
+    probabilities: tuple[float, ...] = tuple(PROBABILITIES)
+    """Of the quantiles of its states."""
     end: tuple[Level, ...] = ()
     """What follows the regular part, in order (fine-tuning)."""
     end_s: float | None = None
