@@ -20,7 +20,7 @@ def add_states(job: Any, config: SemiMarkovConfig, states: list[tuple[Any, ...]]
     job["probability_first"], job["n_probability"] = len(quantiles), n
     quantiles += config.probabilities
     shortest_us = 2**62
-    for i, (name, state) in enumerate(config.states.items()):
+    for i, state in enumerate(config.states.values()):
         follow = state.next or {names[(i + 1) % len(names)]: 1.0}
         total = sum(follow.values())
         first = len(quantiles)
