@@ -48,7 +48,7 @@ def plateaus_of(p_mw: Floats, lasting: list[st.Segment], sides: tuple[bool, ...]
 def creeping_edge(p_mw: Floats, dt_s: float, a: st.Segment, b: st.Segment) -> tuple[Edge, float]:
     """Edge of two real poles and a zero between two plateaus, and the time at which it is commanded. [s]
 
-    (1 + C s) / ((1 + T1 s) (1 + T2 s)), T1 < T2: a fast part of 1 - (T2 - C) / (T2 - T1) and a slow one of what is left.
+    (1 + C s) / ((1 + T1 s) (1 + T2 s)), T1 < T2: a slow part of (T2 - C) / (T2 - T1), the rest is fast.
     With C above T2 it overshoots and comes back with T2, with C below it creeps up to its level. Eq. 9 has it with
     omega_n^2 = 1 / (T1 T2) and zeta = (T1 + T2) omega_n / 2.
     """

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.fit import structure as st
-from cosim.fit.edges import FASTEST, MAX_INTERVAL_S, compare_edges, switched
+from cosim.fit.edge_shapes import FASTEST
+from cosim.fit.edges import MAX_INTERVAL_S, compare_edges, switched
 from cosim.fit.events import EventLog, align
 from cosim.fit.kinds import floor_of, inference, knobs_of, staged, training
 from cosim.fit.logged import logged

@@ -137,9 +137,10 @@ def _at_once(dt_s: float) -> dict[str, Any]:
 
 def _centers(p_mw: Floats, n_level: int) -> Floats:
     """Levels by k-means in one dimension, from even distances on; those that nothing is near to are left out."""
-    found: Floats = np.linspace(*np.quantile(p_mw, [0.005, 0.995]), n_level)
-    if found[0] == found[-1]:
-        found = np.linspace(p_mw.min(), p_mw.max(), n_level)
+    low, high = np.quantile(p_mw, [0.005, 0.995]).tolist()
+    if low == high:
+        low, high = float(p_mw.min()), float(p_mw.max())
+    found: Floats = np.linspace(low, high, n_level)
     for _ in range(50):
         near = np.searchsorted(0.5 * (found[1:] + found[:-1]), p_mw)
         count = np.bincount(near, minlength=len(found))

@@ -31,7 +31,7 @@ class StateConfig(BaseModel):
     )
     noise_factor: float = Field(1.0, ge=0, description="Factor on the noise of the job in this state [1]")
     next: dict[str, Fraction] = Field(
-        {}, description="Chance of each state that may follow, by name; they sum to one; empty: that next in the list"
+        {}, description="Chance of each state that may follow, by name; they sum to one; empty: the one listed next"
     )
 
 
