@@ -17,7 +17,7 @@ from cosim.fit.logged import logged
 from cosim.fit.machine import Edge, Machine, Noise
 from cosim.fit.reading import Trace
 from cosim.fit.refine import signature_of, simulated, tune
-from cosim.fit.regimes import apart, in_sequence, regimes, second_period
+from cosim.fit.regimes import MAX_AT_ONCE, apart, in_sequence, next_period, regimes
 from cosim.fit.ripple import RIPPLE
 from cosim.fit.shape import sharpened
 from cosim.fit.statistics import Row, compare, signature
@@ -35,7 +35,7 @@ REPEATS = 8
 SLOW_INTERVAL_S = 0.5
 """From this interval on, edges of the default dynamics are over within one. [s]"""
 SECOND_OVER = 0.02
-"""Least power of a second job over its most: what a lag may undershoot. [1]"""
+"""Least power of a further job over its most: what a lag may undershoot. [1]"""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _tuned(first: Machine, trace: Trace) -> Machine:
 
 
 def first_model(trace: Trace) -> Machine:
-    """The kind of load, and its structure, before tuning; two jobs where two periods run at once."""
+    """The kind of load, and its structure, before tuning; several jobs where several periods run at once."""
     dt_s = trace.dt_s
     steps = switched(trace) if dt_s <= MAX_INTERVAL_S else None
     if steps is not None:
@@ -126,21 +126,29 @@ def _at_once(machine: Machine) -> Machine:
 
 
 def _by_period(trace: Trace) -> Machine:
-    """Training where there is a period, two jobs where there are two, else fine-tuning or inference."""
+    """Training where there is a period, several jobs where there are several, else fine-tuning or inference."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
     first, last = st.regular_part(p_mw, dt_s, max(30.0, 30 * dt_s))
     period_s = st.periodicity(p_mw[first:last], dt_s)
     if not math.isfinite(period_s):
         found = staged(trace)
         return found if found.evaluation or found.checkpoint else inference(trace)
-    other_s = second_period(p_mw[first:last], dt_s, period_s)
-    if not math.isfinite(other_s):
+    periods_s = [period_s]
+    while len(periods_s) < MAX_AT_ONCE:
+        other_s = next_period(p_mw[first:last], dt_s, periods_s)
+        if not math.isfinite(other_s):
+            break
+        periods_s.append(other_s)
+    if len(periods_s) == 1:
         return training(trace, period_s)
-    one, two = apart(p_mw, dt_s, (period_s, other_s))
-    second = training(replace(trace, p_mw=two + SECOND_OVER * float(two.max())), other_s)
-    second = second.changed(floor_mw=0.0, noise=Noise(), start=(), stop_s=None, evaluation=None)
-    less = SECOND_OVER * float(two.max())
-    return training(replace(trace, p_mw=np.maximum(one - less, 0.0)), period_s).changed(beside=(second,))
+    one, *others = apart(p_mw, dt_s, periods_s)
+    beside = []
+    for other, other_s in zip(others, periods_s[1:], strict=True):
+        over = SECOND_OVER * float(other.max())
+        second = training(replace(trace, p_mw=other + over), other_s)
+        beside.append(second.changed(floor_mw=0.0, noise=Noise(), start=(), stop_s=None, evaluation=None))
+        one = one - over
+    return training(replace(trace, p_mw=np.maximum(one, 0.0)), period_s).changed(beside=tuple(beside))
 
 
 def _repeats(machine: Machine, n: int) -> bool:
