@@ -93,11 +93,16 @@ def fit_machine(trace: Trace, events: EventLog | None = None) -> Machine:
         return _tuned(logged(trace, events), trace)
     found = regimes(trace.p_mw, trace.dt_s) if trace.dt_s > MAX_INTERVAL_S else [(0, len(trace.p_mw))]
     if len(found) == 1:
-        machine = _tuned(first_model(trace), trace)
+        machine = structured(trace)
         return or_visits(machine, trace) if trace.dt_s > MAX_INTERVAL_S else machine
     parts = [trace.part(first, last) for first, last in found]
     floor = min(floor_of(trace.p_mw, float(np.median(trace.p_mw))), *(0.98 * float(p.p_mw.min()) for p in parts))
     return in_sequence([_tuned(first_model(part), part) for part in parts], [a for a, _ in found], trace, floor)
+
+
+def structured(trace: Trace) -> Machine:
+    """Iterations, stages or levels with noise, tuned."""
+    return _tuned(first_model(trace), trace)
 
 
 def _tuned(first: Machine, trace: Trace) -> Machine:

@@ -25,7 +25,7 @@ SAMPLES_PER_SEARCH = 900_000
 """Samples of the trace that a search may simulate, over all its tries and for each seed. [1]"""
 WORST = 6.0
 """A statistic further off than this many targets weighs no more. [1]"""
-ENOUGH = 0.2
+ENOUGH = 0.1
 """A search ends where statistics are off by this part of their targets, in the mean of squares. [1]"""
 
 

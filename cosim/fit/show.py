@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cosim.fit.as_load import load_dict
@@ -44,7 +45,10 @@ def found_lines(fit: Fit) -> list[str]:
 def _job_lines(machine: Machine, *, is_fast: bool) -> list[str]:
     """One job; of a fast trace its levels and edges, its noise is the ripple's."""
     lines = []
-    if machine.kind == "training" and not is_fast:
+    if machine.states:
+        visits = [state.dwell_s[len(state.dwell_s) // 2] for state in machine.states]
+        lines.append(f"{len(machine.states)} states, visits of {min(visits):.3g} to {max(visits):.3g} s in the median")
+    elif machine.kind == "training" and not is_fast:
         dips = f", depth of its dips {100 * machine.dip:.2g} %" if machine.dip else ""
         jitter = f"jitter {100 * machine.jitter:.2g} %{dips}"
         lines.append(f"iteration of {machine.period_s:.4g} s in {len(machine.main)} stages, {jitter}")
@@ -121,7 +125,7 @@ def _table(title: str, rows: list[Row], console: Console) -> None:
         table.add_column(name, justify="right" if name else "left")
     for row in rows:
         table.add_row(
-            row.name, f"{row.trace:.4g}", f"{row.simulation:.4g}", f"{row.difference:+.2f} {row.unit}",
+            escape(row.name), f"{row.trace:.4g}", f"{row.simulation:.4g}", f"{row.difference:+.2f} {row.unit}",
             f"{row.target:g} {row.unit}", "" if row.holds else "not met",
         )  # fmt: skip
     console.print(table)
