@@ -216,8 +216,8 @@ def _semi_markov(machine: Machine) -> dict[str, Any]:
         mean_mw = float(np.trapezoid(state.p_mw, machine.probabilities))
         relative = state.noise_mw / max(mean_mw - machine.floor_mw, 1e-15)
         rows[f"s{i}"] = {
-            "utilization": values([_short(_u(machine, p), 4) for p in state.p_mw]),
-            "dwell_s": values([whole_us(_short(t, 4)) for t in state.dwell_s]),
+            "utilization": values([_short(_u(machine, p), 3) for p in state.p_mw]),
+            "dwell_s": values([whole_us(_short(t, 3)) for t in state.dwell_s]),
             "noise_factor": _short(relative / noise_mw, 3) if noise_mw > 0 else 0.0,
             **({"next": {f"s{k}": round(chance, 3) for k, chance in state.next}} if state.next else {}),
         }

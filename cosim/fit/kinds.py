@@ -22,6 +22,8 @@ FLOOR_SHARE = 0.4
 """Idle over usual power where the trace never shows the idle machine (LoRA on 64 H100: 21 of 50 kW). [1]"""
 MAX_BINS = 24
 """Most stages of one iteration."""
+FEW_SAMPLES = 0.2
+"""Samples in a stage over their mean number, below which what it shows is chance. [1]"""
 MAX_START = 8
 """Most stages before the regular part of a periodic trace."""
 SLOWEST = 300.0
@@ -80,7 +82,8 @@ def _stops(p_mw: Floats, first: int, last: int, n_period: float) -> bool:
 def _n_bin(found: st.Cycles, n: int, dt_s: float) -> int:
     """Stages of one iteration: two a sample, or one where samples always fall on the same places of an iteration."""
     n_bin = int(min(MAX_BINS, max(4, round(2 * found.period_s / dt_s))))
-    if len(st.bins_met(n, dt_s, found, n_bin)) == n_bin:
+    counts = st.samples_in_bins(n, dt_s, found, n_bin)
+    if counts.min() > FEW_SAMPLES * counts.mean():
         return n_bin
     return int(min(MAX_BINS, max(4, round(found.period_s / dt_s))))
 

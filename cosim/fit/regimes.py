@@ -34,6 +34,8 @@ IDLE = 0.5
 ROUNDS = 4
 """Turns in which each of several jobs is measured without the others."""
 MAX_AT_ONCE = 3
+MOST_INTERRUPTED = 0.2
+"""Part of a trace that evaluations and an iteration about them take at most. [1]"""
 MAX_BINS = 24
 
 
@@ -179,8 +181,9 @@ def next_period(p_mw: Floats, dt_s: float, periods_s: list[float]) -> float:
     left = left - _replay(left, dt_s, periods_s[0])
     left -= left.mean()
     width = round(0.5 * periods_s[0] / dt_s)
-    for low in lows:  # the first job's own evaluations
-        left[max(low.first - width, 0) : low.last + width] = 0.0
+    if sum(low.n + 2 * width for low in lows) < MOST_INTERRUPTED * len(left):  # else they are another job's
+        for low in lows:  # the first job's own evaluations
+            left[max(low.first - width, 0) : low.last + width] = 0.0
     other_s, share = st.period_and_share(left, dt_s, LEAST_ITERATIONS)
     if not math.isfinite(other_s) or share * float(np.var(left)) < SECOND_SHARE * float(np.var(p_mw)):
         return math.nan

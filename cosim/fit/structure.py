@@ -232,13 +232,15 @@ def waveform(p_mw: Floats, dt_s: float, found: Cycles, n_bin: int) -> Floats:
     return filled
 
 
-def bins_met(n: int, dt_s: float, found: Cycles, n_bin: int) -> NDArray[np.int64]:
-    """Bins of an iteration in which one of n samples lies."""
+def samples_in_bins(n: int, dt_s: float, found: Cycles, n_bin: int) -> NDArray[np.int64]:
+    """How many of n samples lie in each bin of an iteration."""
     t_s = np.arange(n) * dt_s
-    inside = (t_s >= found.onsets[0]) & (t_s < found.onsets[-1]) if len(found.onsets) > 1 else np.ones(n, bool)
-    phase = np.interp(t_s[inside], found.onsets, np.arange(len(found.onsets))) if len(found.onsets) > 1 else t_s
-    met: NDArray[np.int64] = np.unique((phase % 1.0 * n_bin).astype(np.int64))
-    return met
+    phase = t_s / found.period_s
+    if len(found.onsets) > 1:
+        inside = (t_s >= found.onsets[0]) & (t_s < found.onsets[-1])
+        phase = np.interp(t_s[inside], found.onsets, np.arange(len(found.onsets)))
+    counts: NDArray[np.int64] = np.bincount((phase % 1.0 * n_bin).astype(np.int64), minlength=n_bin)
+    return counts
 
 
 def long_lows(p_mw: Floats, dt_s: float, found: Cycles) -> list[Segment]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cosim.errors import InputError
 from cosim.fit.as_load import load_dict
+from cosim.fit.as_yaml import as_yaml
 from cosim.fit.kernel import hold_levels
 from cosim.fit.machine import Edge, Machine, Noise, State
 from cosim.fit.reading import Trace
@@ -21,7 +22,7 @@ from cosim.load.config_visits import PROBABILITIES
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LEVELS = (2, 3, 4, 6, 8, 12)
+LEVELS = (2, 3, 4, 6, 8, 10, 12)
 """Numbers of levels that are tried; with two states each, one entered from below and one from above."""
 LAGS = (0.7, 1.0, 1.5, 2.0, 3.0)
 """Natural frequency times interval of the slow edges that are tried: levels that smear into one another. [rad]"""
@@ -31,14 +32,16 @@ N_DRAW, N_SLOWER, N_FINAL = 5, 4, 8
 """Draws by which a model is judged; best models that are tried with slow edges too, and that are judged again. [1]"""
 FINAL_SEEDS = tuple(range(201, 217))
 """Draws of the second judgement: the best of sixty on five draws is often good on those only."""
-COARSE, MANY_STATES = (0.0, 0.0625, 0.25, 0.5, 0.75, 0.9375, 1.0), 14
+COARSE, MANY_STATES = (0.0, 0.125, 0.5, 0.875, 1.0), 14
 """Probabilities of the quantiles of a model of more states than that."""
+LEAST_CHANCE = 0.01
+"""Rarer states behind another are left out. [1]"""
 LEAST_VISITS = 12
 """Visits to levels from which their lengths say anything. [1]"""
 BETTER = 0.5
 """Misfit over that of the structured model below which visits are taken. [1]"""
-MAX_TEXT = 6600
-"""Longest description of the load: the scenario stays below 8 kB. [characters]"""
+MAX_TEXT = 6000
+"""Longest YAML of the load: indented, in a scenario, it stays below 8 kB. [characters]"""
 MAX_NOISE = 0.3
 """Bound of `noise.std`."""
 
@@ -71,11 +74,11 @@ def or_visits(machine: Machine, trace: Trace) -> Machine:
     tried = [(levels, directed) for levels in LEVELS for directed in (False, True)]
     judged: list[tuple[float, int, Machine]] = []
     for i, (levels, directed) in enumerate(tried):
-        one = _visiting(trace, levels, directed=directed)
+        one = visiting(trace, levels, directed=directed)
         if one is not None:
             judged.append((off(one), i, one))
     for _, i, _ in sorted(judged, key=lambda x: x[:2])[:N_SLOWER]:
-        one = _visiting(trace, tried[i][0], directed=tried[i][1], has_slow_edges=True)
+        one = visiting(trace, tried[i][0], directed=tried[i][1], has_slow_edges=True)
         assert one is not None
         for edge in (Edge(lag / trace.dt_s) for lag in LAGS):
             for slower in (one.changed(down=edge), one.changed(up=edge, down=edge)):
@@ -97,7 +100,7 @@ class _Visits:
     """What each sample differs from the mean of its visit."""
 
 
-def _visiting(trace: Trace, n_level: int, *, directed: bool, has_slow_edges: bool = False) -> Machine | None:
+def visiting(trace: Trace, n_level: int, *, directed: bool, has_slow_edges: bool = False) -> Machine | None:
     """Semi-Markov machine of so many levels; None where the trace has too few visits or the model is too long.
 
     With slow edges, what a visit drifts is theirs: only what neighbours differ by is noise.
@@ -126,7 +129,7 @@ def _visiting(trace: Trace, n_level: int, *, directed: bool, has_slow_edges: boo
         noise=Noise(slow_std=min(relative, MAX_NOISE), slow_s=_correlation_s(visits, dt_s)),
         **_at_once(dt_s),
     )  # fmt: skip
-    return machine if len(str(load_dict(machine))) <= MAX_TEXT else None
+    return machine if len(as_yaml(load_dict(machine))) <= MAX_TEXT else None
 
 
 def _at_once(dt_s: float) -> dict[str, Any]:
@@ -198,9 +201,9 @@ def _ratio(wanted: float, got: float) -> float:
 
 
 def _next(state: Ints, k: int, n_state: int) -> tuple[tuple[int, float], ...]:
-    """Chances of the states behind state k; rare ones that would be printed as nothing are left out."""
+    """Chances of the states behind state k."""
     count = np.bincount(state[1:][state[:-1] == k], minlength=n_state)
-    count = np.where(count < 0.005 * count.sum(), 0, count)
+    count = np.where(count < LEAST_CHANCE * count.sum(), 0, count)
     return tuple((i, float(count[i] / count.sum())) for i in np.flatnonzero(count).tolist())
 
 

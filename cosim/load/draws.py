@@ -51,8 +51,9 @@ def draw_chunk(seed: int, stream: Stream, chunk: int) -> NDArray[np.float64]:
 def _standard(seed: int, name: str, kind: str, chunk: int) -> NDArray[np.float64]:
     """Draws without parameters; kept, since a fit asks for the same ones hundreds of times. Read only."""
     rng = _generator(seed, name, chunk)
-    draw = {"normal": rng.standard_normal, "exponential": rng.standard_exponential, "uniform": rng.random}[kind]
-    found: NDArray[np.float64] = draw(CHUNK)
+    found = rng.random(CHUNK) if kind == "uniform" else (
+        rng.standard_normal(CHUNK) if kind == "normal" else rng.standard_exponential(CHUNK)
+    )  # fmt: skip
     found.flags.writeable = False
     return found
 

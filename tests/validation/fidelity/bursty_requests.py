@@ -1,4 +1,4 @@
-"""Requests of bursty services, by models other than cosim's own: branching, renewal, Markov-modulated, on days of code."""
+"""Requests of bursty services, by models other than cosim's own: branching, renewal, sessions, batches, crowds."""
 
 from __future__ import annotations
 

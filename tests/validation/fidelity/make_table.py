@@ -15,20 +15,21 @@ from measured import TRACES, write_csv
 from cosim.fit.document import fit_yaml
 from cosim.fit.fitting import JUDGE_SEEDS, Fit, fit_trace, structured
 from cosim.fit.reading import load_trace
-from cosim.fit.show import found_lines
 from cosim.fit.refine import signature_of
+from cosim.fit.show import found_lines
 from cosim.fit.statistics import Row, compare, signature
 from cosim.fit.visits import or_visits
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAD = Path(__file__).with_name("head.md")
-BURSTS = """Synthetic traces of an hour (the agent's: six minutes), by models other than cosim's own (`bursty.py`): queues,
-renewal and branching processes, maps. Fitted to the first half, judged on the second, by the same targets; draws are as
-long as a half. "First half itself": the recorded half in place of a simulation; no model of it can be expected to do better."""
+BURSTS = """Synthetic traces of an hour (the agent's: six minutes), by models other than cosim's own (`bursty.py`):
+queues, renewal and branching processes, maps. Fitted to the first half, judged on the second, by the same targets;
+draws are as long as a half. "First half itself": that half as recorded in place of a simulation, about the best to be
+expected of a model that has seen nothing else."""
 
 
 def table(rows: list[Row], itself: list[Row] | None = None) -> str:
-    """Rows of a fit; where they are those of a second half, what the recorded first half itself is off by beside them."""
+    """Rows of a fit; where they are those of a second half, what the first half itself is off by beside them."""
     head = ["", "trace", "simulation", "difference", "target", ""]
     if itself is not None:
         head.insert(4, "first half itself")
