@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +28,8 @@ LEVELS = (2, 3, 4, 6, 8, 10, 12)
 """Numbers of levels that are tried; with two states each, one entered from below and one from above."""
 LAGS = (0.7, 1.0, 1.5, 2.0, 3.0)
 """Natural frequency times interval of the slow edges that are tried: levels that smear into one another. [rad]"""
+MIDDLE_LAG = 1.5
+"""Of those that are tried with every number of levels. [rad]"""
 HYSTERESIS = 0.15
 """Part of the step between neighbouring levels by which another must be nearer. [1]"""
 N_DRAW, N_SLOWER, N_FINAL = 5, 4, 8
@@ -71,21 +75,36 @@ def or_visits(machine: Machine, trace: Trace) -> Machine:
     present = compare(wanted, signature_of(machine, 0, n, SEEDS[:N_DRAW], with_period=True), trace.dt_s, n)
     if all(row.holds for row in present):
         return machine
-    tried = [(levels, directed) for levels in LEVELS for directed in (False, True)]
-    judged: list[tuple[float, int, Machine]] = []
-    for i, (levels, directed) in enumerate(tried):
-        one = visiting(trace, levels, directed=directed)
-        if one is not None:
-            judged.append((off(one), i, one))
-    for _, i, _ in sorted(judged, key=lambda x: x[:2])[:N_SLOWER]:
-        one = visiting(trace, tried[i][0], directed=tried[i][1], has_slow_edges=True)
-        assert one is not None
-        for edge in (Edge(lag / trace.dt_s) for lag in LAGS):
-            for slower in (one.changed(down=edge), one.changed(up=edge, down=edge)):
-                judged.append((off(slower), i, slower))
-    final = [one for _, _, one in sorted(judged, key=lambda x: x[:2])[:N_FINAL]]
+    final = _best(trace, off)
     again = [off(one, FINAL_SEEDS) for one in final]
     return final[int(np.argmin(again))] if final and min(again) < BETTER * misfit(present) else machine
+
+
+def _best(trace: Trace, off: Callable[[Machine], float]) -> list[Machine]:
+    """The model of least misfit, over several speeds of edges, of each of the best numbers of levels."""
+    judged: list[tuple[float, int, Machine]] = []
+    slow: dict[int, Machine] = {}
+    for i, (levels, directed) in enumerate(itertools.product(LEVELS, (False, True))):
+        sharp = visiting(trace, levels, directed=directed)
+        smooth = visiting(trace, levels, directed=directed, has_slow_edges=True)
+        if sharp is None or smooth is None:
+            continue
+        slow[i] = smooth
+        judged += [(off(one), i, one) for one in (sharp, _slower(smooth, MIDDLE_LAG))]
+    judged.sort(key=lambda x: x[:2])
+    for i in list(dict.fromkeys(i for _, i, _ in judged))[:N_SLOWER]:
+        for lag in LAGS:
+            both = _slower(slow[i], lag)
+            judged += [(off(one), i, one) for one in (both, both.changed(up=slow[i].up))]
+    best = {i: one for _, i, one in sorted(judged, key=lambda x: x[:2], reverse=True)}
+    order = dict.fromkeys(i for _, i, _ in sorted(judged, key=lambda x: x[:2]))
+    return [best[i] for i in list(order)[:N_FINAL]]
+
+
+def _slower(machine: Machine, lag: float) -> Machine:
+    """The machine with edges of a natural frequency of so much over its interval."""
+    edge = Edge(lag / machine.dt_s)
+    return machine.changed(up=edge, down=edge)
 
 
 @dataclass(frozen=True)

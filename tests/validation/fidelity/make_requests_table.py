@@ -1,4 +1,4 @@
-"""Print how models of the first half of bursty requests meet the second half; SHARED may be given, the data's folder."""
+"""Print how models of the first half of bursty requests meet the second; SHARED may be given, the data's folder."""
 
 from __future__ import annotations
 
