@@ -59,10 +59,9 @@ def _job_lines(machine: Machine, *, is_fast: bool) -> list[str]:
             lines.append(f"{name} {_every(what)} of {what.duration_s:.3g} s at {1000 * what.p_mw:.5g} kW")
     noise = machine.noise
     if noise.slow_std or noise.fast_std:
-        lines.append(
-            f"noise of the swing: {100 * noise.slow_std:.2g} % over {noise.slow_s:.3g} s, "
-            f"{100 * noise.fast_std:.2g} % over {noise.fast_s:.3g} s"
-        )
+        parts = ((noise.slow_std, noise.slow_s), (noise.fast_std, noise.fast_s))
+        said = ", ".join(f"{100 * std:.2g} % over {time_s:.3g} s" for std, time_s in parts if std)
+        lines.append(f"noise of the swing: {said}")
     for name, edge in (("up", machine.up), ("down", machine.down)):
         if edge is not None:
             lines.append(

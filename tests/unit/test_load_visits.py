@@ -57,6 +57,12 @@ def test_visits_follow_their_twin_edge_by_edge():
     np.testing.assert_allclose(p_mw[settled], wanted[settled], atol=2e-5 * SWING_MW)
 
 
+def test_power_at_a_time_does_not_depend_on_the_step():
+    fine = power(load_of(job(), seed=4), 90.0)
+    coarse = power(load_of(job(), seed=4, step_us=1_000_000), 90.0, 1_000_000)
+    np.testing.assert_allclose(coarse, fine[::100], atol=1e-9)
+
+
 @MANY_STEPS
 def test_time_shares_are_those_of_a_semi_markov_process():
     """Long-run share of a state: pi_k m_k / sum, pi the stationary chain of visits, m mean stays (Ross, 1996)."""
