@@ -36,22 +36,31 @@ class StateConfig(BaseModel):
 
 
 def states_problem(states: Mapping[str, StateConfig], probabilities: list[float]) -> str | None:
-    """What is wrong with the states of a job, else None."""
+    """All that is wrong with the states of a job, else None."""
+    found = []
     if probabilities[0] != 0 or probabilities[-1] != 1 or any(b <= a for a, b in itertools.pairwise(probabilities)):
-        return "probabilities must rise from 0 to 1"
+        found.append("probabilities must rise from 0 to 1")
     for name, state in states.items():
-        for key in ("utilization", "dwell_s"):
-            values = getattr(state, key)
-            if not isinstance(values, list):
-                continue
-            if len(values) != len(probabilities):
-                return f"state {name} has {len(values)} quantiles of {key}; probabilities has {len(probabilities)}"
-            if any(b < a for a, b in itertools.pairwise(values)):
-                return f"{key} of state {name}: quantiles may not fall"
-        for other in state.next:
-            if other not in states:
-                return f"state {name} has next state {other}; there are {', '.join(states)}"
+        found += _quantile_problems(name, state, len(probabilities))
+        found += [
+            f"state {name} has next state {other}; there are {', '.join(states)}"
+            for other in state.next
+            if other not in states
+        ]
         total = math.fsum(state.next.values())
         if state.next and abs(total - 1) > SUM_ERROR:
-            return f"next of state {name} sums to {total:g}, not 1"
-    return None
+            found.append(f"next of state {name} sums to {total:g}, not 1")
+    return "; ".join(found) or None
+
+
+def _quantile_problems(name: str, state: StateConfig, n: int) -> list[str]:
+    found = []
+    for key in ("utilization", "dwell_s"):
+        values = getattr(state, key)
+        if not isinstance(values, list):
+            continue
+        if len(values) != n:
+            found.append(f"state {name} has {len(values)} quantiles of {key}; probabilities has {n}")
+        if any(b < a for a, b in itertools.pairwise(values)):
+            found.append(f"{key} of state {name}: quantiles may not fall")
+    return found
