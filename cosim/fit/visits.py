@@ -40,6 +40,8 @@ COARSE, MANY_STATES = (0.0, 0.125, 0.5, 0.875, 1.0), 14
 """Probabilities of the quantiles of a model of more states than that."""
 LEAST_CHANCE = 0.01
 """Rarer states behind another are left out. [1]"""
+LEAST_CHANGES = 5
+"""Changes between the lower and the upper half of a trace, three visits to each. [1]"""
 LEAST_VISITS = 12
 """Visits to levels from which their lengths say anything. [1]"""
 BETTER = 0.5
@@ -73,11 +75,21 @@ def or_visits(machine: Machine, trace: Trace) -> Machine:
         return misfit(compare(wanted, got, trace.dt_s, n))
 
     present = compare(wanted, signature_of(machine, 0, n, SEEDS[:N_DRAW], with_period=True), trace.dt_s, n)
-    if all(row.holds for row in present):
+    if all(row.holds for row in present) or not _recurs(trace.p_mw):
         return machine
     final = _best(trace, off)
     again = [off(one, FINAL_SEEDS) for one in final]
     return final[int(np.argmin(again))] if final and min(again) < BETTER * misfit(present) else machine
+
+
+def _recurs(p_mw: Floats) -> bool:
+    """Whether the trace comes back to its lower and to its upper half: a start, or a stop, is no state to visit."""
+    centers = _centers(p_mw, 2)
+    if len(centers) < 2:
+        return False
+    level = np.zeros(len(p_mw), np.int64)
+    hold_levels(p_mw, centers, HYSTERESIS, level)
+    return int(np.count_nonzero(np.diff(level))) >= LEAST_CHANGES
 
 
 def _best(trace: Trace, off: Callable[[Machine], float]) -> list[Machine]:

@@ -71,6 +71,15 @@ def test_what_structure_meets_is_not_taken_for_visits():
     assert or_visits(machine, trace) is machine
 
 
+def test_a_start_is_no_state_to_come_back_to():
+    """A coarse meter's steps, which noise cannot have, behind a start of three samples: misfit, and still no visits."""
+    steps = 6.0 + 0.1 * (np.random.default_rng(3).random(600) < 0.3)
+    steps[:3] = 2.7, 4.0, 5.8
+    trace = Trace("start.csv", 1.0, steps * 1e-3)
+    machine = structured(trace)
+    assert or_visits(machine, trace) is machine
+
+
 @pytest.mark.validation
 def test_a_model_of_bursts_holds_on_the_half_it_has_not_seen():
     """Renewal bursts with heavy-tailed gaps: all rows but one of twelve, as the first half itself does."""
