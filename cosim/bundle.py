@@ -7,6 +7,7 @@ address and reads a header where it names an array.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from typing import Any, ClassVar, Self, dataclass_transform
@@ -49,7 +50,7 @@ class Bundle:
         arrays = {name: arrays[name] for name in self.names}
         words = [word for array in arrays.values() for word in _header(array)]
         table = np.array(words, np.int64)
-        numba_type = BundleType(type(self).__name__, tuple((k, _array_type(a)) for k, a in arrays.items()))
+        numba_type = _bundle_type(type(self).__name__, tuple((name, *_checked(a)) for name, a in arrays.items()))
         self.__dict__.update(arrays, _table=table, address=table.ctypes.data, _numba_type_=numba_type)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -69,10 +70,16 @@ def _header(array: NDArray[Any]) -> list[int]:
     return [0, 0, array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides]
 
 
-def _array_type(array: NDArray[Any]) -> types.Array:
+def _checked(array: NDArray[Any]) -> tuple[np.dtype[Any], int]:
     if not (array.flags.c_contiguous and array.flags.aligned and array.flags.writeable):
         raise TypeError("arrays of a bundle are contiguous, aligned and writeable")
-    return types.Array(from_dtype(array.dtype), array.ndim, "C")
+    return array.dtype, array.ndim
+
+
+@functools.cache
+def _bundle_type(owner: str, fields: tuple[tuple[str, np.dtype[Any], int], ...]) -> BundleType:
+    """Kept: to make numba's types of records takes 7 ms a bundle, and a fit makes thousands of bundles."""
+    return BundleType(owner, tuple((name, types.Array(from_dtype(dtype), ndim, "C")) for name, dtype, ndim in fields))
 
 
 class BundleType(types.Type):  # type: ignore[misc]

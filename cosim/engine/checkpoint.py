@@ -26,7 +26,7 @@ _BLOCKS = frozenset(
 """Fields of `LogArrays` that are empty between two blocks."""
 _CONSTANT = frozenset(
     {"samples", "stages", "segments", "weights", "points", "draws", "first_draw", "events", "n_event"}
-    | {"feed", "tables"}
+    | {"feed", "tables", "states", "quantiles"}
 )
 """Fields that are the scenario's, or drawn again from their names, or empty between two blocks."""
 

@@ -205,7 +205,7 @@ def _tuned(record: Record, base: dict[str, Any], sources: list[tuple[float, floa
     for share in (1.0, 0.9, 0.75, 0.6, 0.45, 0.3, 0.15):
         odds = min(1.0, share / whole)  # sqrt(p / (1 - p))
         model = {"kind": "modulated"} | base | {"sources": _sources(sources, odds)}
-        draws = [_drawn(model, _PLAIN_TOKENS, 0.0, record, seed)[0] for seed in TUNING_SEEDS]
+        draws = [drawn(model, _PLAIN_TOKENS, 0.0, record, seed)[0] for seed in TUNING_SEEDS]
         miss = abs(float(np.mean([math.log(variation(t)) for t in draws])) - wanted)
         if miss < least - 1e-3:
             best, least = model, miss
@@ -230,7 +230,7 @@ def _sources(sources: list[tuple[float, float]], odds: float) -> list[dict[str, 
 _PLAIN_TOKENS = ({"fixed": 1}, {"fixed": 1})
 
 
-def _drawn(
+def drawn(
     arrivals: dict[str, Any], tokens: tuple[dict[str, Any], dict[str, Any]], correlation: float, like: Record, seed: int
 ) -> tuple[Floats, Ints, Ints]:
     """Requests of a model, stamped as the record is: what a run of the scenario with this seed serves."""
@@ -308,7 +308,7 @@ def _rows(
     record: Record, arrivals: dict[str, Any], tokens: tuple[dict[str, Any], dict[str, Any]], correlation: float
 ) -> list[Row]:
     wanted = statistics(record, record.t_s, record.tokens_in, record.tokens_out)
-    draws = [statistics(record, *_drawn(arrivals, tokens, correlation, record, seed)) for seed in SEEDS]
+    draws = [statistics(record, *drawn(arrivals, tokens, correlation, record, seed)) for seed in SEEDS]
     rows = []
     for name, value in wanted.items():
         values = np.array([draw[name] for draw in draws if name in draw])

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cosim.fit.arrivals import JOB, ArrivalFit, Row
-from cosim.fit.document import as_yaml, checked_size
+from cosim.fit.as_yaml import as_yaml
+from cosim.fit.document import checked_size
 from cosim.fit.simulate import SITE
 from cosim.load.arrivals import mean_tokens
 from cosim.load.config_serving import TokensConfig

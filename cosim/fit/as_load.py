@@ -6,9 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cosim.fit.machine import Edge, Level, Machine
 from cosim.fit.statistics import whole_us
 from cosim.load.config import LoadConfig
+from cosim.load.config_visits import PROBABILITIES
 from cosim.units import W_PER_MW
 
 SERVER_W_PER_ACCELERATOR = 850.0
@@ -167,6 +170,8 @@ def _inference(machine: Machine) -> dict[str, Any]:
 
 def _runs(machine: Machine) -> bool:
     """Whether it runs when the trace begins: its first level is not the idle one."""
+    if machine.states:
+        return True
     first = (*machine.start, *machine.main)[0].p_mw
     return first > machine.floor_mw + IDLE_SWING * (machine.top_mw - machine.floor_mw)
 
@@ -199,4 +204,27 @@ def _noise(machine: Machine, n_own: float, n_accelerators: int) -> dict[str, Any
     }
 
 
-_OF_KIND = {"training": _training, "fine_tuning": _fine_tuning, "inference": _inference}
+def _semi_markov(machine: Machine) -> dict[str, Any]:
+    """States by number; one value where all quantiles are it."""
+    noise_mw = machine.noise.slow_std
+
+    def values(quantiles: Sequence[float]) -> Any:
+        return quantiles[0] if quantiles[0] == quantiles[-1] else list(quantiles)
+
+    rows: dict[str, Any] = {}
+    for i, state in enumerate(machine.states):
+        mean_mw = float(np.trapezoid(state.p_mw, machine.probabilities))
+        relative = state.noise_mw / max(mean_mw - machine.floor_mw, 1e-15)
+        rows[f"s{i}"] = {
+            "utilization": values([_short(_u(machine, p), 3) for p in state.p_mw]),
+            "dwell_s": values([whole_us(_short(t, 3)) for t in state.dwell_s]),
+            "noise_factor": _short(relative / noise_mw, 3) if noise_mw > 0 else 0.0,
+            **({"next": {f"s{k}": round(chance, 3) for k, chance in state.next}} if state.next else {}),
+        }
+    at = list(machine.probabilities)
+    return {**({"probabilities": at} if at != PROBABILITIES else {}), "states": rows}
+
+
+_OF_KIND = {
+    "training": _training, "fine_tuning": _fine_tuning, "inference": _inference, "semi_markov": _semi_markov,
+}  # fmt: skip

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
 from cosim.errors import CosimError
 from cosim.fit.as_load import load_dict
+from cosim.fit.as_yaml import as_yaml
 from cosim.fit.fitting import Fit
 from cosim.fit.simulate import SITE
 from cosim.units import US_PER_S
@@ -52,16 +47,6 @@ def fit_yaml(fit: Fit) -> str:
     return checked_size(as_yaml(document))
 
 
-def as_yaml(document: dict[str, Any]) -> str:
-    """A document as YAML, lists of small mappings one line each."""
-    yaml = YAML()
-    yaml.width = 118
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    stream = io.StringIO()
-    yaml.dump(_flowing(document), stream)
-    return stream.getvalue()
-
-
 def checked_size(text: str) -> str:
     """The text, unless it is larger than a model.
 
@@ -85,21 +70,3 @@ def _bus(top_mw: float) -> int | str:
 
 def _name(file: str) -> str:
     return "fit of " + file.removesuffix(".gz").removesuffix(".csv")
-
-
-def _flowing(value: Any) -> Any:
-    """Lists of small mappings one line each, lists of numbers in lines."""
-    if isinstance(value, dict):
-        return CommentedMap({key: _flowing(item) for key, item in value.items()})
-    if isinstance(value, list) and not all(isinstance(item, dict) for item in value):
-        numbers = CommentedSeq(value)
-        numbers.fa.set_flow_style()
-        return numbers
-    if isinstance(value, list):
-        rows = CommentedSeq()
-        for item in value:
-            row = CommentedMap(item)
-            row.fa.set_flow_style()
-            rows.append(row)
-        return rows
-    return value

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from cosim.fit import structure as st
+from cosim.fit.edge_shapes import (
+    FASTEST,
+    creeping_edge,
+    crossings,
+    further,
+    middle_of,
+    plateaus_of,
+    undershoot,
+    unit_step,
+)
 from cosim.fit.machine import Edge, Level, Machine
 from cosim.fit.reading import Trace
-from cosim.fit.refine import simulated
+from cosim.fit.refine import misfit, simulated
 from cosim.fit.ripple import fluctuating
 from cosim.fit.statistics import Row
-from cosim.load.kernel_lag import transition
 
 Floats = NDArray[np.float64]
 
@@ -28,12 +37,14 @@ FLAT_SAMPLES, FLAT_SHARE = 25, 0.2
 """A shorter level has as many samples, and moves within itself by less than this share of the steps about it. [1]"""
 MAX_LEVELS = 60
 """Most levels of one trace."""
-FASTEST = 15.0
-"""Natural frequency times interval of an edge that is over within one interval. [rad]"""
 SMOOTH = 5
 """Samples of the median filter behind which edges are timed. [1]"""
 FLOOR_SHARE = 0.2
 """U = 0 over the low level, which is not idle where accelerators pulse. [1]"""
+HIGHEST_FLOOR, UNDERSHOOT_ROOM = 0.8, 1.1
+"""U = 0 over the low level at most, where a fall undershoots; over what that undershoot needs. [1]"""
+NO_WORSE = 1.3
+"""Mean square of what plateaus leave over that of levels, up to which they may be taken. [1]"""
 LIMIT_PERCENT, LIMIT_POINTS = 15.0, 3.0
 """Targets: rise and fall within 15 % or one interval, overshoot within 3 points."""
 
@@ -49,11 +60,55 @@ class Timing:
 
 
 def switched(trace: Trace) -> Machine | None:
-    """A trace of steps: lasting levels in order, and one lag for each direction; None where two levels do not show."""
-    p_mw, dt_s = trace.p_mw, trace.dt_s
-    lasting = _lasting(p_mw, dt_s)
+    """A trace of steps: lasting levels in order, and one lag for each direction; None where two levels do not show.
+
+    Where edges so described miss their targets, those of two plateaus with a slow part in the edge itself (what
+    overshoots, or creeps behind it) are taken if they miss less and leave no more of the trace unexplained.
+    """
+    lasting = _lasting(trace.p_mw, trace.dt_s)
     if len(lasting) < 2:
         return None
+    found = _of_levels(trace, lasting)
+    best = found, misfit(_missed(found, trace)), _left(found, trace)
+    for sides in ((True,), (False,), (True, False)) if any(not row.holds for row in _missed(found, trace)) else ():
+        plateaus = plateaus_of(trace.p_mw, lasting, sides)
+        if len(plateaus) < 2:
+            continue
+        other = _as_far(_of_levels(trace, plateaus, creeping=sides), trace)
+        off, left = misfit(_missed(other, trace)), _left(other, trace)
+        if off < best[1] and left < NO_WORSE * _left(found, trace):
+            best = other, off, left
+    return best[0]
+
+
+def _missed(machine: Machine, trace: Trace) -> list[Row]:
+    return compare_edges(trace.p_mw, _drawn(machine, trace), trace.dt_s)
+
+
+def _left(machine: Machine, trace: Trace) -> float:
+    """Mean square of what the machine leaves of the trace. [MW2]"""
+    return float(np.mean((_drawn(machine, trace) - trace.p_mw) ** 2))
+
+
+def _as_far(machine: Machine, trace: Trace) -> Machine:
+    """Zeros of its edges moved until they overshoot as the trace's do."""
+    wanted = timings(trace.p_mw, trace.dt_s)
+    for _ in range(2):
+        found = timings(_drawn(machine, trace), trace.dt_s)
+        for name, field in (("rise", "up"), ("fall", "down")):
+            if name in wanted and name in found and wanted[name].overshoot > 0:
+                points = wanted[name].overshoot - found[name].overshoot
+                machine = _above_zero(machine.changed(**{field: further(getattr(machine, field), points)}))
+    return machine
+
+
+def _drawn(machine: Machine, trace: Trace) -> Floats:
+    return simulated(machine, 0, len(trace.p_mw), (0,))[0]
+
+
+def _of_levels(trace: Trace, lasting: list[st.Segment], *, creeping: tuple[bool, ...] = ()) -> Machine:
+    """The machine of these levels; its edges are the largest ones upward (creeping: True) and downward (False)."""
+    p_mw, dt_s = trace.p_mw, trace.dt_s
     largest = max(abs(b.p_mw - a.p_mw) for a, b in itertools.pairwise(lasting))
     cuts, edges = [], {}
     sizes = {True: 0.0, False: 0.0}
@@ -62,7 +117,7 @@ def switched(trace: Trace) -> Machine | None:
         if abs(step) < 0.2 * largest:
             cuts.append(0.5 * (a.last + b.first) * dt_s)
             continue
-        edge, at_s = _fit_edge(p_mw, dt_s, a, b)
+        edge, at_s = (creeping_edge if (step > 0) in creeping else _fit_edge)(p_mw, dt_s, a, b)
         cuts.append(at_s)
         if abs(step) > sizes[step > 0]:
             sizes[step > 0] = abs(step)
@@ -82,7 +137,21 @@ def switched(trace: Trace) -> Machine | None:
         down=edges.get(False, fast),
         supply_tau_s=0.0,
     )
-    return fluctuating(_timed(machine, p_mw), p_mw, lasting)
+    machine = _above_zero(machine)
+    return fluctuating(machine if creeping else _timed(machine, p_mw), p_mw, lasting)
+
+
+def _above_zero(machine: Machine) -> Machine:
+    """A floor from which a full drop that undershoots stays above zero, or a fall that does not undershoot."""
+    assert machine.down is not None
+    below = undershoot(machine.down)
+    low_mw = min(level.p_mw for level in (*machine.start, *machine.main))
+    need_mw = UNDERSHOOT_ROOM * below / (1 + below) * machine.top_mw
+    if need_mw <= machine.floor_mw:
+        return machine
+    if need_mw < HIGHEST_FLOOR * low_mw:
+        return machine.changed(floor_mw=need_mw)
+    return machine.changed(down=Edge(machine.down.omega_n_rad_per_s, max(machine.down.zeta, 1.0)))
 
 
 def _timed(machine: Machine, p_mw: Floats) -> Machine:
@@ -138,7 +207,7 @@ def _fit_edge(p_mw: Floats, dt_s: float, a: st.Segment, b: st.Segment) -> tuple[
     first, last = max(a.last - n_around, 0), min(b.first + max(n_around, 2 * (b.first - a.last)), len(p_mw))
     share = ndimage.median_filter((p_mw[first:last] - a.p_mw) / (b.p_mw - a.p_mw), SMOOTH, mode="nearest")
     t_s: Floats = np.arange(last - first, dtype=np.float64) * dt_s
-    begin, end = _crossings(share)
+    begin, end = crossings(share)
     rise_s = max((end - begin) * dt_s, 0.4 * dt_s)
     guess = np.array([math.log(3.36 / rise_s), 0.0, max(begin * dt_s - 0.16 * rise_s, 0.0)])
 
@@ -153,7 +222,7 @@ def _fit_edge(p_mw: Floats, dt_s: float, a: st.Segment, b: st.Segment) -> tuple[
     )  # fmt: skip
     x = with_c.x if with_c.cost < 0.9 * plain.cost else plain.x
     edge, at_s = _to_measure(Edge(math.exp(x[0]), math.exp(x[1]), x[3] / math.exp(x[0]) if len(x) > 3 else 0.0), x[2],
-                             t_s, rise_s, _middle(share) * dt_s)  # fmt: skip
+                             t_s, rise_s, middle_of(share) * dt_s)  # fmt: skip
     return edge, first * dt_s + at_s
 
 
@@ -168,43 +237,13 @@ def _to_measure(edge: Edge, at_s: float, t_s: Floats, rise_s: float, middle_s: f
         return Edge(FASTEST / dt_s, 1.0), math.floor(middle_s / dt_s) * dt_s + 0.02 * dt_s
     for _ in range(12):
         sampled = unit_step(t_s - at_s, edge.omega_n_rad_per_s, edge.zeta, edge.c_s)
-        begin, end = _crossings(sampled)
+        begin, end = crossings(sampled)
         ratio = float(np.clip((end - begin) * dt_s / rise_s, 0.7, 1.4))
         faster = edge.omega_n_rad_per_s * ratio
         edge = Edge(min(faster, FASTEST / dt_s), edge.zeta, edge.c_s / ratio)
         sampled = unit_step(t_s - at_s, edge.omega_n_rad_per_s, edge.zeta, edge.c_s)
-        at_s += middle_s - _middle(sampled) * dt_s
+        at_s += middle_s - middle_of(sampled) * dt_s
     return edge, at_s
-
-
-def unit_step(t_s: Floats, omega: float, zeta: float, c_s: float) -> Floats:
-    """P_dyn of Eq. 9 behind a unit step at t = 0, without a supply lag."""
-    found = np.zeros(len(t_s))
-    for i, t in enumerate(t_s.tolist()):
-        if t > 0:
-            f00, _, f10, _ = transition(omega, zeta, t)
-            found[i] = 1.0 - f00 - c_s * f10
-    return found
-
-
-def _crossings(share: Floats) -> tuple[float, float]:
-    """Where a transition from 0 to 1 first reaches 0.1, seen from its rest below 0.05, and 0.9. [samples]"""
-    end = int(np.argmax(share >= 0.9)) if np.any(share >= 0.9) else len(share) - 1
-    rest = np.flatnonzero(share[: end + 1] <= 0.05)
-    begin = int(rest[-1]) if rest.size else 0
-    begin += int(np.argmax(share[begin : end + 1] >= 0.1))
-    return _between(share, begin - 1, 0.1), _between(share, end - 1, 0.9)
-
-
-def _middle(share: Floats) -> float:
-    above = int(np.argmax(share >= 0.5))
-    return _between(share, above - 1, 0.5)
-
-
-def _between(share: Floats, k: int, level: float) -> float:
-    k = min(max(k, 0), len(share) - 2)
-    slope = share[k + 1] - share[k]
-    return k + (float(np.clip((level - share[k]) / slope, 0, 1)) if slope > 0 else 0.0)
 
 
 def timings(p_mw: Floats, dt_s: float) -> dict[str, Timing]:
@@ -221,7 +260,7 @@ def timings(p_mw: Floats, dt_s: float) -> dict[str, Timing]:
             continue
         k = over[0]
         first = max(k - width, 0)
-        begin, end = _crossings(share[first : k + width])
+        begin, end = crossings(share[first : k + width])
         stop = first + int(end) + 1
         settled = float(np.median(share[stop + width // 2 : stop + width])) if stop + width < len(share) else 1.0
         beyond = float(np.percentile(share[stop : stop + width // 4], 98)) - settled

@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.fit import structure as st
-from cosim.fit.edges import FASTEST, MAX_INTERVAL_S, compare_edges, switched
+from cosim.fit.edge_shapes import FASTEST
+from cosim.fit.edges import MAX_INTERVAL_S, compare_edges, switched
 from cosim.fit.events import EventLog, align
 from cosim.fit.kinds import floor_of, inference, knobs_of, staged, training
 from cosim.fit.logged import logged
 from cosim.fit.machine import Edge, Machine, Noise
 from cosim.fit.reading import Trace
 from cosim.fit.refine import signature_of, simulated, tune
-from cosim.fit.regimes import apart, in_sequence, regimes, second_period
+from cosim.fit.regimes import MAX_AT_ONCE, apart, in_sequence, next_period, regimes
 from cosim.fit.ripple import RIPPLE
 from cosim.fit.shape import sharpened
 from cosim.fit.statistics import Row, compare, signature
+from cosim.fit.visits import or_visits
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +35,7 @@ REPEATS = 8
 SLOW_INTERVAL_S = 0.5
 """From this interval on, edges of the default dynamics are over within one. [s]"""
 SECOND_OVER = 0.02
-"""Least power of a second job over its most: what a lag may undershoot. [1]"""
+"""Least power of a further job over its most: what a lag may undershoot. [1]"""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,16 @@ def fit_machine(trace: Trace, events: EventLog | None = None) -> Machine:
         return _tuned(logged(trace, events), trace)
     found = regimes(trace.p_mw, trace.dt_s) if trace.dt_s > MAX_INTERVAL_S else [(0, len(trace.p_mw))]
     if len(found) == 1:
-        return _tuned(first_model(trace), trace)
+        machine = structured(trace)
+        return or_visits(machine, trace) if trace.dt_s > MAX_INTERVAL_S else machine
     parts = [trace.part(first, last) for first, last in found]
     floor = min(floor_of(trace.p_mw, float(np.median(trace.p_mw))), *(0.98 * float(p.p_mw.min()) for p in parts))
     return in_sequence([_tuned(first_model(part), part) for part in parts], [a for a, _ in found], trace, floor)
+
+
+def structured(trace: Trace) -> Machine:
+    """Iterations, stages or levels with noise, tuned."""
+    return _tuned(first_model(trace), trace)
 
 
 def _tuned(first: Machine, trace: Trace) -> Machine:
@@ -105,7 +113,7 @@ def _tuned(first: Machine, trace: Trace) -> Machine:
 
 
 def first_model(trace: Trace) -> Machine:
-    """The kind of load, and its structure, before tuning; two jobs where two periods run at once."""
+    """The kind of load, and its structure, before tuning; several jobs where several periods run at once."""
     dt_s = trace.dt_s
     steps = switched(trace) if dt_s <= MAX_INTERVAL_S else None
     if steps is not None:
@@ -123,21 +131,29 @@ def _at_once(machine: Machine) -> Machine:
 
 
 def _by_period(trace: Trace) -> Machine:
-    """Training where there is a period, two jobs where there are two, else fine-tuning or inference."""
+    """Training where there is a period, several jobs where there are several, else fine-tuning or inference."""
     p_mw, dt_s = trace.p_mw, trace.dt_s
     first, last = st.regular_part(p_mw, dt_s, max(30.0, 30 * dt_s))
     period_s = st.periodicity(p_mw[first:last], dt_s)
     if not math.isfinite(period_s):
         found = staged(trace)
         return found if found.evaluation or found.checkpoint else inference(trace)
-    other_s = second_period(p_mw[first:last], dt_s, period_s)
-    if not math.isfinite(other_s):
+    periods_s = [period_s]
+    while len(periods_s) < MAX_AT_ONCE:
+        other_s = next_period(p_mw[first:last], dt_s, periods_s)
+        if not math.isfinite(other_s):
+            break
+        periods_s.append(other_s)
+    if len(periods_s) == 1:
         return training(trace, period_s)
-    one, two = apart(p_mw, dt_s, (period_s, other_s))
-    second = training(replace(trace, p_mw=two + SECOND_OVER * float(two.max())), other_s)
-    second = second.changed(floor_mw=0.0, noise=Noise(), start=(), stop_s=None, evaluation=None)
-    less = SECOND_OVER * float(two.max())
-    return training(replace(trace, p_mw=np.maximum(one - less, 0.0)), period_s).changed(beside=(second,))
+    one, *others = apart(p_mw, dt_s, periods_s)
+    beside = []
+    for other, other_s in zip(others, periods_s[1:], strict=True):
+        over = SECOND_OVER * float(other.max())
+        second = training(replace(trace, p_mw=other + over), other_s)
+        beside.append(second.changed(floor_mw=0.0, noise=Noise(), start=(), stop_s=None, evaluation=None))
+        one = one - over
+    return training(replace(trace, p_mw=np.maximum(one, 0.0)), period_s).changed(beside=tuple(beside))
 
 
 def _repeats(machine: Machine, n: int) -> bool:
@@ -146,7 +162,7 @@ def _repeats(machine: Machine, n: int) -> bool:
         return False
     if machine.kind == "training":
         return machine.stop_s is None and n * machine.dt_s > REPEATS * max(job.period_s for job in machine.jobs)
-    return machine.kind == "inference"
+    return machine.kind in ("inference", "semi_markov")
 
 
 def _rows(machine: Machine, p_mw: Floats, first: int) -> list[Row]:

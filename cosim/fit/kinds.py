@@ -22,6 +22,8 @@ FLOOR_SHARE = 0.4
 """Idle over usual power where the trace never shows the idle machine (LoRA on 64 H100: 21 of 50 kW). [1]"""
 MAX_BINS = 24
 """Most stages of one iteration."""
+FEW_SAMPLES = 0.2
+"""Samples in a stage over their mean number, below which what it shows is chance. [1]"""
 MAX_START = 8
 """Most stages before the regular part of a periodic trace."""
 SLOWEST = 300.0
@@ -41,12 +43,12 @@ def training(trace: Trace, period_s: float) -> Machine:
     p_mw, dt_s = trace.p_mw, trace.dt_s
     first, last = st.regular_part(p_mw, dt_s, 3 * period_s)
     usual = float(np.median(p_mw[first:last]))
-    stops = last < len(p_mw) - 2 and float(np.median(p_mw[last:])) < 0.7 * usual
+    stops = _stops(p_mw, first, last, period_s / dt_s)
     if not stops:
         last = len(p_mw)
     regular = p_mw[first:last]
     found = st.cycles(regular, dt_s, period_s)
-    n_bin = int(min(MAX_BINS, max(4, round(2 * found.period_s / dt_s))))
+    n_bin = _n_bin(found, len(regular), dt_s)
     shape = st.waveform(regular, dt_s, found, n_bin)
     width_s = found.period_s / n_bin
     start = st.levels_of(st.segments(p_mw[:first], MAX_START, 0.05 * usual), dt_s, name="start") if first > 2 else ()
@@ -64,6 +66,26 @@ def training(trace: Trace, period_s: float) -> Machine:
         evaluation=st.recurrent(st.long_lows(regular, dt_s, found), dt_s, found.period_s),
         noise=first_noise(regular, dt_s, floor, 0.02),
     )
+
+
+def _stops(p_mw: Floats, first: int, last: int, n_period: float) -> bool:
+    """Whether what follows the regular part is its stop: lower than usual, and longer or lower than a dip is."""
+    tail, usual = p_mw[last:], float(np.median(p_mw[first:last]))
+    if len(tail) < 3 or float(np.median(tail)) >= 0.7 * usual:
+        return False
+    if float(np.percentile(tail, 90)) > 0.8 * usual:
+        return False
+    lowest = float(np.percentile(p_mw[first:last], 1))
+    return len(tail) > n_period or float(np.median(tail)) < lowest - 0.05 * usual
+
+
+def _n_bin(found: st.Cycles, n: int, dt_s: float) -> int:
+    """Stages of one iteration: two a sample, or one where samples always fall on the same places of an iteration."""
+    n_bin = int(min(MAX_BINS, max(4, round(2 * found.period_s / dt_s))))
+    counts = st.samples_in_bins(n, dt_s, found, n_bin)
+    if counts.min() > FEW_SAMPLES * counts.mean():
+        return n_bin
+    return int(min(MAX_BINS, max(4, round(found.period_s / dt_s))))
 
 
 def first_noise(p_mw: Floats, dt_s: float, floor_mw: float, std: float) -> Noise:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from cosim.load.config_visits import PROBABILITIES
+
 
 @dataclass(frozen=True)
 class Level:
@@ -48,10 +50,22 @@ class Noise:
 
 
 @dataclass(frozen=True)
+class State:
+    """What a semi-Markov load visits: quantiles of power and length at the machine's `probabilities`."""
+
+    p_mw: tuple[float, ...]
+    dwell_s: tuple[float, ...]
+    noise_mw: float
+    """Standard deviation within a visit."""
+    next: tuple[tuple[int, float], ...]
+    """States that may follow, by number, and their chances."""
+
+
+@dataclass(frozen=True)
 class Machine:
     """What drew the trace."""
 
-    kind: Literal["training", "fine_tuning", "inference"]
+    kind: Literal["training", "fine_tuning", "inference", "semi_markov"]
     dt_s: float
     duration_s: float
     floor_mw: float
@@ -60,6 +74,10 @@ class Machine:
     """What precedes the regular part, in order."""
     main: tuple[Level, ...] = ()
     """One iteration; for inference the levels of the whole trace."""
+    states: tuple[State, ...] = ()
+    """Instead, of a semi-Markov load; the trace begins in the first."""
+    probabilities: tuple[float, ...] = tuple(PROBABILITIES)
+    """Of the quantiles of its states."""
     end: tuple[Level, ...] = ()
     """What follows the regular part, in order (fine-tuning)."""
     end_s: float | None = None
@@ -105,6 +123,7 @@ class Machine:
         """Power of this job alone at U = 1, above that of its floor."""
         levels = [level.p_mw for level in (*self.start, *self.main, *self.end)]
         levels += [i.p_mw for i in (self.evaluation, self.checkpoint) if i is not None]
+        levels += [state.p_mw[-1] for state in self.states]
         top = max(levels)
         if self.kind == "inference":
             swing = top - self.floor_mw  # of queries in service, which are Poisson, none may be cut

@@ -21,7 +21,8 @@ from scipy import stats
 
 from cosim.csv_file import csv_rows
 from cosim.errors import InputError, Problem
-from cosim.fit.document import as_yaml, checked_size
+from cosim.fit.as_yaml import as_yaml
+from cosim.fit.document import checked_size
 from cosim.fit.simulate import SITE
 from cosim.load.config_serving import TokenModel
 

@@ -25,6 +25,8 @@ SAMPLES_PER_SEARCH = 900_000
 """Samples of the trace that a search may simulate, over all its tries and for each seed. [1]"""
 WORST = 6.0
 """A statistic further off than this many targets weighs no more. [1]"""
+ENOUGH = 0.1
+"""A search ends where statistics are off by this part of their targets, in the mean of squares. [1]"""
 
 
 @dataclass(frozen=True)
@@ -106,16 +108,24 @@ def tune(machine: Machine, knobs: list[Knob], p_mw: Floats, *, max_n: int | None
             return 1e6
         return misfit(compare(wanted, got, machine.dt_s, n))
 
+    enough = ENOUGH**2 * len(compare(wanted, wanted, machine.dt_s, n))
+
+    def stop(*, intermediate_result: optimize.OptimizeResult) -> None:
+        if intermediate_result.fun < enough:
+            raise StopIteration
+
     start = np.array([knob.free for knob in knobs])
     steps = np.array([0.7 if knob.log else 0.08 * max(abs(knob.start), 0.5) for knob in knobs])
     simplex = np.vstack([start, start + np.diag(steps)])
     found = optimize.minimize(
-        cost, start, method="Nelder-Mead",
+        cost, start, method="Nelder-Mead", callback=stop,
         options={"maxfev": most, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-2, "adaptive": True},
     )  # fmt: skip
+    if found.fun < enough:
+        return turned(found.x)
     simplex = np.vstack([found.x, found.x - 0.4 * np.diag(steps)])
     again = optimize.minimize(
-        cost, found.x, method="Nelder-Mead",
+        cost, found.x, method="Nelder-Mead", callback=stop,
         options={"maxfev": most, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-2, "adaptive": True},
     )  # fmt: skip
     return turned(again.x if again.fun < found.fun else found.x)

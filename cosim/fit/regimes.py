@@ -1,4 +1,4 @@
-"""Several jobs in one trace: one after another (regimes), or two at once (two periods)."""
+"""Several jobs in one trace: one after another (regimes), or at once (several periods)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ LEAST_ITERATIONS = 8.0
 GAIN = 0.12
 """Part of the variance that a split must explain beyond what one period does. [1]"""
 SECOND_SHARE = 0.1
-"""Part of the variance that a second period must carry to be a job of its own. [1]"""
+"""Part of the variance that one period more must carry to be a job of its own. [1]"""
 BETWEEN = 0.04
 """Periods whose ratio is nearer to a whole number are one job and its interrupts or harmonics. [1]"""
 IDLE = 0.5
 """A side without a period and with less of the other's mean is start, stop or idle, and no job of its own. [1]"""
 ROUNDS = 4
-"""Turns in which each of two jobs is measured without the other."""
+"""Turns in which each of several jobs is measured without the others."""
+MAX_AT_ONCE = 3
+MOST_INTERRUPTED = 0.2
+"""Part of a trace that evaluations and an iteration about them take at most. [1]"""
 MAX_BINS = 24
 
 
@@ -165,35 +168,41 @@ def lowered(machine: Machine, by_mw: float) -> Machine:
     )  # fmt: skip
 
 
-def second_period(p_mw: Floats, dt_s: float, period_s: float) -> float:
-    """Period of a second job in what the first one's waveform leaves, nan where none carries `SECOND_SHARE`. [s]"""
-    cycles = tracked(p_mw, dt_s, period_s)
+def next_period(p_mw: Floats, dt_s: float, periods_s: list[float]) -> float:
+    """Period of one job more in what the waveforms of those found leave, nan where none carries `SECOND_SHARE`. [s]"""
+    left = p_mw.copy()
+    for other in apart(p_mw, dt_s, periods_s)[1:]:
+        left -= other
+    cycles = tracked(left, dt_s, periods_s[0])
     if len(cycles.onsets) < 4:
         return math.nan
-    left = p_mw - _replay(p_mw, dt_s, period_s)
+    by_falls = st.cycles(left, dt_s, periods_s[0])
+    lows = st.long_lows(left, dt_s, by_falls)
+    left = left - _replay(left, dt_s, periods_s[0])
     left -= left.mean()
-    by_falls = st.cycles(p_mw, dt_s, period_s)
-    width = round(0.5 * period_s / dt_s)
-    for low in st.long_lows(p_mw, dt_s, by_falls):  # the first job's own evaluations
-        left[max(low.first - width, 0) : low.last + width] = 0.0
+    width = round(0.5 * periods_s[0] / dt_s)
+    if sum(low.n + 2 * width for low in lows) < MOST_INTERRUPTED * len(left):  # else they are another job's
+        for low in lows:  # the first job's own evaluations
+            left[max(low.first - width, 0) : low.last + width] = 0.0
     other_s, share = st.period_and_share(left, dt_s, LEAST_ITERATIONS)
     if not math.isfinite(other_s) or share * float(np.var(left)) < SECOND_SHARE * float(np.var(p_mw)):
         return math.nan
-    ratio = max(period_s, other_s) / min(period_s, other_s)
-    return other_s if abs(ratio - round(ratio)) > BETWEEN * ratio else math.nan
+    ratios = [max(t, other_s) / min(t, other_s) for t in periods_s]
+    return other_s if all(abs(ratio - round(ratio)) > BETWEEN * ratio for ratio in ratios) else math.nan
 
 
-def apart(p_mw: Floats, dt_s: float, periods_s: tuple[float, float]) -> tuple[Floats, Floats]:
-    """What two jobs draw: the first with the mean and the noise, the second from zero up.
+def apart(p_mw: Floats, dt_s: float, periods_s: list[float]) -> list[Floats]:
+    """What jobs of these periods draw: the first with the mean and the noise, the others from zero up.
 
-    In turns, the mean waveform of each is laid along its own phase and taken off before the other is measured.
+    In turns, the mean waveform of each is laid along its own phase and taken off before the next is measured.
     """
-    second = np.zeros(len(p_mw))
-    for _ in range(ROUNDS):
-        first = _replay(p_mw - second, dt_s, periods_s[0])
-        second = _replay(p_mw - first, dt_s, periods_s[1])
-    second = second - float(second.min())
-    return p_mw - second, second
+    laid = [np.zeros(len(p_mw)) for _ in periods_s]
+    for _ in range(ROUNDS if len(periods_s) > 1 else 0):
+        for k, period_s in enumerate(periods_s):
+            others = sum((x for i, x in enumerate(laid) if i != k), np.zeros(len(p_mw)))
+            laid[k] = _replay(p_mw - others, dt_s, period_s)
+    further = [x - float(x.min()) for x in laid[1:]]
+    return [p_mw - sum(further, np.zeros(len(p_mw))), *further]
 
 
 def _replay(p_mw: Floats, dt_s: float, period_s: float) -> Floats:

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cosim.fit.as_load import load_dict
@@ -44,7 +45,10 @@ def found_lines(fit: Fit) -> list[str]:
 def _job_lines(machine: Machine, *, is_fast: bool) -> list[str]:
     """One job; of a fast trace its levels and edges, its noise is the ripple's."""
     lines = []
-    if machine.kind == "training" and not is_fast:
+    if machine.states:
+        visits = [state.dwell_s[len(state.dwell_s) // 2] for state in machine.states]
+        lines.append(f"{len(machine.states)} states, visits of {min(visits):.3g} to {max(visits):.3g} s in the median")
+    elif machine.kind == "training" and not is_fast:
         dips = f", depth of its dips {100 * machine.dip:.2g} %" if machine.dip else ""
         jitter = f"jitter {100 * machine.jitter:.2g} %{dips}"
         lines.append(f"iteration of {machine.period_s:.4g} s in {len(machine.main)} stages, {jitter}")
@@ -55,10 +59,9 @@ def _job_lines(machine: Machine, *, is_fast: bool) -> list[str]:
             lines.append(f"{name} {_every(what)} of {what.duration_s:.3g} s at {1000 * what.p_mw:.5g} kW")
     noise = machine.noise
     if noise.slow_std or noise.fast_std:
-        lines.append(
-            f"noise of the swing: {100 * noise.slow_std:.2g} % over {noise.slow_s:.3g} s, "
-            f"{100 * noise.fast_std:.2g} % over {noise.fast_s:.3g} s"
-        )
+        parts = ((noise.slow_std, noise.slow_s), (noise.fast_std, noise.fast_s))
+        said = ", ".join(f"{100 * std:.2g} % over {time_s:.3g} s" for std, time_s in parts if std)
+        lines.append(f"noise of the swing: {said}")
     for name, edge in (("up", machine.up), ("down", machine.down)):
         if edge is not None:
             lines.append(
@@ -121,7 +124,7 @@ def _table(title: str, rows: list[Row], console: Console) -> None:
         table.add_column(name, justify="right" if name else "left")
     for row in rows:
         table.add_row(
-            row.name, f"{row.trace:.4g}", f"{row.simulation:.4g}", f"{row.difference:+.2f} {row.unit}",
+            escape(row.name), f"{row.trace:.4g}", f"{row.simulation:.4g}", f"{row.difference:+.2f} {row.unit}",
             f"{row.target:g} {row.unit}", "" if row.holds else "not met",
         )  # fmt: skip
     console.print(table)

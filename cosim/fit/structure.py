@@ -232,6 +232,17 @@ def waveform(p_mw: Floats, dt_s: float, found: Cycles, n_bin: int) -> Floats:
     return filled
 
 
+def samples_in_bins(n: int, dt_s: float, found: Cycles, n_bin: int) -> NDArray[np.int64]:
+    """How many of n samples lie in each bin of an iteration."""
+    t_s = np.arange(n) * dt_s
+    phase = t_s / found.period_s
+    if len(found.onsets) > 1:
+        inside = (t_s >= found.onsets[0]) & (t_s < found.onsets[-1])
+        phase = np.interp(t_s[inside], found.onsets, np.arange(len(found.onsets)))
+    counts: NDArray[np.int64] = np.bincount((phase % 1.0 * n_bin).astype(np.int64), minlength=n_bin)
+    return counts
+
+
 def long_lows(p_mw: Floats, dt_s: float, found: Cycles) -> list[Segment]:
     """Stretches without iterations: below the middle for much longer than an iteration's own low part."""
     middle = 0.5 * (found.low_mw + found.high_mw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from cosim.errors import InputError, Problem
 from cosim.events import new_ring
 from cosim.load import state as k
 from cosim.load.build_serving import QueueBuilder
+from cosim.load.build_visits import add_states, highest
 from cosim.load.config import (
     AcceleratorsConfig,
     FailureConfig,
@@ -23,14 +23,16 @@ from cosim.load.config import (
     InterruptConfig,
     LoadConfig,
     QueryClassConfig,
+    SemiMarkovConfig,
     ServingConfig,
     TraceConfig,
     TrainingConfig,
 )
 from cosim.load.config_dynamics import DynamicsConfig, NoiseConfig
 from cosim.load.draws import DrawBook, Stream
-from cosim.load.kernel_lag import EDGE, set_edge, transition
+from cosim.load.kernel_lag import EDGE, set_edge
 from cosim.load.mitigation import MitigationConfig
+from cosim.load.response import response_range
 from cosim.load.trace import trace_samples
 from cosim.load.weights import job_weight
 from cosim.units import S_PER_H, US_PER_S, W_PER_MW, to_us
@@ -52,6 +54,8 @@ class LoadBuilder:
         self.weights: _Rows = []
         self.classes: _Rows = []
         self.samples: _Rows = []
+        self.states: _Rows = []
+        self.quantiles: list[float] = []
         self.streams: list[Stream] = []
         self.serving = QueueBuilder(step_us, seed, folder)
         self.n_ring = 0
@@ -77,6 +81,8 @@ class LoadBuilder:
             classes=np.array(self.classes, k.CLASS),
             ring=np.zeros(self.n_ring),
             samples=np.array(self.samples, k.SAMPLE),
+            states=np.array(self.states, k.STATE),
+            quantiles=np.array(self.quantiles, np.float64),
             **self.serving.arrays(),
             allowed=np.ones(n_site),
             draws=book.draws,
@@ -138,7 +144,7 @@ class LoadBuilder:
         for field in ("next_us", "start_us", "stop_us", "edge_us", "stage_end_us", "fail_us", "tick_us", "below_us"):
             job[field] = k.NEVER
         job["noise_step_us"] = job["query_step_us"] = US_PER_S
-        job["scale"] = job["weight"] = job["cap_u"] = 1.0
+        job["scale"] = job["weight"] = job["cap_u"] = job["noise_factor"] = 1.0
         job["restart_us"] = to_us(FailureConfig().restart_s)
         if config.start_s is not None:
             job["start_us"] = job["next_us"] = to_us(config.start_s)
@@ -163,12 +169,17 @@ class LoadBuilder:
         overshoot = _refuse_negative_power(job, self.const_mw[site], config.dynamics, where)
         noise = config.noise
         spread = math.hypot(noise.std, noise.node_std / math.sqrt(n_node))
-        self.swing_factor[site] = max(self.swing_factor[site], (1 + overshoot) * (1 + NOISE_SIGMAS * spread))
+        most = 1 + NOISE_SIGMAS * spread
+        if isinstance(config, SemiMarkovConfig):
+            most = highest(config, NOISE_SIGMAS * spread)
+        self.swing_factor[site] = max(self.swing_factor[site], (1 + overshoot) * most)
         self._add_noise(job, config.noise, n_node, f"{site_name}/{name}")
         if config.mitigation is not None:
             _set_mitigation(job, config.mitigation, fleet)
         if isinstance(config, InferenceConfig):
             self._add_inference(job, config, f"{site_name}/{name}")
+        elif isinstance(config, SemiMarkovConfig):
+            self._add_semi_markov(job, i, config, f"{site_name}/{name}")
         elif isinstance(config, ServingConfig):
             n_replica = (config.accelerators or fleet.count) // config.replica.accelerators
             job["weight"] = n_replica * config.replica.accelerators / fleet.count
@@ -282,6 +293,15 @@ class LoadBuilder:
             self.classes.append((p_mw, stream, self.n_ring, n_ring, 0.0, 0.0))
             self.n_ring += n_ring
 
+    def _add_semi_markov(self, job: Any, i: int, config: SemiMarkovConfig, name: str) -> None:
+        job["kind"] = k.SEMI_MARKOV
+        shortest_us = add_states(job, config, self.states, self.quantiles)
+        jobs = self.jobs
+        job["visit_stream"] = self._stream(
+            f"{name}/visit", kind="uniform", min_interval_us=max(1, shortest_us // 3),
+            index=lambda _: 3 * int(jobs[i]["n_cycle"]),
+        )  # fmt: skip
+
     def _add_trace(self, job: Any, config: TraceConfig) -> None:
         job["kind"] = k.TRACE
         t_s, p_mw, period_s = trace_samples(config, self.folder)
@@ -353,29 +373,6 @@ def _arrival_means(query: QueryClassConfig, step_s: float) -> Any:
         return mean
 
     return means
-
-
-def response_range(edge: Any) -> tuple[float, float]:
-    """Lowest and highest power of a unit step from 1 to 0 behind lag, Eq. 9 and supply lag."""
-    return _response_range(*(float(edge[name]) for name in ("omega", "zeta", "k0", "k1", "l0", "l1", "tau_s")))
-
-
-@functools.lru_cache(maxsize=256)
-def _response_range(
-    omega: float, zeta: float, k0: float, k1: float, l0: float, l1: float, tau_s: float
-) -> tuple[float, float]:
-    """The same of plain numbers, kept: a fit builds the same dynamics hundreds of times."""
-    horizon_s = 12.0 / (zeta * omega) + 12.0 * tau_s
-    lowest, highest = 0.0, 1.0
-    gap = 1.0 - l0
-    for t_s in np.linspace(0.0, horizon_s, 4001).tolist():
-        f00, _, f10, _ = transition(omega, zeta, t_s)
-        if tau_s > 0:
-            p = l0 * f00 + l1 * f10 + gap * math.exp(-t_s / tau_s)
-        else:
-            p = k0 * f00 + k1 * f10
-        lowest, highest = min(lowest, p), max(highest, p)
-    return lowest, highest
 
 
 def _refuse_negative_power(job: Any, floor_mw: float, dynamics: DynamicsConfig, where: str) -> float:

@@ -19,6 +19,7 @@ from cosim.load.config_serving import (
     TokensConfig,
     rate_problem,
 )
+from cosim.load.config_visits import MAX_QUANTILES, MAX_STATES, PROBABILITIES, StateConfig, states_problem
 from cosim.load.mitigation import MitigationConfig
 from cosim.load.weights import weights_problem
 
@@ -314,6 +315,24 @@ class ServingConfig(_FleetJobConfig):
         return self
 
 
+class SemiMarkovConfig(_FleetJobConfig):
+    """A load that goes from state to state, each visit with a utilization and a length of its own: idle and bursts."""
+
+    kind: Literal["semi_markov"]
+    probabilities: list[Fraction] = Field(
+        PROBABILITIES, min_length=2, max_length=MAX_QUANTILES, description="Where the states' quantiles are given [1]"
+    )
+    states: dict[str, StateConfig] = Field(
+        min_length=1, max_length=MAX_STATES, description="States by name; the first one begins"
+    )
+
+    @model_validator(mode="after")
+    def _states_follow_one_another(self) -> Self:
+        if problem := states_problem(self.states, self.probabilities):
+            raise ValueError(problem)
+        return self
+
+
 class TraceConfig(_JobConfig):
     """A measured power trace (CSV with t_s and p_w, p_kw or p_mw) in place of a model."""
 
@@ -332,7 +351,8 @@ class TraceConfig(_JobConfig):
 
 
 JobConfig = Annotated[
-    TrainingConfig | FineTuningConfig | InferenceConfig | ServingConfig | TraceConfig, Field(discriminator="kind")
+    TrainingConfig | FineTuningConfig | InferenceConfig | ServingConfig | SemiMarkovConfig | TraceConfig,
+    Field(discriminator="kind"),
 ]
 
 

@@ -6,6 +6,7 @@ spawn_key = bytes of the name and c). So adding an entity redraws nobody else, a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 CHUNK = 4096
 """Draws in one chunk."""
+KEPT = 128
+"""Chunks without parameters that are kept: 4 MB."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Stream:
 
     name: str
     kind: str
-    """`normal`, `exponential` or `poisson`."""
+    """`normal`, `exponential`, `uniform` or `poisson`."""
     min_interval_us: int
     """Shortest simulated time between two draws. [us]"""
     index: Callable[[int], int]
@@ -37,15 +40,27 @@ class Stream:
 
 def draw_chunk(seed: int, stream: Stream, chunk: int) -> NDArray[np.float64]:
     """Draws chunk * CHUNK to (chunk + 1) * CHUNK of a stream, shape (CHUNK,)."""
-    key = (*stream.name.encode(), 256, chunk)
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-    if stream.kind == "normal":
-        return rng.standard_normal(CHUNK)
-    if stream.kind == "exponential":
-        return rng.standard_exponential(CHUNK)
+    if stream.kind != "poisson":
+        return _standard(seed, stream.name, stream.kind, chunk)
     assert stream.mean is not None
     indices = np.arange(chunk * CHUNK, (chunk + 1) * CHUNK)
-    return rng.poisson(stream.mean(indices)).astype(np.float64)
+    return _generator(seed, stream.name, chunk).poisson(stream.mean(indices)).astype(np.float64)
+
+
+@functools.lru_cache(KEPT)
+def _standard(seed: int, name: str, kind: str, chunk: int) -> NDArray[np.float64]:
+    """Draws without parameters; kept, since a fit asks for the same ones hundreds of times. Read only."""
+    rng = _generator(seed, name, chunk)
+    found = rng.random(CHUNK) if kind == "uniform" else (
+        rng.standard_normal(CHUNK) if kind == "normal" else rng.standard_exponential(CHUNK)
+    )  # fmt: skip
+    found.flags.writeable = False
+    return found
+
+
+def _generator(seed: int, name: str, chunk: int) -> np.random.Generator:
+    key = (*name.encode(), 256, chunk)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 class DrawBook:

@@ -14,6 +14,7 @@ from cosim.load.kernel_lag import advance_lag, read_power
 from cosim.load.kernel_mitigation import command, wait_for_power
 from cosim.load.kernel_noise import draw, noise, trace_power
 from cosim.load.kernel_queue import clear_queue, open_queue, run_cell
+from cosim.load.kernel_visits import visit
 from cosim.load.state import (
     CHECKPOINT,
     COLD,
@@ -22,6 +23,7 @@ from cosim.load.state import (
     INFERENCE,
     MAIN,
     NEVER,
+    SEMI_MARKOV,
     SERVING,
     SETTLED_MW,
     STAGED,
@@ -114,6 +116,7 @@ def start(load, k, t_us):
         job.k_query = t_us // job.query_step_us - 1 if job.kind == INFERENCE else 0
         job.i_trace = 0
         job.trace_lap_us = t_us
+        job.state = -1
         if job.kind == SERVING:
             open_queue(load, load.queues[job.queue], t_us)
     elif job.n_cold > 0:
@@ -331,6 +334,8 @@ def _edge(load, k, t_us):
         _query_edge(load, job, t_us)
     elif job.kind == SERVING and job.edge_us <= t_us:
         _serve(load, job, t_us)
+    elif job.kind == SEMI_MARKOV and job.edge_us <= t_us:
+        visit(load, job, t_us)
     elif job.kind == TRACE:
         job.edge_us = NEVER
     _settle(load, job, t_us)
@@ -386,6 +391,6 @@ def step_load(load, t_us):
         else:
             p_mw = read_power(job.down if job.falling == 1 else job.up, job.x_mw, job.v_mw_per_s, job.y_mw, job.u_mw)
             if job.sigma > 0.0 or job.node_sigma > 0.0:
-                p_mw *= 1.0 + noise(load, job, t_us)
+                p_mw *= 1.0 + job.noise_factor * noise(load, job, t_us)
         job.p_mw = p_mw if load.powered[job.site] == 1 else 0.0
         load.p_ai_mw[job.site] += job.p_mw

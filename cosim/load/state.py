@@ -13,7 +13,7 @@ NEVER = np.int64(2**62)
 SETTLED_MW = 1e-13
 """A lag this close to its command has arrived. [MW]"""
 
-STAGED, INFERENCE, TRACE, SERVING = range(4)
+STAGED, INFERENCE, TRACE, SERVING, SEMI_MARKOV = range(5)
 WAITING, COLD, MAIN, EVALUATION, CHECKPOINT, FAILED, STOPPED, UNPOWERED = range(8)
 
 JOB = np.dtype(
@@ -35,6 +35,8 @@ JOB = np.dtype(
         ("noise_step_us", "i8"), ("sigma", "f8"), ("phi", "f8"), ("node_sigma", "f8"), ("node_phi", "f8"),
         ("jitter_stream", "i8"), ("dip_stream", "i8"), ("fail_stream", "i8"),
         ("noise_stream", "i8"), ("node_stream", "i8"),
+        ("state_first", "i8"), ("n_state", "i8"), ("probability_first", "i8"), ("n_probability", "i8"),
+        ("visit_stream", "i8"),
         # where it stands
         ("mode", "i8"), ("t_us", "i8"), ("next_us", "i8"), ("weight", "f8"), ("i_weight", "i8"), ("falling", "i8"),
         ("u_frac", "f8"), ("u_mw", "f8"), ("x_mw", "f8"), ("v_mw_per_s", "f8"), ("y_mw", "f8"),
@@ -44,7 +46,7 @@ JOB = np.dtype(
         ("fail_us", "i8"), ("n_fail", "i8"), ("k_query", "i8"), ("i_trace", "i8"), ("trace_lap_us", "i8"),
         ("k_noise", "i8"), ("noise0", "f8"), ("noise1", "f8"), ("node0", "f8"), ("node1", "f8"),
         ("p_mw", "f8"), ("run_us", "i8"), ("lost_us", "i8"), ("e_mws", "f8"), ("n_done", "i8"),
-        ("wait_us", "i8"), ("waited_us", "i8"),
+        ("wait_us", "i8"), ("waited_us", "i8"), ("state", "i8"), ("noise_factor", "f8"),
         ("work_mw", "f8"), ("tick_us", "i8"), ("moved_us", "i8"), ("moving", "i8"), ("below_us", "i8"),
         ("delay_us", "i8"), ("e_extra", "f8"), ("e_short", "f8"),
     ]
@@ -64,6 +66,9 @@ WEIGHT = np.dtype([("t_us", "i8"), ("weight", "f8")])
 CLASS = np.dtype(
     [("p_mw", "f8"), ("stream", "i8"), ("ring_first", "i8"), ("n_ring", "i8"), ("in_service", "f8"), ("n_served", "f8")]
 )  # fmt: skip
+STATE = np.dtype([("u_first", "i8"), ("dwell_first", "i8"), ("next_first", "i8"), ("noise_factor", "f8")])
+"""A state of a semi-Markov load: where its quantiles of utilization and length, and its chances, stand."""
+
 SAMPLE = np.dtype([("t_us", "i8"), ("p_mw", "f8")])
 
 REQUEST = np.dtype([("t_us", "i8"), ("tokens_in", "i8"), ("tokens_out", "i8")])
@@ -121,6 +126,8 @@ class LoadArrays(Bundle):
     classes: np.ndarray  # CLASS
     ring: np.ndarray  # f8: arrivals of the last n_ring cells, class by class
     samples: np.ndarray  # SAMPLE
+    states: np.ndarray  # STATE
+    quantiles: np.ndarray  # f8: probabilities of each job, quantiles and running sums of chances of its states
     queues: np.ndarray  # QUEUE, one a serving job
     replicas: np.ndarray  # REPLICA, queue by queue
     residents: np.ndarray  # RESIDENT: of each replica a heap of max_batch, the first done first

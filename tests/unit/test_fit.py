@@ -103,6 +103,27 @@ def test_training_finds_period_and_evaluation_again():
     assert machine.evaluation.p_mw == pytest.approx(0.75, abs=0.01)
 
 
+def square(period_s, n, seed=1):
+    """High for 70 % of each period, beginning low; a meter of 0.2 %."""
+    low = (np.arange(n) + 0.5) / period_s % 1 < 0.3
+    noise = 1 + 0.002 * np.random.default_rng(seed).standard_normal(n)
+    return Trace("square.csv", 1.0, np.where(low, 0.3, 1.0) * noise)
+
+
+def test_a_trace_that_ends_in_a_dip_has_not_stopped():
+    for n in (300, 302, 306, 309):
+        assert first_model(square(9.0, n)).stop_s is None
+    stopped = square(9.0, 360)
+    stopped.p_mw[300:] = 0.1
+    assert first_model(stopped).stop_s == pytest.approx(300, abs=15)
+
+
+def test_samples_that_always_fall_on_the_same_places_leave_edges_sharp():
+    """An iteration of exactly ten samples: no stage lies between its two levels."""
+    levels = np.array([level.p_mw for level in first_model(square(10.0, 1200)).main])
+    assert np.all(np.minimum(np.abs(levels - 0.3), np.abs(levels - 1.0)) < 0.02)
+
+
 def test_a_steady_trace_is_inference_and_keeps_its_mean():
     p_mw = 0.006 + 4e-6 * np.random.default_rng(5).standard_normal(1500)
     machine = first_model(Trace("steady.csv", 1.0, p_mw))

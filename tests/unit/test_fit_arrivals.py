@@ -16,12 +16,15 @@ from scipy import stats
 
 import cosim
 from cosim.errors import InputError
-from cosim.fit.arrivals import Record, fit_arrivals, fit_process, load_record
+from cosim.fit.arrivals import Record, drawn, fit_arrivals, fit_process, load_record
 from cosim.fit.arrivals_document import arrivals_json, arrivals_yaml, render_arrivals
 from cosim.fit.command import fit_and_say
 from cosim.fit.dispersion import dispersion, stamp_interval_s
 from cosim.fit.profile import fit_profile, fit_tokens_model
 from cosim.scenario import load_scenario, resolve
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "validation" / "fidelity"))
+from bursty_requests import KINDS, requests
 
 QUIET = Console(quiet=True)
 IDC_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -51,6 +54,17 @@ def test_fitted_chat_requests_have_the_measured_dispersion_in_the_log_of_a_run(s
             found.append([of_log(result, s) for s in IDC_S])
     wanted = [dispersion(record.t_s, record.duration_s, s) for s in IDC_S]
     assert np.mean(found, axis=0) == pytest.approx(wanted, rel=0.15)
+
+
+@pytest.mark.parametrize("kind", ["hawkes", "modulated", "gamma_gaps", "sessions", "batches"])
+def test_draws_are_as_bursty_as_requests_of_other_processes(kind):
+    """Branching, Markov-modulated, renewal, sessions, batches: index of dispersion at 0.1 to 50 s within a quarter."""
+    record = requests(next(one for one in KINDS if one.__name__ == kind))
+    model = fit_process(record)
+    draws = [drawn(model, ({"fixed": 1}, {"fixed": 1}), 0.0, record, seed)[0] for seed in range(1, 9)]
+    for scale_s in (0.1, 1.0, 5.0, 20.0, 50.0):
+        found = np.mean([dispersion(t_s, record.duration_s, scale_s) for t_s in draws])
+        assert found == pytest.approx(dispersion(record.t_s, record.duration_s, scale_s), rel=0.25), scale_s
 
 
 @pytest.mark.validation

@@ -70,6 +70,18 @@ def test_two_periods_at_once_are_two_jobs():
     assert swings == pytest.approx({7: 0.15, 11: 0.15}, rel=0.2)
 
 
+def test_three_periods_at_once_are_three_jobs():
+    jobs = ((11.3, 3.4, 1.0), (17.9, 4.5, 0.8), (29.3, 5.9, 0.9))
+    parts = [
+        iterations(3600, period_s, low_s, high, 0.5 * high, noise=0, seed=seed)
+        for seed, (period_s, low_s, high) in enumerate(jobs)
+    ]
+    p_mw = sum(parts) + 0.01 * np.random.default_rng(9).standard_normal(3600)
+    machine = first_model(Trace("three.csv", 1.0, p_mw))
+    found = sorted(job.period_s for job in machine.jobs)
+    assert found == pytest.approx([period_s for period_s, _, _ in jobs], rel=0.01)
+
+
 def test_one_job_with_harmonics_and_interrupts_stays_one():
     p_mw = iterations(3000, 11.3, 3.4, 1.0, 0.7)
     p_mw[::150] = 0.75

@@ -26,6 +26,7 @@ def keys(value: object) -> set[str]:
 
 
 NAMES = {"campus", "edge", "pretrain", "tune", "chat", "measured", "short", "assist", "replay"}
+NAMES |= {"agents", "idle", "burst"}
 
 
 @pytest.mark.parametrize("key", sorted(keys(YAML(typ="safe", pure=True).load(resolve(load_scenario(EXAMPLE)))) - NAMES))
