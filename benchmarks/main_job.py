@@ -118,7 +118,7 @@ def main() -> None:
         day.write_text(JOB.format(duration_s=86400))
         out = str(Path(folder) / "out.h5")
         env = os.environ | {"COSIM_CACHE_DIR": str(Path(folder) / "cache")}
-        env.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles cosim's sources, which an installed one has
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles the sources
         took, memory = timed(["run", str(hour), "-o", out], env)
         note("first run on a fresh cache: 1 h at 10 ms, 33 buses", took, "s", "< 60")
         note("its memory, compilation included", memory, "MB", "")
