@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cosim.feeder.compile import CompiledFeeder
+    from cosim.feeder.dss.scan import Scan
 
 MAX_DEVIATION_PU = 1e-6
 """How far the compiled feeder may be from pandapower's own solution of it. [pu]"""
@@ -263,7 +264,7 @@ def load_feeder(name_or_path: str | Path, dss_root: str | Path | None = None) ->
         from cosim.feeder.dss.scan import scan
 
         found = scan(master, None if dss_root is None else Path(dss_root))
-        return Feeder(label, cached(name, lambda: _read_dss(found.master), found))
+        return Feeder(label, cached(name, lambda: _read_dss(found), found))
     return Feeder(label, cached(name, lambda: _read(name)))
 
 
@@ -274,11 +275,13 @@ def from_pandapower(net: Any, name: str = "pandapower") -> Feeder:
     return Feeder(name, _checked(extract(net), net))
 
 
-def _read_dss(master: Path) -> Network:
+def _read_dss(found: Scan) -> Network:
     from cosim.feeder.controls.from_dss import read_controls
     from cosim.feeder.dss import read_dss
+    from cosim.feeder.dss.stage import runnable
 
-    return read_dss(master, lambda dss: read_controls(dss).to_json())
+    with runnable(found) as master:
+        return read_dss(master, lambda dss: read_controls(dss).to_json())
 
 
 def _read(name: str) -> Network:

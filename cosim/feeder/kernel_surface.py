@@ -22,8 +22,8 @@ Ints = NDArray[np.int64]
 
 # info
 (ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_SINCE_CHECK, N_CHECKED, N_REFUSED, N_STRAY, N_SLOT,
- IN_SLOT) = range(13)  # fmt: skip
-N_INFO: Final = 13
+ IN_SLOT, N_BYTES) = range(14)  # fmt: skip
+N_INFO: Final = 14
 # columns of cell
 SLOT, VISITS, DEPTH, N_REGIME = range(4)
 UNBUILT: Final = -1

@@ -22,7 +22,10 @@ DECAYS = 4.0, 200.0
 WEAKEST = 1e-6
 """A variable counts as much as this part of the strongest at least. [1]"""
 MAX_TERMS = {1: 45, 2: 180, 3: 340}
-"""Most terms, by number of data centers."""
+"""Most terms, by number of data centers, where a full solve takes little."""
+MAX_TERMS_LARGE = {1: 45, 2: 180, 3: 600}
+"""Most terms on feeders of LARGE rows or more, where terms cost little beside nodes and full solves cost much."""
+LARGE = 2048
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Basis:
         renumbered = np.cumsum(kept) - 1
         at = np.flatnonzero(kept)
         return replace(self, parent=renumbered[self.parent[at]], factor=self.factor[at].copy())
+
+
+def most_terms(d: int, n_row: int) -> int:
+    """Most terms for d data centers on a feeder of so many rows."""
+    return (MAX_TERMS_LARGE if n_row >= LARGE else MAX_TERMS)[d]
 
 
 def make_basis(requests: Floats, port: Complexes, values: Floats, lab: FeederArrays) -> Basis | None:
@@ -77,7 +85,7 @@ def make_basis(requests: Floats, port: Complexes, values: Floats, lab: FeederArr
     x[:, 1::2] -= x[:, 0::2] @ shear.T
     middle, half = 0.5 * (x.max(axis=0) + x.min(axis=0)), 0.5 * np.ptp(x, axis=0)
     scale = 1.0 / np.where(half > 0, half, 1.0)
-    parent, factor = ordered_terms(_weights((x - middle) * scale, values), MAX_TERMS[d])
+    parent, factor = ordered_terms(_weights((x - middle) * scale, values), most_terms(d, int(lab.sizes[ix.N_ROW])))
     return Basis(emf, z, shear, middle, scale, parent, factor)
 
 
@@ -150,17 +158,18 @@ def with_parents(kept: np.ndarray, parent: Ints) -> np.ndarray:
 
 
 def scalar_model(requests: Floats, port: Complexes, lab: FeederArrays) -> tuple[Floats, Floats]:
-    """Emf, load and impedances that fit the mean voltages of the data centers over their currents best.
+    """Emf, load and impedances that fit the voltages of the data centers over their currents best.
 
-    A load beside each data center stands for those of the feeder, which draw more as the voltage falls.
+    Of several phases the lowest, which bends most. A load beside each data center stands for those of the feeder, which
+    draw more as the voltage falls.
     """
     from scipy.optimize import least_squares
 
     d = requests.shape[1] // 2
     turn = np.conj(port.mean(axis=0))
-    turn = turn / np.maximum(np.abs(turn), 1e-30)
-    ptr = lab.site_ptr
-    u = np.column_stack([(port * turn)[:, ptr[k] : ptr[k + 1]].mean(axis=1) for k in range(d)])
+    size, ptr = np.maximum(np.abs(turn), 1e-30), lab.site_ptr
+    lowest = [ptr[k] + int(np.argmin((size / lab.port_base[: size.size])[ptr[k] : ptr[k + 1]])) for k in range(d)]
+    u = (port * (turn / size))[:, lowest]
     s = requests[:, 0::2] + 1j * requests[:, 1::2]
 
     def linear(load: Floats) -> tuple[Complexes, Complexes]:

@@ -6,7 +6,7 @@ from the factors of that state, so a run that goes on after an interruption find
 
 from __future__ import annotations
 
-import itertools
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -15,17 +15,16 @@ from threadpoolctl import ThreadpoolController
 
 from cosim.feeder import arrays as ix
 from cosim.feeder.arrays import FeederArrays
-from cosim.feeder.kernel import solve
-from cosim.feeder.kernel_flows import balance
-from cosim.feeder.network import Complexes, Floats, Ints
-from cosim.feeder.surface_basis import MAX_TERMS, Basis, halton, make_basis, with_parents
+from cosim.feeder.network import Floats, Ints
+from cosim.feeder.surface_basis import Basis, halton, make_basis, most_terms, with_parents
 from cosim.feeder.surface_laws import across2, draw_out, parts_of_law, put_law
+from cosim.feeder.surface_sample import Samples, check_points, fit_points, requests_at, start_at, units
 
 TOLERANCE = 3e-10
 """Deviation at points that were not fitted, up to which a fit is taken; of voltages [pu], of totals in parts of the
 feeder's power [1]."""
 DROPPED = 4e-11
-"""Part of the coefficients that compression may leave out, over the whole cell; in the same units."""
+"""Root of the squared coefficients that compression may leave out of any column; in the same units."""
 STEP_UP = 1.15
 """By so much the number of terms grows from one try to the next. [1]"""
 TRIMMED = 0.7
@@ -33,8 +32,11 @@ TRIMMED = 0.7
 PILOTS = 100
 """Columns by which the number of terms is chosen, spread over all; the rest is held to it afterwards."""
 MAX_DATACENTERS = 3
-N_CHECKS = 40
-"""Points beside the corners that are not fitted, by data center."""
+PILOT_TERMS = 40, 80
+"""Numbers of terms that are tried on the first PILOT_POINTS samples, to see where more of them would lead."""
+PILOT_POINTS = 200
+HOPELESS = 10.0
+"""A cell is given up where those say that the most terms there may be would miss the tolerance by so much. [1]"""
 N_REPEATED = 24
 """Of those, the ones that are solved twice."""
 N_LOOKS = 2048
@@ -45,6 +47,8 @@ MAX_LOOKS = 3
 MAX_GUARDED = 16
 """Legs that may change the part of their law inside one cell."""
 MAX_REGIMES = 32
+MAX_REGIME_ROWS = 65_536
+"""Regimes times rows in one cell at most: each is sampled on its own, and is so much memory."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,6 @@ class Fit:
     guard: Floats
     """[g, 2] least and greatest voltage across each guarded leg. [pu]"""
     error: float
-
-
-def requests_at(points: Floats, slope: Floats) -> Floats:
-    """Requests [n, 2 d] at points of a cell, whose second coordinate is what Q has beyond slope P. [MW, Mvar]"""
-    requests = points.copy()
-    requests[:, 1::2] += slope * points[:, 0::2]
-    return requests
 
 
 def fit_cell(lab: FeederArrays, box: Floats, slope: Floats, watch_row: Ints) -> list[Fit]:
@@ -100,33 +97,73 @@ class _Fitting:
 
     def __init__(self, lab: FeederArrays, box: Floats, slope: Floats, watch_row: Ints) -> None:
         self.lab, self.box, self.slope, self.watch_row = lab, box, slope, watch_row
-        points, checks = _points(box, 2 * MAX_TERMS[slope.size] + 4), _check_points(box)
-        self.n_check = checks.shape[0]
+        n_row = int(lab.sizes[ix.N_ROW])
+        self.most_terms = most_terms(slope.size, n_row)
+        self.most_regimes = min(MAX_REGIMES, MAX_REGIME_ROWS // n_row)
+        points, checks = fit_points(box, 2 * self.most_terms + 4), check_points(box)
+        self.n_point, self.n_check = points.shape[0], checks.shape[0]
         self.requests = requests_at(np.vstack([points, checks]), slope)
         self.law = lab.leg_law.copy()
         self.legs = np.zeros(0, np.int64)
 
     def fitted(self) -> list[Fit]:
         """A fit by regime, on common terms; none where that cannot be had."""
-        values, port, good = _sampled(self.lab, self.requests, self.watch_row)
-        if not good:
+        samples = self._samples(self.requests)
+        n_pilot = min(PILOT_POINTS, self.n_point)
+        checks = range(self.n_point, self.requests.shape[0])
+        if not self._start() or not samples.solve(checks) or not self._is_simple(samples, np.array(checks)):
             return []
-        self.unit = _units(values, self.lab)
-        self.noise = self._repeated(values)
-        n_total = ix.N_TOTALS
-        basis = make_basis(self.requests, port, (values / self.unit)[:, n_total:], self.lab)
-        terms = None if basis is None else basis.terms(self.requests)
-        if basis is None or terms is None:
+        if not samples.solve(range(n_pilot)) or not self._is_promising(samples, np.r_[:n_pilot, checks]):
             return []
-        self.basis, self.terms = basis, terms
-        part = parts_of_law(self.lab, values[:, -self.lab.v.size :])
-        self.legs = np.flatnonzero((part != part[0]).any(axis=0))
-        if self.legs.size > MAX_GUARDED:
+        if not samples.solve(range(n_pilot, self.n_point)) or not self._choose_terms(samples, np.r_[: checks.stop]):
             return []
+        if not self._is_simple(samples, np.r_[: checks.stop]):
+            return []
+        self.noise = self._repeated(samples.values)
         if self.legs.size == 0:
-            fit = self._fit(values, self.unit, np.zeros((0, 2)), self._ladder_start())
+            samples.values /= self.unit
+            fit = self._fit(samples.values, self.unit, np.zeros((0, 2)), self._ladder_start())
             return [] if fit is None else self._common([fit])
-        return self._fit_regimes(_by_count(part[:, self.legs]))
+        return self._fit_regimes(_by_count(self.part[:, self.legs]))
+
+    def _samples(self, requests: Floats) -> Samples:
+        return Samples(self.lab, requests, self.watch_row)
+
+    def _start(self) -> bool:
+        """Linearize in the middle of the cell; whether it has a solution there."""
+        return start_at(self.lab, requests_at(self.box.mean(axis=1)[None], self.slope)[0])
+
+    def _is_simple(self, samples: Samples, which: Ints) -> bool:
+        """Note which legs change the part of their law from sample to sample; whether that can be carried."""
+        self.part = parts_of_law(self.lab, samples.values[which, -self.lab.v.size :])
+        self.legs = np.flatnonzero((self.part != self.part[0]).any(axis=0))
+        return self.legs.size <= MAX_GUARDED and len(_by_count(self.part[:, self.legs])) <= self.most_regimes
+
+    def _choose_terms(self, samples: Samples, which: Ints) -> bool:
+        """Units, variables and terms by these samples; whether the scalar model has a solution for all of them."""
+        requests, values = samples.requests[which], samples.values[which]
+        self.unit = units(values, self.lab)
+        basis = make_basis(requests, samples.port[which], (values / self.unit)[:, ix.N_TOTALS :], self.lab)
+        terms = None if basis is None else basis.terms(requests)
+        if basis is None or terms is None:
+            return False
+        self.basis, self.terms = basis, terms
+        return True
+
+    def _is_promising(self, samples: Samples, which: Ints) -> bool:
+        """Whether these samples, the checks last, do not speak against a fit; that spares most of a cell's samples."""
+        most = self.most_terms
+        if not self._is_simple(samples, which):
+            return False
+        if self.legs.size > 0 or most <= PILOT_TERMS[-1]:
+            return True
+        if not self._choose_terms(samples, which):
+            return False
+        columns = np.arange(ix.N_TOTALS, self.unit.size, max(1, self.unit.size // PILOTS))
+        voltages, none = samples.values[np.ix_(which, columns)] / self.unit[columns], np.zeros(columns.size)
+        few, more = (self._error(voltages, none, np.arange(most) < n) for n in PILOT_TERMS)
+        order = math.log(few / more) / math.log(PILOT_TERMS[1] / PILOT_TERMS[0]) if 0 < more < few else 0.0
+        return bool(more * (PILOT_TERMS[1] / most) ** order <= HOPELESS * TOLERANCE)
 
     def _repeated(self, values: Floats) -> Floats:
         """By how much totals differ when solves are repeated on the way back, up to the tolerance, in units of the fit.
@@ -135,9 +172,9 @@ class _Fitting:
         """
         noise = np.zeros(self.unit.size)
         last = slice(-1, -1 - N_REPEATED, -1)
-        again, _, good = _sampled(self.lab, self.requests[last], self.watch_row)
-        if good:
-            off = np.abs(again - values[last])[:, : ix.N_TOTALS] / self.unit[: ix.N_TOTALS]
+        again = self._samples(self.requests[last])
+        if again.solve(range(N_REPEATED)):
+            off = np.abs(again.values - values[last])[:, : ix.N_TOTALS] / self.unit[: ix.N_TOTALS]
             noise[: ix.N_TOTALS] = np.minimum(off.max(axis=0), TOLERANCE)
         return noise
 
@@ -145,7 +182,7 @@ class _Fitting:
         """A fit for each of the regimes that occur at the points, and for those found missing afterwards."""
         fits: list[Fit] = []
         known = {tuple(regime) for regime in wanted.tolist()}
-        for regime in wanted[:MAX_REGIMES]:
+        for regime in wanted:
             fit = self._fit_regime(regime, fits)
             if fit is None:
                 return []
@@ -153,7 +190,7 @@ class _Fitting:
         for _ in range(MAX_LOOKS):
             missing = [r for r in self._unanswered(fits) if tuple(r.tolist()) not in known]
             known |= {tuple(regime.tolist()) for regime in missing}
-            found = [self._fit_regime(regime, fits) for regime in missing[: MAX_REGIMES - len(fits)]]
+            found = [self._fit_regime(regime, fits) for regime in missing[: self.most_regimes - len(fits)]]
             fits += [fit for fit in found if fit is not None]
             if not missing:
                 break
@@ -163,13 +200,16 @@ class _Fitting:
         """A fit with the legs' laws drawn out as this regime has them."""
         self.lab.leg_law[:] = self.law
         guard = draw_out(self.lab, self.legs, regime)
-        values, _, good = _sampled(self.lab, self.requests, self.watch_row)
-        if not good:
+        if not self._start():
             return None
-        across = np.sqrt(across2(self.lab, values[:, -self.lab.v.size :])[:, self.legs])
+        samples = self._samples(self.requests)
+        if not samples.solve(range(self.requests.shape[0])):
+            return None
+        across = np.sqrt(across2(self.lab, samples.values[:, -self.lab.v.size :])[:, self.legs])
+        samples.values /= self.unit
         unit = np.append(self.unit, np.ones(self.legs.size))
         used = [1 + int(np.flatnonzero(fit.weight.any(axis=1))[-1]) for fit in others]
-        return self._fit(np.hstack([values, across]), unit, guard, max(used, default=self._ladder_start()))
+        return self._fit(np.hstack([samples.values, across]), unit, guard, max(used, default=self._ladder_start()))
 
     def _ladder_start(self) -> int:
         """Least number of terms that is tried."""
@@ -187,14 +227,16 @@ class _Fitting:
             across = terms @ (fit.weight @ fit.modes[:, -self.legs.size :])
             free &= ~((across >= fit.guard[:, 0]) & (across <= fit.guard[:, 1])).all(axis=1)
         put_law(self.lab, self.law)
-        values, _, good = _sampled(self.lab, requests[free][:MAX_FREE], self.watch_row)
-        if not good:
+        samples = self._samples(requests[free][:MAX_FREE])
+        if not samples.solve(range(samples.requests.shape[0])):
             return np.zeros((0, self.legs.size), np.int64)
-        return _by_count(parts_of_law(self.lab, values[:, -self.lab.v.size :])[:, self.legs])
+        return _by_count(parts_of_law(self.lab, samples.values[:, -self.lab.v.size :])[:, self.legs])
 
     def _fit(self, values: Floats, unit: Floats, guard: Floats, start: int) -> Fit | None:
-        """Polynomials of as few terms as are enough; the last points are not fitted but held against."""
-        values = values / unit
+        """Polynomials of as few terms as are enough; the last points are not fitted but held against.
+
+        `values` are in units of equal worth, and `unit` is what these are.
+        """
         step = max(1, values.shape[1] // PILOTS)
         pilot, noise = np.ascontiguousarray(values[:, ::step]), np.append(self.noise, np.zeros(guard.shape[0]))
         n_term, everything = start, self.terms.shape[1]
@@ -269,73 +311,19 @@ def _by_count(part: Ints) -> Ints:
     return ordered
 
 
-def _points(box: Floats, n: int) -> Floats:
-    """Halton points crowded towards the faces of the box, as polynomial fits want them."""
-    u = halton(n, box.shape[0])
-    spread: Floats = box.mean(axis=1) - 0.5 * np.ptp(box, axis=1) * np.cos(np.pi * u)
-    return spread
-
-
-def _check_points(box: Floats) -> Floats:
-    """Corners of the box and points all over it, none of them fitted."""
-    n = box.shape[0]
-    corners = np.array(list(itertools.product((0, 1), repeat=n)))
-    u = np.vstack([corners, np.random.default_rng(1).random((N_CHECKS * n // 2, n))])
-    spread: Floats = box[:, 0] + u * np.ptp(box, axis=1)
-    return spread
-
-
-def _sampled(lab: FeederArrays, points: Floats, watch_row: Ints) -> tuple[Floats, Complexes, bool]:
-    """Full solves at requests.
-
-    Returns
-    -------
-    values : array [n, o + w + 2 N]
-        Outputs of `SurfaceArrays`, magnitudes of watched nodes, voltages of all rows.
-    port : array [n, m]
-        Complex voltages of the data centers' phases. [pu]
-    good : bool
-        Whether all were solved, with every phase inside its window.
-    """
-    n, n_port, sensor = points.shape[0], int(lab.site_ptr[-1]), lab.sensor.ravel()
-    totals, sensed, rows = np.empty((n, lab.totals.size)), np.empty((n, sensor.size)), np.empty((n, lab.v.size))
-    p_mw, q_mvar = points[:, 0::2], points[:, 1::2]
-    for k in range(n):
-        lab.port_p_mw[:], lab.port_q_mvar[:] = p_mw[k], q_mvar[k]
-        if solve(lab) != ix.OK or (lab.port_vm_pu <= lab.port_v_min_pu).any():
-            return np.zeros((0, 0)), np.zeros((0, 0), np.complex128), False
-        balance(lab)
-        totals[k], sensed[k], rows[k] = lab.totals, sensor, lab.v
-    a, b = lab.port_row[:n_port].T
-    v = rows[:, 0::2] + 1j * rows[:, 1::2]
-    port = v[:, a] - np.where(b >= 0, v[:, b], 0.0)
-    vm = np.where(watch_row >= 0, np.abs(v[:, watch_row]), 0.0)
-    return np.hstack([totals, np.abs(port) / lab.port_base[:n_port], sensed, vm, rows]), port, True
-
-
-def _units(values: Floats, lab: FeederArrays) -> Floats:
-    """What a deviation of 1 means in each column: the feeder's power, a sensor's size, 1 pu."""
-    unit = np.ones(values.shape[1])
-    unit[: ix.N_TOTALS] = max(float(np.abs(values[:, : ix.N_TOTALS]).max()), 1e-6)
-    at = ix.N_TOTALS + int(lab.site_ptr[-1])
-    for k in range(lab.sensor.shape[0]):
-        size = float(np.abs(values[:, at + 2 * k : at + 2 * k + 2]).max())
-        unit[at + 2 * k : at + 2 * k + 2] = max(size, float(lab.sensor_least[k]), 1e-9)
-    return unit
-
-
 def _worst(found: Floats, expected: Floats, noise: Floats) -> float:
     """Largest deviation beyond the noise of what is expected."""
     return float((np.abs(found - expected) - noise).max())
 
 
 def _compressed(coef: np.ndarray) -> tuple[Floats, Floats]:
-    """Coefficients as a product of few modes: coef = weight @ modes."""
+    """Coefficients as a product of few modes: coef = weight @ modes, to DROPPED in the column that needs most."""
     q, r = np.linalg.qr(coef.T)
     left, size, right = np.linalg.svd(r.T)
-    rest = np.cumsum((size**2)[::-1])[::-1]
+    modes = right @ q.T
+    rest = np.cumsum(((size[:, None] * modes) ** 2)[::-1], axis=0)[::-1].max(axis=1)
     rank = max(1, int(np.sum(np.sqrt(rest) > DROPPED)))
-    return left[:, :rank] * size[:rank], right[:rank] @ q.T
+    return left[:, :rank] * size[:rank], modes[:rank]
 
 
 @cache

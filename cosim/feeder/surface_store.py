@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from cosim.feeder.arrays import N_ROW, FeederArrays
-from cosim.feeder.kernel_surface import N_CHECKED, N_REFUSED, N_USED, ON_SURFACE, WORST_CHECK
+from cosim.feeder.arrays import FeederArrays
+from cosim.feeder.kernel_surface import N_BYTES, N_CHECKED, N_REFUSED, N_USED, ON_SURFACE, WORST_CHECK
 from cosim.feeder.network import Ints
 from cosim.feeder.surfaces import Surfaces
 
 MEMORY_BYTES = 256 * 1024 * 1024
-"""Memory that surfaces may take, about. [byte]"""
-_BYTES_PER_ROW = 3 * 8 * 32 * 2
-"""Of a state: two surfaces of 32 modes for the magnitude and both parts of a row's voltage. [byte]"""
+"""Memory that surfaces of all states may take before the longest unused are forgotten; the present ones stay. [byte]"""
 _MANY = 64
 
 
@@ -50,8 +48,7 @@ class SurfaceStore:
         self._held.move_to_end(key)
         if key in self._waiting:
             surfaces.restore(self._waiting.pop(key), self._make_lab)
-        most = min(_MANY, max(4, MEMORY_BYTES // (_BYTES_PER_ROW * max(int(f.sizes[N_ROW]), 1))))
-        while len(self._held) > most:
+        while len(self._held) > _MANY or (len(self._held) > 1 and self._n_bytes() > MEMORY_BYTES):
             forgotten = next(iter(self._held))
             self._forgotten = _added(self._forgotten, self._kept(forgotten))
             self._held.pop(forgotten)
@@ -61,6 +58,13 @@ class SurfaceStore:
     def _kept(self, key: bytes) -> Mapping[str, np.ndarray]:
         """What a checkpoint keeps of a state's surfaces."""
         return self._waiting.get(key) or self._held[key].state()
+
+    def _n_bytes(self) -> int:
+        """Memory of all surfaces, those that wait to be built again included."""
+        return sum(
+            int(self._waiting[key]["info"][N_BYTES]) if key in self._waiting else surfaces.n_bytes
+            for key, surfaces in self._held.items()
+        )
 
     def was_present(self, key: bytes) -> bool:
         """Whether surfaces of a state gave the voltages of the last instant before the checkpoint."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,8 @@ ALLOWED = 1e-9
 """Deviation from a full solve at which a surface is given up during the run. [pu]"""
 MAX_CELLS = 32
 MAX_HALVINGS = 5
+MAX_BYTES = 512 * 1024 * 1024
+"""Memory of the polynomials of one state from which on cells are given up rather than built. [byte]"""
 EXPECTED = -1
 """Depth of a cell that another state's requests make likely."""
 MARGIN = 0.2
@@ -33,6 +36,7 @@ CLOSE_PU = 1e-4
 SPARE = 1.2
 """Room for what variables reach beyond 1 between the points that were sampled. [1]"""
 _KEPT = ("info", "error", "cell", "box", "slope", "stray")
+_BY_SLOT = ("shape", "guard", "rest", "between", "weight", "out", "watch", "rows", "leg_modes")
 
 
 class Surfaces:
@@ -74,7 +78,7 @@ class Surfaces:
             "leg_step": z(2 * leg_row.size),
             "v": z(f.v.size),
         }
-        self.arrays = self._packed()
+        self.arrays = self._packed(None)
 
     def expect(self, kept: Mapping[str, np.ndarray]) -> None:
         """Start with the last whole cell of another state's surfaces, by their `state`, which covers those before.
@@ -125,6 +129,11 @@ class Surfaces:
     def n_refused(self) -> int:
         """Surfaces given up since one of those showed too large a deviation."""
         return int(self._fixed["info"][ks.N_REFUSED])
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the polynomials. [byte]"""
+        return int(self._fixed["info"][ks.N_BYTES])
 
     @property
     def worst_check_pu(self) -> float:
@@ -194,55 +203,71 @@ class Surfaces:
         *before, final = self._factors[slot]
         np.dot(terms.T @ before[0] if before else terms.T, final, out=vm_pu)
 
-    def _packed(self) -> SurfaceArrays:
-        """All fits in arrays of one shape."""
-        d, w, n2 = self._fixed["x"].size // 2, self.watch_row.size, self._fixed["v"].size
-        s = len(self.fits)
-        fits = [(k, fit) for k, fit in enumerate(self.fits) if fit is not None]
-        t = max((fit.weight.shape[0] for _, fit in fits), default=1)
-        r = max((fit.modes.shape[0] for _, fit in fits), default=1)
-        a = SurfaceArrays(
-            emf=np.zeros((MAX_CELLS, d, 4)),
-            z=np.zeros((MAX_CELLS, d, 2 * d)),
-            shear=np.zeros((MAX_CELLS, d, d)),
-            middle=np.zeros((MAX_CELLS, 2 * d)),
-            scale=np.zeros((MAX_CELLS, 2 * d)),
-            parent=np.zeros((MAX_CELLS, t), np.int64),
-            factor=np.zeros((MAX_CELLS, t), np.int64),
-            shape=np.zeros((s, 4), np.int64),
-            guard=np.zeros((s, MAX_GUARDED, t)),
-            rest=np.zeros((s, MAX_GUARDED)),
-            between=np.zeros((s, MAX_GUARDED, 2)),
-            weight=np.zeros((s, t, r)),
-            out=np.zeros((s, r, self.n_out)),
-            watch=np.zeros((s, r, w)),
-            rows=np.zeros((s, r, n2)),
-            term=np.zeros(t),
-            mode=np.zeros(r),
-            last_mode=np.zeros(r),
-            leg_modes=np.zeros((s, r, 2 * self._fixed["leg_row"].size)),
-            **self._fixed,
-        )
+    def _packed(self, before: SurfaceArrays | None) -> SurfaceArrays:
+        """All fits in arrays of one shape. They drop their modes here, and keep them in the arrays before."""
+        a, fits = self._empty(), [(k, fit) for k, fit in enumerate(self.fits) if fit is not None]
         for c, basis in self._bases():
             for name in ("emf", "z", "shear", "middle", "scale"):
                 getattr(a, name)[c] = getattr(basis, name)
             a.parent[c, : basis.parent.size], a.factor[c, : basis.factor.size] = basis.parent, basis.factor
         for k, fit in fits:
-            n_term, n_mode = fit.weight.shape
-            n_guard = fit.guard.shape[0]
-            a.weight[k, :n_term, :n_mode] = fit.weight
-            a.out[k, :n_mode] = fit.modes[:, : self.n_out]
-            a.watch[k, :n_mode] = fit.modes[:, self.n_out : self.n_out + w]
-            a.rows[k, :n_mode] = fit.modes[:, self.n_out + w : self.n_out + w + n2]
-            at = 2 * a.leg_row
-            a.leg_modes[k, :, 0::2], a.leg_modes[k, :, 1::2] = a.rows[k][:, at], a.rows[k][:, at + 1]
-            guard = (fit.weight @ fit.modes[:, self.n_out + w + n2 :]).T
-            n_quick, rest = _quick(guard)
-            a.shape[k] = n_term, n_mode, n_guard, n_quick
-            a.guard[k, :n_guard, :n_term], a.rest[k, :n_guard] = guard, rest
-            a.between[k, :n_guard] = fit.guard
+            if before is not None and k < before.shape.shape[0]:
+                for name in _BY_SLOT:
+                    own, kept = getattr(a, name), getattr(before, name)[k]
+                    own[(k, *map(slice, kept.shape))] = kept
+            else:
+                self._put(a, k, fit)
+                self.fits[k] = replace(fit, modes=fit.modes[:, :0])
         self._scratch = ()
+        self._fixed["info"][ks.N_BYTES] = sum(getattr(a, name).nbytes for name in _BY_SLOT)
         return a
+
+    def _put(self, a: SurfaceArrays, k: int, fit: Fit) -> None:
+        """A fit into slot k."""
+        w, n2 = self.watch_row.size, self._fixed["v"].size
+        n_term, n_mode = fit.weight.shape
+        n_guard = fit.guard.shape[0]
+        a.weight[k, :n_term, :n_mode] = fit.weight
+        a.out[k, :n_mode] = fit.modes[:, : self.n_out]
+        a.watch[k, :n_mode] = fit.modes[:, self.n_out : self.n_out + w]
+        a.rows[k, :n_mode] = fit.modes[:, self.n_out + w : self.n_out + w + n2]
+        at = 2 * a.leg_row
+        a.leg_modes[k, :, 0::2], a.leg_modes[k, :, 1::2] = a.rows[k][:, at], a.rows[k][:, at + 1]
+        guard = (fit.weight @ fit.modes[:, self.n_out + w + n2 :]).T
+        n_quick, rest = _quick(guard)
+        a.shape[k] = n_term, n_mode, n_guard, n_quick
+        a.guard[k, :n_guard, :n_term], a.rest[k, :n_guard] = guard, rest
+        a.between[k, :n_guard] = fit.guard
+
+    def _empty(self) -> SurfaceArrays:
+        """Arrays with room for all fits."""
+        d, w, n2 = self._fixed["x"].size // 2, self.watch_row.size, self._fixed["v"].size
+        s, z = len(self.fits), np.zeros
+        shapes = [fit.weight.shape for fit in self.fits if fit is not None]
+        t = max((shape[0] for shape in shapes), default=1)
+        r = max((shape[1] for shape in shapes), default=1)
+        return SurfaceArrays(
+            emf=z((MAX_CELLS, d, 4)),
+            z=z((MAX_CELLS, d, 2 * d)),
+            shear=z((MAX_CELLS, d, d)),
+            middle=z((MAX_CELLS, 2 * d)),
+            scale=z((MAX_CELLS, 2 * d)),
+            parent=z((MAX_CELLS, t), np.int64),
+            factor=z((MAX_CELLS, t), np.int64),
+            shape=z((s, 4), np.int64),
+            guard=z((s, MAX_GUARDED, t)),
+            rest=z((s, MAX_GUARDED)),
+            between=z((s, MAX_GUARDED, 2)),
+            weight=z((s, t, r)),
+            out=z((s, r, self.n_out)),
+            watch=z((s, r, w)),
+            rows=z((s, r, n2)),
+            term=z(t),
+            mode=z(r),
+            last_mode=z(r),
+            leg_modes=z((s, r, 2 * self._fixed["leg_row"].size)),
+            **self._fixed,
+        )
 
     def _bases(self) -> list[tuple[int, Basis]]:
         """Cells with surfaces, and their variables and terms."""
@@ -265,7 +290,8 @@ class Surfaces:
         for slot, c in slots.items():
             fits = self._fit_cell(c, lab())
             self.fits[slot : slot + len(fits)] = fits
-        self.arrays = self._packed()
+        self.arrays = self._packed(None)
+        self._fixed["info"][:] = state["info"]
         self.arrays.mode[:] = state["mode"]
 
     def build_wanted(self, lab: FeederArrays) -> None:
@@ -305,13 +331,16 @@ class Surfaces:
     def _build(self, c: int, lab: FeederArrays) -> None:
         """Fit a cell; where that fails halve it, and give it up where it has been halved often."""
         a = self.arrays
+        if a.info[ks.N_BYTES] > MAX_BYTES:
+            a.cell[c, ks.SLOT] = ks.GIVEN_UP
+            return
         fits = self._fit_cell(c, lab)
         if fits:
             a.cell[c, ks.SLOT], a.cell[c, ks.N_REGIME] = len(self.fits), len(fits)
             self.fits += fits
             a.info[ks.N_SLOT] = len(self.fits)
             a.info[ks.N_SINCE_CHECK] = 0
-            self.arrays = self._packed()
+            self.arrays = self._packed(a)
             return
         n = int(a.info[ks.N_CELL])
         depth = int(a.cell[c, ks.DEPTH])

@@ -117,6 +117,8 @@ def engine_voltages(master):
 
     engine = dss.NewContext()
     engine.Text.Command(f'compile "{master}"')
+    if engine.Solution.Mode() != 0:  # another one would close what fuses opened
+        engine.Solution.Mode(0)
     engine.Solution.Convergence(1e-11)
     engine.Solution.SolveNoControl()
     return dict(zip(engine.Circuit.AllNodeNames(), np.asarray(engine.Circuit.AllBusMagPu()).tolist(), strict=True))
@@ -142,13 +144,58 @@ def test_what_a_fuse_of_the_masters_own_solve_cut_off_is_dead_and_read(write):
     assert found["7.1"] == pytest.approx(expected["7.1"], abs=1e-7)
 
 
+REPORTS = """\
+New monitor.m2 element=line.2 mode=1 ppolar=no
+sample
+Set Demandinterval=true DIVerbose=true overloadreport=yes   ! study of a year
+Set tracecontrol=y
+BatchEdit Regcontrol..* debugtrace=yes ! for the vendor
+Generator.pv.debugtrace=true
+edit Regcontrol.reg  debugt=(yes) band=3
+set trapezoidal=yes
+makebuslist
+interpolate
+AllocateLoads
+Set mode=daily stepsize=1h number=2
+Solve
+"""
+OFF = "debugt", "tracecontrol", "demandinterval", "sample"
+OTHER_CASE = {"wires.dss": "WIRES.DSS", "lines.dss": "Lines.DSS", "shape.txt": "SHAPE.txt", "buscoords.dss": "Xy.dss"}
+
+
+def test_reports_stay_off_and_names_in_another_case_are_found(write):
+    """Where OpenDSS stands with the reports taken out, and no file is written beside the user's own."""
+    quiet = [line for line in REPORTS.splitlines(True) if not any(word in line.lower() for word in OFF)]
+    expected = engine_voltages(write(master="".join(quiet)))
+    master = write(master=REPORTS)
+    for name, other in OTHER_CASE.items():
+        (master.parent / name).rename(master.parent / other)
+    text = master.read_text()
+    master.write_text(text.replace("buscoords.dss", "XY.dss").replace("monitors.dss", "monitors"))
+    before = {path: path.read_bytes() for path in master.parents[1].rglob("*") if path.is_file()}
+    found = load_feeder(str(master))
+    assert {path: path.read_bytes() for path in master.parents[1].rglob("*") if path.is_file()} == before
+    assert found.network.bus_xy[found.bus_names.index("2")].tolist() == [5.0, 5.0]
+    solved = found.solve({}).vm_pu
+    assert max(abs(solved[name] - vm) for name, vm in expected.items()) < 1e-9
+
+
+def test_what_the_engine_says_of_a_copy_names_the_users_own_file(write):
+    master = write(lines="New Line.bad bus1=1 bus2=9 geometry=nosuch\n", master=REPORTS)
+    with pytest.raises(InputError) as refused:
+        load_feeder(str(master))
+    [problem] = refused.value.problems
+    assert problem.file == str(master.parent / "lines.dss")
+    assert problem.line == (FILES["lines.dss"] + "\n").count("\n")
+
+
 @pytest.mark.parametrize(
     ("name", "line", "said"),
     [
-        ("lines", "New Regcontrol.t transformer=t3 winding=2 vreg=120 debugtrace=yes\n", "debugtrace"),
+        ("lines", "select regcontrol.reg\n~ debugtrace=yes\n", "debugtrace"),
         ("monitors", "export monitor m1\n", "export"),
         ("loads", "Redirect More_Loads.dss\n", "More_Loads.dss"),
-        ("wires", "Redirect Loads.dss\n", "loads.dss"),
+        ("wires", "Distribute kw=100 how=proportional\n", "take the line out"),
         ("loads", "New UPFC.u bus1=3 bus2=8\n", "upfc"),
     ],
 )

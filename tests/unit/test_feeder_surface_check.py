@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_feeder_surfaces import moving, taught
+from random_networks import drawn_network
+from test_feeder_surfaces import moving, taught, teach
 
-from cosim.feeder import COLLAPSED, OK, solve
-from cosim.feeder.arrays import LS_FRACTION, LS_P_MW, N_FACTORED, N_MOVES, N_SPENT
+from cosim.feeder import COLLAPSED, OK, load_feeder, solve, surface_fit
+from cosim.feeder.arrays import (
+    LS_FRACTION,
+    LS_P_MW,
+    N_FACTORED,
+    N_MOVES,
+    N_SOLVED,
+    N_SPENT,
+    P_LOAD,
+    P_LOSS,
+    P_SOURCE,
+    Q_LOAD,
+    Q_LOSS,
+    Q_SOURCE,
+)
+from cosim.feeder.compile import CompiledFeeder
+from cosim.feeder.kernel_flows import balance
 from cosim.feeder.kernel_surface import (
     CHECK_EVERY,
     GIVEN_UP,
@@ -17,6 +33,7 @@ from cosim.feeder.kernel_surface import (
     N_SINCE_CHECK,
     SLOT,
     WORST_CHECK,
+    evaluate_surface,
 )
 from cosim.feeder.kernel_surface_check import bring_along, learn
 
@@ -135,3 +152,38 @@ def test_collapse_inside_a_cell_is_told_as_without_a_surface(case):
         assert solve(arrays) == COLLAPSED
         found.append(np.append(arrays.last_solvable[[LS_FRACTION, LS_P_MW]], arrays.port_vm_pu))
     assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+def test_a_source_so_stiff_that_its_power_is_round_off_has_its_surface():
+    """Totals come from what the feeder draws: metered at 1e11 MVA, the source's power is uncertain by kilowatts."""
+    network = drawn_network(np.random.default_rng(4), n_bus=6, load_mw=1.0, source_y=(1 - 10j) * 1e10)
+    compiled = teach(CompiledFeeder(network, ["b1", "b2"]), 0.05, 0.3)
+    s, f = compiled.surfaces.arrays, compiled.arrays
+    p, q = moving(60, 0.05, 0.3, 2)
+    off = []
+    for k in range(60):
+        f.port_p_mw[:], f.port_q_mvar[:] = p[k], q[k]
+        s.info[N_SINCE_CHECK] = 0
+        assert evaluate_surface(s, f)
+        found = f.totals.copy()
+        assert solve(f) == OK
+        balance(f)
+        off.append(np.abs(found - f.totals))
+        assert found[P_SOURCE] == pytest.approx(found[P_LOAD] + found[P_LOSS] + p[k].sum(), abs=2e-9)
+    metered = np.max(off, axis=0)
+    assert metered[[P_SOURCE, Q_SOURCE]].max() > 1e-7
+    assert metered[[P_LOAD, P_LOSS, Q_LOAD, Q_LOSS]].max() < 2e-9
+
+
+def test_a_cell_without_hope_is_told_by_its_first_samples(monkeypatch):
+    """With under half the solves, and rightly: all samples and all terms do not fit it either."""
+    compiled = load_feeder("case33bw").compile(["5", "21", "24"])
+    compiled.arrays.port_v_min_pu[:] = 0.0
+    box, n_solved = np.array([[0.0, 1.5], [-0.5, 0.5]] * 3), []
+    for hopeless in (surface_fit.HOPELESS, np.inf):
+        monkeypatch.setattr(surface_fit, "HOPELESS", hopeless)
+        lab = compiled.lab()
+        lab.flags[N_SOLVED] = 0
+        assert surface_fit.fit_cell(lab, box, np.full(3, 0.2), compiled.watch_row) == []
+        n_solved.append(int(lab.flags[N_SOLVED]))
+    assert 2 * n_solved[0] < n_solved[1]

@@ -39,9 +39,14 @@ def taught(model, buses, low_mw, high_mw, source_pu=1.0):
     """A feeder whose surfaces have seen requests between two powers."""
     compiled = load_feeder(model).compile(buses)
     compiled.set_source(source_pu)
-    compiled.arrays.port_v_min_pu[:] = 0.0
-    p, q = moving(3000, low_mw, high_mw, len(buses), seed=1, held=1)
+    return teach(compiled, low_mw, high_mw)
+
+
+def teach(compiled, low_mw, high_mw):
+    """Show requests between two powers to a compiled feeder's surfaces."""
     f = compiled.arrays
+    f.port_v_min_pu[:] = 0.0
+    p, q = moving(3000, low_mw, high_mw, f.port_p_mw.size, seed=1, held=1)
     for f.port_p_mw[:], f.port_q_mvar[:] in zip(p, q, strict=True):
         assert solve(f) == OK
         learn(compiled.surfaces.arrays, f, compiled.watch_row)

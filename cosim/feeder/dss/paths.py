@@ -15,6 +15,17 @@ class Found:
     real: Path
 
 
+def default_root(master: Path) -> Path:
+    """The folder a master may read in where none was named."""
+    folder = master.resolve().parent
+    above = folder.parent
+    try:
+        holds_home = Path.home().resolve().is_relative_to(above)
+    except RuntimeError:  # nobody's process
+        holds_home = False
+    return folder if above == above.parent or holds_home else above
+
+
 def candidates(text: str, folder: str) -> list[Found]:
     """Every existing file that the engine could take a name for, each once.
 
@@ -53,14 +64,37 @@ def target(text: str, folder: str) -> Path:
     return Path(os.path.realpath(Path(folder, _as_name(text).strip().replace("\\", "/"))))
 
 
-def differs_in_case(text: str, folder: str) -> str:
-    """The name of a file that differs in upper and lower case only; empty if there is none."""
-    path = target(text, folder)
+def in_other_case(text: str, folder: str) -> tuple[list[Found], dict[str, str]]:
+    """Files that a name leads to where upper and lower case count for nothing, as where most feeders come from.
+
+    Returns
+    -------
+    found : list of Found
+        More than one where names in a folder differ in nothing else.
+    links : dict
+        What the first of them asks for: by path as the script spells it, the name that is really there.
+    """
+    parts = Path(os.path.normpath(Path(folder, _as_name(text).strip().replace("\\", "/")))).parts
+    at: list[Path] = [Path(parts[0])]
+    links: list[dict[str, str]] = [{}]
+    for part in parts[1:]:
+        near = [(place / name, links[k], part) for k, place in enumerate(at) for name in _alike(place, part)]
+        at = [place for place, _, _ in near]
+        links = [
+            known if place.name == part else {**known, str(place.with_name(part)): place.name}
+            for place, known, part in near
+        ]
+    return [Found(str(place), Path(os.path.realpath(place))) for place in at], links[0] if links else {}
+
+
+def _alike(folder: Path, name: str) -> list[str]:
+    """Names in a folder that differ from this one in case only; itself alone where it is there."""
+    if _exists(str(folder / name)):
+        return [name]
     try:
-        near = [entry.name for entry in path.parent.iterdir() if entry.name.lower() == path.name.lower()]
+        return sorted(entry.name for entry in folder.iterdir() if entry.name.lower() == name.lower())
     except OSError:
-        return ""
-    return near[0] if near and near[0] != path.name else ""
+        return []
 
 
 def _exists(path: str) -> bool:

@@ -28,7 +28,7 @@ COMMANDS: Final = _words(
     "comhelp newactor wait solveall abort clone"
 )
 
-_WRITES: Final = "writes a file"
+WRITES: Final = "writes a file"
 _SHELL: Final = "starts another program"
 _FOLDER: Final = "changes the folder that files are read from and written to"
 _ACTORS: Final = "runs further circuits beside this one"
@@ -42,7 +42,7 @@ REFUSED_COMMANDS: Final = {
             "save show dump export alignfile vdiff distribute estimate _showcontrolqueue cvrtloadshapes relcalc "
             "exportoverloads exportvviolations"
         ),
-        _WRITES,
+        WRITES,
     ),
     **dict.fromkeys(_words("doscmd fileedit"), _SHELL),
     "cd": _FOLDER,
@@ -53,6 +53,9 @@ REFUSED_COMMANDS: Final = {
     "uuids": "reads a file from wherever cosim was started",
 }
 """Every other command builds, solves, or answers a question into memory; `plot` and `visualize` do nothing here."""
+
+LEFT_OUT_COMMANDS: Final = frozenset({"sample"})
+"""They change nothing of the circuit, and `sample` before a first solution ends the process."""
 
 EDITS: Final = frozenset({"new", "edit", "batchedit"})
 CONTINUES: Final = frozenset({"more", "m", "~"})
@@ -88,7 +91,7 @@ REFUSED_WHEN_ON: Final = {
             "tracecontrol demandinterval diverbose recorder overloadreport voltexceptionreport showexport querylog "
             "showreports concatenatereports"
         ),
-        _WRITES,
+        WRITES,
     ),
     "parallel": _ACTORS,
 }
@@ -96,7 +99,7 @@ REFUSED_WHEN_ON: Final = {
 MODES: Final = {
     **dict.fromkeys(_words("snap snapshot daily yearly dutycycle peakday direct time ld1 ld2"), ""),
     **dict.fromkeys(_words("m1 m2 m3 mf"), "draws at random, another circuit each time"),
-    **dict.fromkeys(_words("autoadd harmonic harmonics harmonict"), _WRITES),
+    **dict.fromkeys(_words("autoadd harmonic harmonics harmonict"), WRITES),
     **dict.fromkeys(_words("faultstudy dynamic dynamics"), "is no power flow"),
 }
 """Solution modes, and why some are refused."""
@@ -165,6 +168,11 @@ WRITING_ACTIONS: Final = {
     "energymeter": ("s", "z"),
 }
 """First letters of `action` that write: dblsave and sngsave of shapes, save and zonedump of meters."""
+
+ENGINE_VARIABLES: Final = frozenset(
+    _words("@lastfile @lastexportfile @lastshowfile @lastplotfile @lastredirectfile @lastcompilefile @result")
+)
+"""Variables that only the engine sets."""
 
 
 def first_match(word: str, known: Sequence[str]) -> str:

@@ -30,6 +30,8 @@ class Parser:
         self._pos = 0
         self._last = " "
         self._variables = variables
+        self.span = (0, 0)
+        """First and end of the last parameter in the line, its name and the delimiter behind it included."""
         self._skip_blank()
 
     def next(self) -> tuple[str, str]:
@@ -37,9 +39,11 @@ class Parser:
         if self._pos >= len(self._text):
             return "", ""
         self._last = " "
+        first = self._pos
         name, value = "", self._token()
         if self._last == "=":
             name, value = value, self._token()
+        self.span = (first, self._pos)
         return name, self._with_variable(value)
 
     def rest(self) -> Iterator[tuple[str, str]]:
@@ -100,6 +104,18 @@ class Parser:
         if value is None:
             return token
         return (value[1:-1] if value.startswith("{") else value) + tail
+
+
+def edited(text: str, edits: Mapping[int, Mapping[tuple[int, int], str]]) -> str:
+    """A script with parts of some lines replaced, by number of the line and span in it; the others stay as they are."""
+    mark = UTF8_MARK if text.startswith(UTF8_MARK) else ""
+    parts = re.split(f"({_LINE_END.pattern})", text.removeprefix(mark))
+    for number, replaced in edits.items():
+        line = parts[2 * (number - 1)]
+        for (first, end), new in sorted(replaced.items(), reverse=True):
+            line = line[:first] + new + line[end:]
+        parts[2 * (number - 1)] = line
+    return mark + "".join(parts)
 
 
 def definition(value: str) -> str:
