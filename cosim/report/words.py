@@ -90,9 +90,9 @@ def count(n: float) -> str:
 
 
 def times(n: float, total_s: float) -> str:
-    """How often, and how long in all."""
+    """How often, and how long in all; without a number where nothing begins or ends it."""
     if n == 0:
-        return "never"
+        return f"for {number(total_s)} s" if total_s > 0 else "never"
     return f"{'once' if n == 1 else f'{n:.0f} times'}, {number(total_s)} s"
 
 
