@@ -24,12 +24,14 @@ COLLAPSED: Final = 1
 DEAD: Final = 2
 
 # sizes
-(N_FREE, N_ROW, N_DC, N_PORT, N_LEG, N_GROUND_LEG, N_ELEMENT, N_PASSIVE, N_LINE, N_TRAFO) = range(10)
-N_SIZES: Final = 10
+(N_FREE, N_ROW, N_DC, N_PORT, N_LEG, N_GROUND_LEG, N_ELEMENT, N_PASSIVE, N_LINE, N_TRAFO,
+ N_CONTROL_SENSOR) = range(11)  # fmt: skip
+N_SIZES: Final = 11
 # flags
 (DIRTY, COLD, SOURCE_ON, BOUND_READY, STATUS, SIGN, N_SOLVED, N_FACTORED, N_SPENT, STALE, N_FURTHER,
- N_MOVES, N_ANEW) = range(13)  # fmt: skip
-N_FLAGS: Final = 13
+ N_MOVES, N_ANEW, N_READ, READ_ALL) = range(15)  # fmt: skip
+# N_READ: sensors, from the first on, brought up to date at this instant; READ_ALL: 1 while a protective device acts
+N_FLAGS: Final = 15
 # params
 SCALE_MW, EMF_FACTOR = range(2)
 N_PARAMS: Final = 2
@@ -147,6 +149,8 @@ class FeederArrays(Bundle):
     """[.., 2] values of the sensors of controls, real and imaginary."""
     sensor_least: Floats
     """Size that surfaces hold a sensor's deviation against where its own is smaller."""
+    sensor_pickup: Floats
+    """Magnitude up to which no protective device asks for a sensor; 0 for the first ones, which are always read."""
     v: Floats
     """[2 N] voltages. [pu]"""
     u: Floats

@@ -32,7 +32,7 @@ from cosim.feeder.kernel_newton import linearize_at
 from cosim.feeder.legs import build_legs, fast_columns, shapes
 from cosim.feeder.network import LINE, LOAD, MOTOR, N_SHAPE, SGEN, TRAFO, TRAFO3W_HV, Complexes, Ints, Network
 from cosim.feeder.places import nodes_at
-from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
+from cosim.feeder.sensors import n_always_read, sensor_coefficients, sensor_pattern
 from cosim.feeder.sequences import SwitchState
 from cosim.feeder.sources import moved_behind, set_points
 from cosim.feeder.surface_store import SurfaceStore
@@ -154,7 +154,7 @@ class AssembledFeeder:
         params[ix.EMF_FACTOR] = self._least_factor()
         state["flags"][[ix.DIRTY, ix.SOURCE_ON]] = 1
         arrays = FeederArrays(
-            sizes=count_sizes(top, self._legs, n_dc, port_base.size),
+            sizes=count_sizes(top, self._legs, n_dc, port_base.size, n_always_read(self._sensors)),
             params=params,
             node_row=top.node[: net.n_node].copy(),
             site_ptr=site_ptr,

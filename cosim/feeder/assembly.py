@@ -101,7 +101,7 @@ def place_ports(
     return np.vstack(rows).astype(np.int64), np.array(base), np.cumsum([0, *count]).astype(np.int64)
 
 
-def count_sizes(top: Topology, legs: Legs, n_dc: int, n_port: int) -> Ints:
+def count_sizes(top: Topology, legs: Legs, n_dc: int, n_port: int, n_control_sensor: int) -> Ints:
     """Array `sizes` of `FeederArrays`."""
     kind = top.elements.kind
     sizes = np.zeros(ix.N_SIZES, np.int64)
@@ -110,6 +110,7 @@ def count_sizes(top: Topology, legs: Legs, n_dc: int, n_port: int) -> Ints:
     sizes[ix.N_LEG], sizes[ix.N_GROUND_LEG] = legs.n_free, legs.n_ground
     sizes[ix.N_ELEMENT], sizes[ix.N_PASSIVE] = kind.size, int(np.sum(kind != SOURCE))
     sizes[ix.N_LINE], sizes[ix.N_TRAFO] = int(np.sum(kind == LINE)), int(np.sum(np.isin(kind, (TRAFO, TRAFO3W_HV))))
+    sizes[ix.N_CONTROL_SENSOR] = n_control_sensor
     return sizes
 
 

@@ -32,6 +32,8 @@ CLOSE_PU = 1e-4
 """So close to the end of its law a leg's voltage is worked out in full. [pu]"""
 SPARE = 1.2
 """Room for what variables reach beyond 1 between the points that were sampled. [1]"""
+SURELY_BELOW = 0.999
+"""Part of a pick-up below which a bound on a current keeps its device quiet: surfaces miss by 1e-5 of it at most. [1]"""
 _KEPT = ("info", "error", "cell", "box", "slope", "stray")
 
 
@@ -53,6 +55,7 @@ class Surfaces:
         self._factors: dict[int, tuple[Floats, ...]] = {}
         self._scratch: tuple[Floats, ...] = ()
         leg_row = np.unique(f.leg_row[f.leg_row >= 0])
+        self._pickup = f.sensor_pickup[f.sizes[ix.N_CONTROL_SENSOR] :]
         self.n_out = ix.N_TOTALS + int(f.site_ptr[-1]) + 2 * f.sensor.shape[0]
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
@@ -209,7 +212,7 @@ class Surfaces:
             scale=np.zeros((MAX_CELLS, 2 * d)),
             parent=np.zeros((MAX_CELLS, t), np.int64),
             factor=np.zeros((MAX_CELLS, t), np.int64),
-            shape=np.zeros((s, 4), np.int64),
+            shape=np.zeros((s, 5), np.int64),
             guard=np.zeros((s, MAX_GUARDED, t)),
             rest=np.zeros((s, MAX_GUARDED)),
             between=np.zeros((s, MAX_GUARDED, 2)),
@@ -238,11 +241,22 @@ class Surfaces:
             a.leg_modes[k, :, 0::2], a.leg_modes[k, :, 1::2] = a.rows[k][:, at], a.rows[k][:, at + 1]
             guard = (fit.weight @ fit.modes[:, self.n_out + w + n2 :]).T
             n_quick, rest = _quick(guard)
-            a.shape[k] = n_term, n_mode, n_guard, n_quick
+            a.shape[k] = n_term, n_mode, n_guard, n_quick, self._n_wanted(fit)
             a.guard[k, :n_guard, :n_term], a.rest[k, :n_guard] = guard, rest
             a.between[k, :n_guard] = fit.guard
         self._scratch = ()
         return a
+
+    def _n_wanted(self, fit: Fit) -> int:
+        """Outputs that must be worked out while no protective device acts: all, or all before the devices' currents.
+
+        These come last. They need not be known where none reaches its pick-up anywhere in the cell.
+        """
+        first = self.n_out - 2 * self._pickup.size
+        parts = (fit.weight @ fit.modes[:, first : self.n_out]).reshape(fit.weight.shape[0], self._pickup.size, 2)
+        size = np.hypot(parts[..., 0], parts[..., 1])
+        most_a = size[0] + SPARE * size[1:].sum(axis=0)
+        return first if np.all(most_a < SURELY_BELOW * self._pickup) else self.n_out
 
     def _bases(self) -> list[tuple[int, Basis]]:
         """Cells with surfaces, and their variables and terms."""
