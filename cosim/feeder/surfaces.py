@@ -33,7 +33,7 @@ CLOSE_PU = 1e-4
 SPARE = 1.2
 """Room for what variables reach beyond 1 between the points that were sampled. [1]"""
 SURELY_BELOW = 0.999
-"""Part of a pick-up below which a bound on a current keeps its device quiet: surfaces miss by 1e-5 of it at most. [1]"""
+"""Part of its pick-up below which a current's bound keeps a device quiet; surfaces miss by 1e-5 of it at most. [1]"""
 _KEPT = ("info", "error", "cell", "box", "slope", "stray")
 
 
@@ -252,11 +252,12 @@ class Surfaces:
 
         These come last. They need not be known where none reaches its pick-up anywhere in the cell.
         """
-        first = self.n_out - 2 * self._pickup.size
+        first = int(self.n_out - 2 * self._pickup.size)
         parts = (fit.weight @ fit.modes[:, first : self.n_out]).reshape(fit.weight.shape[0], self._pickup.size, 2)
         size = np.hypot(parts[..., 0], parts[..., 1])
         most_a = size[0] + SPARE * size[1:].sum(axis=0)
-        return first if np.all(most_a < SURELY_BELOW * self._pickup) else self.n_out
+        is_quiet = bool(np.all(most_a < SURELY_BELOW * self._pickup))
+        return first if is_quiet else self.n_out
 
     def _bases(self) -> list[tuple[int, Basis]]:
         """Cells with surfaces, and their variables and terms."""
