@@ -133,7 +133,7 @@ def settle(unit, p_mw, p_ac_mw, carrying, step_s):
 
 @inner
 def advance_storage(ups, s, p_grid_mw, t_us, dt_us, on_tick):
-    """Hold this instant's power for dt_us; at a tick remember the grid side in place of what was a window ago. [MW, us]"""
+    """Hold this instant's power for dt_us; a tick remembers the grid side over what was a window ago. [MW, us]"""
     unit = ups.units[s]
     unit.p_prev_mw = p_grid_mw
     unit.t_prev_us = t_us

@@ -20,9 +20,9 @@ LATE = TRAINING | {"start_s": 20.0}
 """A second job: at the head of the feeder 254 to 277 A become up to 361 A."""
 
 
-def relay(name, pickup_a, dial=0.05):
+def relay(name, pickup_a, dial=0.05, **at):
     phase = {"curve": "iec_very_inverse", "time_dial": dial, "pickup_a": pickup_a}
-    return {"kind": "relay", "name": name, "line": "0", "phase": phase, "reset": "disk"}
+    return {"kind": "relay", "name": name, "phase": phase, "reset": "disk"} | (at or {"line": "0"})
 
 
 def case(*relays):
@@ -54,7 +54,11 @@ def test_quiet_currents_change_no_trip(monkeypatch, pickup_a, dial):
         found.append(n_wanted(self, fit) < self.n_out)
         return n_wanted(self, fit)
 
-    relays = relay("trips", pickup_a, dial), relay("never", 1e4), relay("late", 310.0, dial=5.0)
+    relays = (
+        relay("trips", pickup_a, dial),
+        relay("never", 1e4, line="1"),
+        relay("late", 310.0, dial=5.0, line="0", side="to"),
+    )
     monkeypatch.setattr(surfaces.Surfaces, "_n_wanted", noted)
     events, vm = run(*relays)
     assert any(found)

@@ -23,7 +23,10 @@ def dips(times_s, vm_pu=0.3, duration_s=0.06):
 
 
 def site(facility=None, **ups):
-    return {"campus": campus(facility=facility or {}) | {"ups": {**UPS, **BIG, **ups}}}
+    own = {**UPS, **BIG, **ups}
+    if own.get("topology") == "ac_dc":
+        own.setdefault("max_p_ac_mw", max(own["max_p_charge_mw"], own["max_p_discharge_mw"]))
+    return {"campus": campus(facility=facility or {}) | {"ups": own}}
 
 
 def times(events, kind):
@@ -148,6 +151,7 @@ def test_jobs_go_by_priority_and_come_back():
     assert rows[AI][-1] > 0.9
 
 
+@pytest.mark.filterwarnings("ignore:.*response_delay_s.* are longer than:UserWarning")
 def test_a_response_slower_than_the_hold_up_loses_the_load():
     quick, _, kept = simulate(scenario(40, events=BLACKOUT, datacenters=site(response_delay_s=0.01), **FINE))
     assert kept["datacenter/campus/down_s"] == 0.0
@@ -160,6 +164,7 @@ def test_a_response_slower_than_the_hold_up_loses_the_load():
     assert "load_shed" in kinds(events)
 
 
+@pytest.mark.filterwarnings("ignore:.*response_delay_s.* are longer than:UserWarning")
 @pytest.mark.parametrize("topology", ["dc_bus", "ac_dc"])
 @pytest.mark.parametrize("controller", ["trigger", "ramp_limiter"])
 def test_a_late_response_passes_the_limits_for_no_longer_than_its_delay(topology, controller):
