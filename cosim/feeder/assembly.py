@@ -122,16 +122,6 @@ def trafo_elements(el: Elements) -> Ints:
     return np.column_stack([np.concatenate(rows), np.concatenate([two, *legs])]).astype(np.int64)
 
 
-def place_generators(net: Network, top: Topology) -> list[tuple[int, float, float]]:
-    """Voltage-controlled generators (row, P, |U|), one per free energized row."""
-    found: dict[int, tuple[int, float, float]] = {}
-    for node, p, vm in zip(net.gen_node, net.gen_p_mw, net.gen_vm_pu, strict=True):
-        row = int(top.node[node])
-        if 0 <= row < top.n_free:
-            found[row] = (row, found.get(row, (0, 0.0))[1] + float(p), float(vm))
-    return list(found.values())
-
-
 def phase_rows(phases: PhaseMap | None, top: Topology) -> dict[str, np.ndarray]:
     """Array `sequence_row` of `FeederArrays`, and empty factors."""
     row = np.zeros(0, np.int64) if phases is None else top.node[phases.node].astype(np.int64)

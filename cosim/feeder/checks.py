@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.from_config import apply_config
+from cosim.feeder.extract_injections import USUAL_XDSS_PU
 from cosim.feeder.faults import FaultConfig, place_fault
 from cosim.feeder.load_profile import LoadProfile
 from cosim.feeder.load_shapes import Driven, LoadShapes
@@ -48,6 +50,12 @@ def fault_problems(network: Network, config: FaultConfig, feeder: FeederConfig |
         placed = place_fault(network, config, None if feeder is None else feeder.zero_sequence)
     except InputError as error:
         return error.problems
+    if network.gen_z_assumed.any():
+        told = (
+            f"{int(network.gen_z_assumed.sum())} of {network.gen_node.size} voltage-controlled generators have no "
+            f"xdss_pu: beside the fault at {config.place} {USUAL_XDSS_PU:g} of their ratings is taken"
+        )
+        warnings.warn(told, UserWarning, stacklevel=2)
     if placed.element >= 0 and not network.el_in_service[placed.element]:
         told = "is out of service, and no switch_closed event connects it: the fault would carry no current"
         return [Problem(told, path="line", value=config.line)]
