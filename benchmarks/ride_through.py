@@ -31,9 +31,9 @@ from cosim.engine.simulation import Simulation
 from cosim.wiring import prepare
 
 DURATION_S, STEP_S, TURN_S = 3600, 0.01, 20.0
-SETTLED_S = 600
+SETTLED_S = 300
 """Time after which surfaces have been built, and turns count. [s]"""
-COUNTED_S = 300
+COUNTED_S = 100
 HASWELL = {
     "NUMBA_CPU_NAME": "haswell",
     "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+bmi,+bmi2,+popcnt,+sse4.2,+lzcnt,+movbe",
