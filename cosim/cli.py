@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cosim.errors import CosimError, InputError, Interrupted
-from cosim.exits import code_of, leave
+from cosim.exits import code_of, leave, tell_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -374,6 +374,7 @@ def process() -> None:
 def _answer() -> int:
     """Exit code; every failure becomes a short message."""
     gc.set_threshold(100_000)  # imports make many objects that stay: looking through them costs a tenth of the start
+    tell_warnings()
     command = typer.main.get_command(app)
     code = 0
     try:

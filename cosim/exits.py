@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,3 +45,8 @@ def leave(code: int) -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def tell_warnings() -> None:
+    """Have warnings say what they say, without the line of code that they come from."""
+    warnings.formatwarning = lambda message, *_, **__: f"cosim: warning: {message}\n"

@@ -25,5 +25,7 @@ def converter_output(p_in_mw, a0, a1, a2):
     rest = p_in_mw - a0
     if rest <= 0.0:
         return 0.0
+    if a1 == 0.0 and a2 == 0.0:  # to the same bit, without the root
+        return rest
     b = 1.0 + a1
     return 2.0 * rest / (b + math.sqrt(b * b + 4.0 * a2 * rest))

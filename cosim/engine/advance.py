@@ -40,6 +40,8 @@ from cosim.feeder.arrays import (
     COLLAPSED,
     EMF_FACTOR,
     LAST_P,
+    N_CONTROL_SENSOR,
+    N_READ,
     P_GEN,
     P_LOAD,
     P_LOSS,
@@ -76,6 +78,7 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
         Status; whether converters ceased for want of an operating point.
     """
     was_surface = surf.info[ON_SURFACE] == 1
+    f.flags[N_READ] = f.sizes[N_CONTROL_SENSOR]
     if not must_solve and evaluate_surface(surf, f):
         clock.time[N_SURFACE] += 1
         watched(surf, log.vm)
@@ -212,8 +215,9 @@ def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
         _log_instant(clock, load, dc, ups, f, surf, area, watch_row, log, t_us)
         if t_us >= time[T_END]:
             return DONE
-        is_due = ctl.size > 0 and f.flags[SOURCE_ON] == 1 and watch(ctl, f.sensor, t_us)
-        next_us = min((t_us // time[STEP] + 1) * time[STEP], time[T_STOP])
+        is_due = ctl.size > 0 and f.flags[SOURCE_ON] == 1 and watch(ctl, f.sensor[: f.flags[N_READ]], t_us)
+        tick_us = t_us // time[STEP] * time[STEP]
+        next_us = min(tick_us + time[STEP], time[T_STOP])
         for s in range(dc.sites.size):
             next_us = min(next_us, next_due_us(ups, s, t_us))
         dt_us = next_us - t_us
@@ -221,7 +225,7 @@ def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
         if area.area[0].present == 1:
             hold_area(area, f.totals[P_SOURCE], t_us, dt_us)
             hear_frequency(dc.sites, ups.units, area, dt_us)
-        hold_sites(dc.sites, ups, f.port_p_mw, f.port_p_solved_mw, t_us, dt_us, time[STEP])
+        hold_sites(dc.sites, ups, f.port_p_mw, f.port_p_solved_mw, t_us, dt_us, t_us == tick_us)
         if log.any_sag[0] == 1:
             hold_sags(log, dt_us)
         time[T] = next_us

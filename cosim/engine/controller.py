@@ -65,6 +65,10 @@ class View:
         """AI power of the data center. [MW]"""
         return float(self._dc.sites[_place(self._sites, datacenter, "data center")]["p_ai_mw"])
 
+    def p_need_mw(self, datacenter: str) -> float:
+        """Power the data center would take from the feeder if its UPS did nothing. [MW]"""
+        return float(self._dc.sites[_place(self._sites, datacenter, "data center")]["p_need_mw"])
+
     def soc(self, datacenter: str) -> float:
         """State of charge of its UPS, 0 where it has none. [1]"""
         unit = self._ups.units[_place(self._sites, datacenter, "data center")]

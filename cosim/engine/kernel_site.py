@@ -373,7 +373,7 @@ def _bus_voltage(site):
 
 
 @inner
-def hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
+def hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, on_tick):
     """Energies, storage and cooling of every site while this instant holds for dt_us.
 
     The UPS remembers what was asked of the feeder: below the voltage window less comes, and a reference that started
@@ -387,10 +387,9 @@ def hold_sites(sites, ups, port_p_mw, port_p_solved_mw, t_us, dt_us, step_us):
         if site.connected == 0:
             ups.rides[s].off_us += dt_us
         if unit.present == 1:
-            on_tick = t_us % step_us == 0
             p_mw = port_p_mw[s]
             if site.connected == 1 and site.rect_on == 0:
                 p_mw = unit.p_prev_mw
             elif unit.delay_n > 0 and site.connected == 1 and unit.in_service == 1:
                 p_mw = unit.p_prompt_mw
-            advance_storage(ups, s, p_mw - unit.p_fr_mw, t_us, dt_us, t_us // step_us, on_tick)
+            advance_storage(ups, s, p_mw - unit.p_fr_mw, t_us, dt_us, on_tick)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.feeder.arrays import SOURCE_ON
+from cosim.feeder.arrays import READ_ALL, SOURCE_ON
 from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.records import CONTROL
@@ -47,7 +47,7 @@ def wake(sim: Simulation, device: int, stamp: int) -> None:
 
 
 def schedule(sim: Simulation) -> None:
-    """Put into the queue when protective devices want to be woken."""
+    """Put into the queue when protective devices want to be woken; have the loop read all currents while one acts."""
     desk = sim.protection
     if desk is None:
         return
@@ -55,3 +55,4 @@ def schedule(sim: Simulation) -> None:
         sim.tell(desk.blackout(sim.compiled, sim.now_us))
     for wanted in desk.wakes(sim.now_us):
         sim.queue.push(wanted.t_us, {"kind": "protection", "device": wanted.device, "stamp": wanted.stamp})
+    sim.compiled.arrays.flags[READ_ALL] = int(desk.is_awake)

@@ -24,12 +24,14 @@ COLLAPSED: Final = 1
 DEAD: Final = 2
 
 # sizes
-(N_FREE, N_ROW, N_DC, N_PORT, N_LEG, N_GROUND_LEG, N_ELEMENT, N_PASSIVE, N_LINE, N_TRAFO) = range(10)
-N_SIZES: Final = 10
+(N_FREE, N_ROW, N_DC, N_PORT, N_LEG, N_GROUND_LEG, N_ELEMENT, N_PASSIVE, N_LINE, N_TRAFO,
+ N_CONTROL_SENSOR) = range(11)  # fmt: skip
+N_SIZES: Final = 11
 # flags
 (DIRTY, COLD, SOURCE_ON, BOUND_READY, STATUS, SIGN, N_SOLVED, N_FACTORED, N_SPENT, STALE, N_FURTHER,
- N_MOVES, N_ANEW) = range(13)  # fmt: skip
-N_FLAGS: Final = 13
+ N_MOVES, N_ANEW, N_READ, READ_ALL) = range(15)  # fmt: skip
+# N_READ: sensors, from the first on, brought up to date at this instant; READ_ALL: 1 while a protective device acts
+N_FLAGS: Final = 15
 # params
 SCALE_MW, EMF_FACTOR = range(2)
 N_PARAMS: Final = 2
@@ -38,8 +40,11 @@ P_SOURCE, Q_SOURCE, P_LOAD, P_GEN, P_LOSS, P_SHUNT, Q_LOAD, Q_GEN, Q_LOSS = rang
 N_TOTALS: Final = 9
 # last_solvable
 LS_FRACTION, LS_P_MW = range(2)
-# columns of port_law: power being tried and window, or a generator's set-points
-PORT_P, PORT_Q, PORT_V_MIN, PORT_GEN_P, PORT_GEN_VM = range(5)
+# columns of port_law: power being tried and window, or a generator's set-points; beside a fault (PORT_GEN_HELD 1) the
+# emf behind its subtransient impedance instead
+(PORT_P, PORT_Q, PORT_V_MIN, PORT_GEN_P, PORT_GEN_VM, PORT_GEN_HELD, PORT_GEN_EX, PORT_GEN_EY, PORT_GEN_R,
+ PORT_GEN_X) = range(10)  # fmt: skip
+N_PORT_LAW: Final = 10
 # columns of site_last: request at the last solve, voltage per power [pu/MW], curvature of that [1/MW]
 LAST_P, LAST_Q, SENSITIVITY, CURVATURE = range(4)
 # columns of leg_fast: what most legs need at most instants, in one cache line; V_MIN and V_MAX squared. Legs that are
@@ -88,7 +93,8 @@ class FeederArrays(Bundle):
     port_base: Floats
     """[m] nominal voltage of the port: 1, between phases sqrt(3). [pu]"""
     port_law: Floats
-    """[m, 5] power being tried, window, generator's power and voltage. [MW, Mvar, pu, MW, pu]"""
+    """[m, 10] power being tried, window, generator's power and voltage; whether it is an emf behind an impedance now,
+    and these. [MW, Mvar, pu, MW, pu, 1, pu, pu, pu, pu]"""
     port_z: Floats
     """[2 m, 2 m] response of the ports' voltages to their currents: `response` at their rows. [pu]"""
     y: Floats
@@ -147,6 +153,8 @@ class FeederArrays(Bundle):
     """[.., 2] values of the sensors of controls, real and imaginary."""
     sensor_least: Floats
     """Size that surfaces hold a sensor's deviation against where its own is smaller."""
+    sensor_pickup: Floats
+    """Magnitude up to which no protective device asks for a sensor; 0 for the first ones, which are always read."""
     v: Floats
     """[2 N] voltages. [pu]"""
     u: Floats

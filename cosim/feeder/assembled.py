@@ -19,7 +19,6 @@ from cosim.feeder.assembly import (
     floating_rows,
     phase_factors,
     phase_rows,
-    place_generators,
     place_ports,
     ungrounded_sites,
 )
@@ -30,9 +29,10 @@ from cosim.feeder.fault_set import FaultSet, PhaseMap
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_newton import linearize_at
 from cosim.feeder.legs import build_legs, fast_columns, shapes
+from cosim.feeder.machines import Held, machine_laws, place_machines
 from cosim.feeder.network import LINE, LOAD, MOTOR, N_SHAPE, SGEN, TRAFO, TRAFO3W_HV, Complexes, Ints, Network
 from cosim.feeder.places import nodes_at
-from cosim.feeder.sensors import sensor_coefficients, sensor_pattern
+from cosim.feeder.sensors import n_always_read, sensor_coefficients, sensor_pattern
 from cosim.feeder.sequences import SwitchState
 from cosim.feeder.sources import moved_behind, set_points
 from cosim.feeder.surface_store import SurfaceStore
@@ -95,6 +95,7 @@ class AssembledFeeder:
         self.watched = np.arange(net.n_node)
         self._sensors: SensorRows | None = None
         self._weak: frozenset[int] = frozenset()
+        self._held: Held | None = None
         self.arrays = self._build(net.node_v)
         if weak := ungrounded_sites(self.arrays):
             self._weak = weak
@@ -140,21 +141,21 @@ class AssembledFeeder:
         is_gen = (net.inj_kind == SGEN)[net.leg_inj]
         self._legs = build_legs(net, top, self._shape, np.ones(is_gen.size, bool))
         self._gens = build_legs(net, top, self._shape, is_gen)
-        gens = place_generators(net, top)
+        gens = place_machines(net, top)
         n_dc, el = len(self._port_nodes), top.elements
-        starts = [g[0] for g in gens]
+        starts = [gen.row for gen in gens]
         floating = floating_rows(top, self._topology(with_faults=False) if len(self._faults) else top)
         port_row, port_base, site_ptr = place_ports(top, self._port_nodes, starts, floating, self._weak)
         state = empty_state(top.n_free, top.n_row, n_dc, port_base.size, top.n_free + 2 * top.pattern.row.size)
         phases = self._phase_map()
-        port_law = np.zeros((port_base.size, 5))
-        port_law[site_ptr[-1] :, [ix.PORT_GEN_P, ix.PORT_GEN_VM]] = np.array([g[1:] for g in gens]).reshape(-1, 2)
+        port_law = np.zeros((port_base.size, ix.N_PORT_LAW))
+        port_law[site_ptr[-1] :] = machine_laws(gens, None if self._held is None else self._held.emf)
         zone_sums = top.zone_sums(el.y)
         params = np.zeros(ix.N_PARAMS)
         params[ix.EMF_FACTOR] = self._least_factor()
         state["flags"][[ix.DIRTY, ix.SOURCE_ON]] = 1
         arrays = FeederArrays(
-            sizes=count_sizes(top, self._legs, n_dc, port_base.size),
+            sizes=count_sizes(top, self._legs, n_dc, port_base.size, n_always_read(self._sensors)),
             params=params,
             node_row=top.node[: net.n_node].copy(),
             site_ptr=site_ptr,
@@ -380,8 +381,10 @@ class AssembledFeeder:
         solved: Complexes = np.where(self._top.node >= 0, v[np.maximum(self._top.node, 0)], 0)
         return solved
 
-    def _rebuild(self) -> None:
-        old, v_node = self.arrays, self._node_voltages()
+    def _rebuild(self, v_node: Complexes | None = None) -> None:
+        """Arrays of the present states; solutions start from the last voltages or those given. [pu]"""
+        old = self.arrays
+        v_node = self._node_voltages() if v_node is None else v_node
         vm2 = np.where(old.node_row >= 0, old.vm2[old.node_row], 0.0)
         self.arrays = self._build(v_node)
         live = self.arrays.node_row >= 0

@@ -101,7 +101,7 @@ def place_ports(
     return np.vstack(rows).astype(np.int64), np.array(base), np.cumsum([0, *count]).astype(np.int64)
 
 
-def count_sizes(top: Topology, legs: Legs, n_dc: int, n_port: int) -> Ints:
+def count_sizes(top: Topology, legs: Legs, n_dc: int, n_port: int, n_control_sensor: int) -> Ints:
     """Array `sizes` of `FeederArrays`."""
     kind = top.elements.kind
     sizes = np.zeros(ix.N_SIZES, np.int64)
@@ -110,6 +110,7 @@ def count_sizes(top: Topology, legs: Legs, n_dc: int, n_port: int) -> Ints:
     sizes[ix.N_LEG], sizes[ix.N_GROUND_LEG] = legs.n_free, legs.n_ground
     sizes[ix.N_ELEMENT], sizes[ix.N_PASSIVE] = kind.size, int(np.sum(kind != SOURCE))
     sizes[ix.N_LINE], sizes[ix.N_TRAFO] = int(np.sum(kind == LINE)), int(np.sum(np.isin(kind, (TRAFO, TRAFO3W_HV))))
+    sizes[ix.N_CONTROL_SENSOR] = n_control_sensor
     return sizes
 
 
@@ -119,16 +120,6 @@ def trafo_elements(el: Elements) -> Ints:
     legs = [np.flatnonzero(el.kind == kind) for kind in range(TRAFO3W_HV, TRAFO3W_LV + 1)]
     rows = [np.arange(two.size), *(two.size + np.arange(leg.size) for leg in legs)]
     return np.column_stack([np.concatenate(rows), np.concatenate([two, *legs])]).astype(np.int64)
-
-
-def place_generators(net: Network, top: Topology) -> list[tuple[int, float, float]]:
-    """Voltage-controlled generators (row, P, |U|), one per free energized row."""
-    found: dict[int, tuple[int, float, float]] = {}
-    for node, p, vm in zip(net.gen_node, net.gen_p_mw, net.gen_vm_pu, strict=True):
-        row = int(top.node[node])
-        if 0 <= row < top.n_free:
-            found[row] = (row, found.get(row, (0, 0.0))[1] + float(p), float(vm))
-    return list(found.values())
 
 
 def phase_rows(phases: PhaseMap | None, top: Topology) -> dict[str, np.ndarray]:

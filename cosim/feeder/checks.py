@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.from_config import apply_config
+from cosim.feeder.extract_injections import USUAL_XDSS_PU
 from cosim.feeder.faults import FaultConfig, place_fault
 from cosim.feeder.load_profile import LoadProfile
 from cosim.feeder.load_shapes import Driven, LoadShapes
 from cosim.feeder.network import Network
-from cosim.feeder.protection.chains import chain_problems
+from cosim.feeder.protection.chains import chain_problems, same_end_problems, warn_of_loops
 from cosim.feeder.protection.desk import ProtectionDesk
 from cosim.feeder.protection.placing import place_all, warn_of_low_pickups
 
@@ -26,7 +28,9 @@ def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
         problems += error.problems
     try:
         warn_of_low_pickups(config.protection, network)
-        problems += chain_problems(network, place_all(config.protection, network))
+        placed = place_all(config.protection, network)
+        problems += [*chain_problems(network, placed), *same_end_problems(network, placed)]
+        warn_of_loops(network, placed)
     except InputError as error:
         problems += error.problems
     if config.zero_sequence is not None and not network.is_balanced:
@@ -43,9 +47,18 @@ def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
 def fault_problems(network: Network, config: FaultConfig, feeder: FeederConfig | None) -> list[Problem]:
     """Why a fault cannot be where it should, on a feeder of this config; paths are its fields."""
     try:
-        place_fault(network, config, None if feeder is None else feeder.zero_sequence)
+        placed = place_fault(network, config, None if feeder is None else feeder.zero_sequence)
     except InputError as error:
         return error.problems
+    if network.gen_z_assumed.any():
+        told = (
+            f"{int(network.gen_z_assumed.sum())} of {network.gen_node.size} voltage-controlled generators have no "
+            f"xdss_pu: beside the fault at {config.place} {USUAL_XDSS_PU:g} of their ratings is taken"
+        )
+        warnings.warn(told, UserWarning, stacklevel=2)
+    if placed.element >= 0 and not network.el_in_service[placed.element]:
+        told = "is out of service, and no switch_closed event connects it: the fault would carry no current"
+        return [Problem(told, path="line", value=config.line)]
     return []
 
 

@@ -18,6 +18,7 @@ from cosim.feeder.assembly import (
 from cosim.feeder.faults import FaultConfig
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
+from cosim.feeder.machines import Held, machine_emf
 from cosim.feeder.network import (
     Complexes,
     Floats,
@@ -120,6 +121,9 @@ class CompiledFeeder(AssembledFeeder):
         """
         placed = self._faults.place(config)
         self._settle()
+        if not self.fault_names and self.network.gen_node.size:  # they keep the emf that they have now
+            solve(self.arrays)
+            self._held = Held(machine_emf(self.network, self._top, self.arrays), self._node_voltages())
         self._faults.put(name, placed)
         self._rebuild()
 
@@ -128,7 +132,10 @@ class CompiledFeeder(AssembledFeeder):
         if name in self.fault_names:
             self._settle()
             self._faults.remove(name)
-            self._rebuild()
+            held = None if self.fault_names else self._held
+            if held is not None:
+                self._held = None
+            self._rebuild(None if held is None else held.v_node)
 
     @property
     def fault_names(self) -> tuple[str, ...]:
@@ -274,6 +281,7 @@ class CompiledFeeder(AssembledFeeder):
             "faults": np.frombuffer(self._faults_text().encode(), np.uint8),
             "inj_s": self._inj_s.copy(),
             "source": np.array([self._lost, self._dark, self._dip]),
+            "held": np.zeros(0, np.complex128) if self._held is None else np.append(self._held.emf, self._held.v_node),
             **{f"surfaces.{k}": v for k, v in self._store.state().items()},
             **kept,
         }
@@ -300,6 +308,8 @@ class CompiledFeeder(AssembledFeeder):
                 self._faults.put(name, self._faults.place(FaultConfig(**given)))
             lost, dark, self._dip = state["source"].tolist()
             self._lost, self._dark = bool(lost), bool(dark)
+            emf, v_node = np.split(state["held"], [self.network.gen_node.size])
+            self._held = Held(emf, v_node) if v_node.size else None
             self.arrays = self._build(self.network.node_v)
             for k in ix.STATE:
                 own, kept = getattr(self.arrays, k), state[f"arrays.{k}"]

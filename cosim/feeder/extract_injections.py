@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from cosim.feeder import network as nw
-from cosim.feeder.network import Bools, Floats
+from cosim.feeder.network import Bools, Complexes, Floats
+
+USUAL_XDSS_PU: Final = 0.2
+"""Subtransient reactance of a synchronous machine whose file has none: Kundur 1994, table 4.2, has 0.12 to 0.25 for
+turbogenerators and 0.2 to 0.35 for hydraulic ones. [1]"""
+USUAL_COS_PHI: Final = 0.85
+"""Power factor by which a rating follows from a power. [1]"""
 
 
 def injections(net: Any, at: Any) -> dict[str, Any]:
@@ -66,7 +72,11 @@ def sources(net: Any, at: Any, internal: dict[str, Any]) -> dict[str, Any]:
     p = column(net, "gen", "p_mw") * column(net, "gen", "scaling")
     names = unique_names(net.ext_grid), unique_names(net.gen)
     at_source = np.concatenate([at("ext_grid")[grid_on], at("gen")[slack]]).astype(np.int64)
+    z, is_assumed = machine_impedances(net, held)
+    n_xward = int(xward_on.sum())
     return {
+        "gen_z": np.concatenate([z, np.zeros(n_xward)]),
+        "gen_z_assumed": np.concatenate([is_assumed, np.zeros(n_xward, bool)]),
         "source_name": np.concatenate([names[0][grid_on], names[1][slack]]).astype(np.str_),
         "source_node": at_source,
         "source_terminal": at_source,
@@ -75,6 +85,30 @@ def sources(net: Any, at: Any, internal: dict[str, Any]) -> dict[str, Any]:
         "gen_p_mw": np.concatenate([p[held], np.zeros(int(xward_on.sum()))]),
         "gen_vm_pu": np.concatenate([column(net, "gen", "vm_pu")[held], column(net, "xward", "vm_pu")[xward_on]]),
     }
+
+
+def machine_impedances(net: Any, held: Bools) -> tuple[Complexes, Bools]:
+    """Subtransient impedance of the generators that hold a voltage [pu of 1 MVA], and whether a usual one was taken.
+
+    `xdss_pu` on `sn_mva` and `vn_kv`, and `rdss_ohm`, as pandapower's short-circuit calculation takes them. Without a
+    rating that of the power at USUAL_COS_PHI or of the largest reactive power; without a reactance USUAL_XDSS_PU.
+    """
+    frame = net.gen[held]
+
+    def read(name: str) -> Floats:
+        values: Floats = frame[name].to_numpy(float) if name in frame.columns else np.full(len(frame), np.nan)
+        return values
+
+    bus_kv = net.bus.vn_kv.loc[frame.bus].to_numpy(float)
+    power = np.abs(read("p_mw")) / USUAL_COS_PHI
+    most_q = np.nan_to_num(np.abs(read("max_q_mvar")), posinf=0.0)
+    rated = np.where(read("sn_mva") > 0, read("sn_mva"), np.maximum(np.maximum(power, most_q), 1.0))
+    own_kv = np.where(read("vn_kv") > 0, read("vn_kv"), bus_kv)
+    x_pu, r_ohm = read("xdss_pu"), np.nan_to_num(read("rdss_ohm"))
+    is_assumed: Bools = ~(x_pu > 0)
+    x = np.where(is_assumed, USUAL_XDSS_PU, x_pu) / rated * (own_kv / bus_kv) ** 2
+    z: Complexes = r_ohm / bus_kv**2 + 1j * x
+    return z, is_assumed
 
 
 def no_profiles() -> dict[str, Any]:

@@ -184,9 +184,6 @@ def place_fault(network: Network, config: FaultConfig, zero: ZeroSequenceConfig 
     if element < 0 and held.any():
         told = "an ideal source holds this bus, whose short-circuit current has no limit; give source.s_sc_mva"
         raise InputError(Problem(told, path="bus", value=config.bus))
-    if element < 0 and np.isin(faulted, network.gen_node).any():
-        told = "a voltage-controlled generator holds this bus, so that the fault has no solution; give it as an sgen"
-        raise InputError(Problem(told, path="bus", value=config.bus))
     y = fault_admittance(config) * float(network.node_vn_kv[faulted[0]]) ** 2
     phases = np.arange(N_PHASES[config.type])
     if network.is_balanced:

@@ -51,10 +51,18 @@ MAX_ANEW = 1
 
 @inner
 def ports_at(f, part, tol):
-    """Solve the ports for a part of the data centers' powers; their determinant or its sign, 0 without a solution."""
+    """Solve the ports for a part of the data centers' powers.
+
+    Returns
+    -------
+    float
+        Determinant of the port equations or its sign, times that of the matrix: where only generators hold up heavy
+        loads both are negative on the upper branch. 0 without a solution.
+    """
     set_request(f, part, 0.0)
     n_dc_port = f.site_ptr[f.sizes[N_DC]]
-    return solve_ports(f.port_row, f.port_law, f.u, f.port_z, f.current, f.jac, n_dc_port, 1.0, tol, False)
+    det = solve_ports(f.port_row, f.port_law, f.u, f.port_z, f.current, f.jac, n_dc_port, 1.0, tol, False)
+    return det * f.flags[SIGN]
 
 
 @inner
@@ -130,6 +138,13 @@ def follow_ports(f, tol, is_near):
 
 
 @inner
+def is_regular(f):
+    """Whether the matrix may be that of an upper branch: of a positive determinant, unless generators hold it up."""
+    n_dc_port = f.site_ptr[f.sizes[N_DC]]
+    return f.flags[SIGN] > 0 or (f.flags[SIGN] < 0 and n_dc_port < f.sizes[N_PORT])
+
+
+@inner
 def residual_of_loads(f):
     """What the loads draw at the voltages that the ports leave, into f.rhs; by how much that differs from f.h."""
     set_v(2 * f.sizes[N_FREE], f.u, f.response, f.current, f.v)
@@ -155,7 +170,7 @@ def solve_in_fault(f, tol, is_near):
     float
         Part of the data centers' powers that has a solution, 1 where solved; negative where none was found.
     """
-    if f.flags[SIGN] <= 0:
+    if not is_regular(f):
         return -1.0
     if not is_near:
         restart_u(f, 1.0)
@@ -175,7 +190,7 @@ def solve_in_fault(f, tol, is_near):
         if is_done and (det > STEEP or not may_anew):
             return part
         if may_anew and (is_done or residual > SLOW * before):
-            if not linearize(f, 1.0) or f.flags[SIGN] <= 0:
+            if not linearize(f, 1.0) or not is_regular(f):
                 return -1.0
             before = math.inf
         else:

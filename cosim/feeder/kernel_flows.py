@@ -16,6 +16,7 @@ from cosim.feeder.arrays import (
     N_ELEMENT,
     N_FREE,
     N_PASSIVE,
+    N_READ,
     P_GEN,
     P_LOAD,
     P_LOSS,
@@ -147,6 +148,7 @@ def read_sensors(f):
             y += a * f.v[i + 1] + b * f.v[i]
         on = f.flags[SOURCE_ON]
         f.sensor[s, 0], f.sensor[s, 1] = on * x, on * y
+    f.flags[N_READ] = f.sensor.shape[0]
 
 
 @njit

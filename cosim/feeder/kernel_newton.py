@@ -222,7 +222,8 @@ def newton(f, lam, tol):
             if residual <= tol and is_rough:
                 continue
             if residual <= tol:
-                upper = det * f.flags[SIGN] > 0.0
+                det *= f.flags[SIGN]  # where generators hold up heavy loads both are negative
+                upper = det > 0.0
                 if upper and further > 0:
                     further -= 1
                     copy_to(f.h, f.rhs)

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import math
 
-from cosim.feeder.arrays import PORT_GEN_P, PORT_GEN_VM, PORT_P, PORT_Q, PORT_V_MIN
+from cosim.feeder.arrays import (
+    PORT_GEN_EX,
+    PORT_GEN_EY,
+    PORT_GEN_HELD,
+    PORT_GEN_P,
+    PORT_GEN_R,
+    PORT_GEN_VM,
+    PORT_GEN_X,
+    PORT_P,
+    PORT_Q,
+    PORT_V_MIN,
+)
 from cosim.feeder.kernel_legs import voltage_across
 from cosim.feeder.kernel_lu import solve_dense
 from cosim.jit import inner
@@ -176,7 +187,8 @@ def port_norm(port_row, law, v, z):
 def port_equations(port_row, law, u, z, current, jac, n_dc_port, lam):
     """Fill jac with the Jacobian of the port equations and their residual; return its 1-norm.
 
-    A phase of a data center: current - S*/U* = 0. A generator: Re(U I*) + lam p = 0 and |U|^2 - vm^2 = 0.
+    A phase of a data center: current - S*/U* = 0. A generator: Re(U I*) + lam p = 0 and |U|^2 - vm^2 = 0; beside a
+    fault U - z I - E = 0.
     The determinant is positive at no load (a generator's is twice the reactance seen from it).
     """
     m2 = 2 * port_row.shape[0]
@@ -201,6 +213,12 @@ def port_equations(port_row, law, u, z, current, jac, n_dc_port, lam):
             ix, iy, d00, d01, d10, d11 = port_current(law[k, PORT_P], law[k, PORT_Q], law[k, PORT_V_MIN], x, y)
             e0, e1 = cx - ix, cy - iy
             own00, own01, own10, own11 = 1.0, 0.0, 0.0, 1.0
+        elif law[k, PORT_GEN_HELD] == 1.0:
+            zr, zx = law[k, PORT_GEN_R], law[k, PORT_GEN_X]
+            d00, d01, d10, d11 = -1.0, 0.0, 0.0, -1.0
+            e0 = x - zr * cx + zx * cy - law[k, PORT_GEN_EX]
+            e1 = y - zr * cy - zx * cx - law[k, PORT_GEN_EY]
+            own00, own01, own10, own11 = -zr, zx, -zx, -zr
         else:
             d00, d01, d10, d11 = -cx, -cy, -2.0 * x, -2.0 * y
             e0 = x * cx + y * cy + lam * law[k, PORT_GEN_P]

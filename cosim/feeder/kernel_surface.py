@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.bundle import Bundle
-from cosim.feeder.arrays import DIRTY, N_DC, N_TOTALS, SOURCE_ON
+from cosim.feeder.arrays import DIRTY, N_DC, N_READ, N_TOTALS, READ_ALL, SOURCE_ON
 from cosim.jit import inner, njit
 
 Floats = NDArray[np.float64]
@@ -70,7 +70,8 @@ class SurfaceArrays(Bundle):
     factor: Ints
     """[C, T] ... times this variable."""
     shape: Ints
-    """[S, 4] terms, modes, guarded legs, terms that tell mostly where these are."""
+    """[S, 5] terms, modes, guarded legs, terms that tell mostly where these are, outputs that must be worked out while
+    no protective device acts."""
     weight: Floats
     """[S, T, R] from terms to modes."""
     out: Floats
@@ -296,7 +297,8 @@ def evaluate_surface(s, f):
     slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
     if slot < 0:
         return False
-    evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
+    n_out = s.output.size if f.flags[READ_ALL] == 1 else s.shape[slot, 4]
+    evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output[:n_out])
     d, at = f.sizes[N_DC], N_TOTALS
     for k in range(d):
         least = lowest_phase(s, f, k)
@@ -308,7 +310,8 @@ def evaluate_surface(s, f):
     for k in range(N_TOTALS):
         f.totals[k] = s.output[k]
     at += f.site_ptr[d]
-    for k in range(f.sensor.shape[0]):
+    f.flags[N_READ] = (n_out - at) // 2
+    for k in range(f.flags[N_READ]):
         f.sensor[k, 0] = s.output[at + 2 * k]
         f.sensor[k, 1] = s.output[at + 2 * k + 1]
     s.info[ON_SURFACE] = 1

@@ -166,6 +166,11 @@ class Network:
     source_zero: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     """[n_source, 2] zero over positive sequence of sources' impedances, resistance and reactance, NaN likewise. [1]"""
 
+    gen_z: Complexes = field(default_factory=lambda: np.zeros(0, np.complex128))
+    """Subtransient impedance of every voltage-controlled generator; 0 holds its voltage beside a fault too. [pu]"""
+    gen_z_assumed: Bools = field(default_factory=lambda: np.zeros(0, bool))
+    """Whether its file has no reactance, so that a usual one was taken."""
+
     @property
     def n_node(self) -> int:
         """Number of named nodes."""

@@ -38,7 +38,13 @@ def sensor_pattern(
         "sensor_coef": np.zeros((row.size, 2)),
         "sensor": np.zeros((ptr.size - 1, 2)),
         "sensor_least": np.zeros(0) if rows is None else rows.least_sizes,
+        "sensor_pickup": np.zeros(0) if rows is None else rows.pickups,
     }
+
+
+def n_always_read(rows: SensorRows | None) -> int:
+    """Number of sensors, from the first on, that are read at every instant: those of controls."""
+    return 0 if rows is None else int(np.count_nonzero(rows.pickups == 0))
 
 
 def sensor_coefficients(

@@ -228,8 +228,8 @@ def negative_shunts(net: Network, s_mva: Complexes) -> Complexes:
 
     Each phase of a load whose power goes with the exponent a of its own voltage draws |V|^(a - 2) V conj(s). To first
     order in V_2 / V_1 that is a / 2 times the admittance conj(s): all of it for an impedance, half for a constant
-    current, nothing for a constant power. Motors are impedances of their power. Generators and storages are converters
-    of balanced currents.
+    current, nothing for a constant power. Motors are impedances of their power, voltage-controlled generators their
+    subtransient one. Other generators and storages are converters of balanced currents.
 
     Parameters
     ----------
@@ -250,6 +250,8 @@ def negative_shunts(net: Network, s_mva: Complexes) -> Complexes:
     own = np.where(kind == MOTOR, np.conj(s), p - 1j * q)
     passes = np.isin(kind, (LOAD, MOTOR, WARD, XWARD_PQ)) & (net.leg_node[:, 0] >= 0)
     np.add.at(y, net.leg_node[passes, 0], own[passes])
+    turns = net.gen_z != 0
+    np.add.at(y, net.gen_node[turns], 1.0 / net.gen_z[turns])
     return y
 
 

@@ -35,6 +35,8 @@ CLOSE_PU = 1e-4
 """So close to the end of its law a leg's voltage is worked out in full. [pu]"""
 SPARE = 1.2
 """Room for what variables reach beyond 1 between the points that were sampled. [1]"""
+SURELY_BELOW = 0.999
+"""Part of its pick-up below which a current's bound keeps a device quiet; surfaces miss by 1e-5 of it at most. [1]"""
 _KEPT = ("info", "error", "cell", "box", "slope", "stray")
 _BY_SLOT = ("shape", "guard", "rest", "between", "weight", "out", "watch", "rows", "leg_modes")
 
@@ -57,6 +59,7 @@ class Surfaces:
         self._factors: dict[int, tuple[Floats, ...]] = {}
         self._scratch: tuple[Floats, ...] = ()
         leg_row = np.unique(f.leg_row[f.leg_row >= 0])
+        self._pickup = f.sensor_pickup[f.sizes[ix.N_CONTROL_SENSOR] :]
         self.n_out = ix.N_TOTALS + int(f.site_ptr[-1]) + 2 * f.sensor.shape[0]
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
@@ -235,7 +238,7 @@ class Surfaces:
         a.leg_modes[k, :, 0::2], a.leg_modes[k, :, 1::2] = a.rows[k][:, at], a.rows[k][:, at + 1]
         guard = (fit.weight @ fit.modes[:, self.n_out + w + n2 :]).T
         n_quick, rest = _quick(guard)
-        a.shape[k] = n_term, n_mode, n_guard, n_quick
+        a.shape[k] = n_term, n_mode, n_guard, n_quick, self._n_wanted(fit)
         a.guard[k, :n_guard, :n_term], a.rest[k, :n_guard] = guard, rest
         a.between[k, :n_guard] = fit.guard
 
@@ -254,7 +257,7 @@ class Surfaces:
             scale=z((MAX_CELLS, 2 * d)),
             parent=z((MAX_CELLS, t), np.int64),
             factor=z((MAX_CELLS, t), np.int64),
-            shape=z((s, 4), np.int64),
+            shape=z((s, 5), np.int64),
             guard=z((s, MAX_GUARDED, t)),
             rest=z((s, MAX_GUARDED)),
             between=z((s, MAX_GUARDED, 2)),
@@ -268,6 +271,14 @@ class Surfaces:
             leg_modes=z((s, r, 2 * self._fixed["leg_row"].size)),
             **self._fixed,
         )
+
+    def _n_wanted(self, fit: Fit) -> int:
+        """Outputs to work out at each instant: not devices' currents, the last ones, where none can reach its pick-up."""
+        first = int(self.n_out - 2 * self._pickup.size)
+        part = fit.weight @ fit.modes[:, first : self.n_out]
+        size = np.hypot(part[:, 0::2], part[:, 1::2])
+        is_quiet = bool(np.all(size[0] + SPARE * size[1:].sum(axis=0) < SURELY_BELOW * self._pickup))
+        return first if is_quiet else self.n_out
 
     def _bases(self) -> list[tuple[int, Basis]]:
         """Cells with surfaces, and their variables and terms."""

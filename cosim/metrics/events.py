@@ -23,6 +23,15 @@ MAX_EVENT = 5_000
 """Events kept one by one, those furthest from 1 pu; all are counted."""
 
 
+class Beyond(NamedTuple):
+    """What an event spends beyond a voltage."""
+
+    time_s: float
+    """In all; too long by less than two log steps a stretch. [s]"""
+    n_stretch: int
+    """Stretches that make it up."""
+
+
 class VoltageEvent(NamedTuple):
     """One sag, interruption or swell of one node."""
 
@@ -36,6 +45,23 @@ class VoltageEvent(NamedTuple):
     """Lowest voltage of a sag, highest of a swell. [pu]"""
     area_pu_s: float
     """Integral of |1 - v| over it, from the extremes of the intervals. [pu s]"""
+    beyond: tuple[Beyond, ...] = ()
+    """Below each of SARFI_PU, of a swell above each of SARFI_SWELL_PU; none where that is not known."""
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Voltages that `beyond` is of. [pu]"""
+        return SARFI_PU if self.vm_pu < 1.0 else SARFI_SWELL_PU
+
+    def beyond_level(self, level_pu: float) -> Beyond:
+        """Time that it spends beyond a voltage; beyond the nearest level that includes it where it is none of them."""
+        is_sag = self.vm_pu < 1.0
+        if not (self.vm_pu < level_pu if is_sag else self.vm_pu > level_pu):
+            return Beyond(0.0, 0)
+        known = [
+            b for v, b in zip(self.levels, self.beyond, strict=False) if (v >= level_pu if is_sag else v <= level_pu)
+        ]
+        return min(known, key=lambda b: b.time_s, default=Beyond(self.duration_s, 1))
 
     @property
     def category(self) -> str:
@@ -67,6 +93,8 @@ class VoltageEvents:
     """All of them."""
     category: dict[str, int]
     """How many of each category."""
+    dip: list[VoltageEvent]
+    """Those kept of what lies below 0.9 pu or above 1.1 pu at a stretch, interruptions not cut out: held to curves."""
     sarfi: dict[str, float]
     """System average rms frequency index: events per node whose voltage passes so many percent, in the run."""
 
@@ -123,7 +151,8 @@ class SpellMeter:
             inside = vm_pu[a:b]
             extreme = float(inside.min() if self._sign > 0 else inside.max())
             area = float(np.dot(np.abs(1.0 - inside.astype(np.float64)), np.diff(edges_s[a : b + 1])))
-            spell = VoltageEvent(node, float(edges_s[a]), float(edges_s[b] - edges_s[a]), extreme, area)
+            beyond = tuple(self._beyond(level, inside, edges_s[a : b + 1]) for level in self._levels())
+            spell = VoltageEvent(node, float(edges_s[a]), float(edges_s[b] - edges_s[a]), extreme, area, beyond)
             if before is not None:
                 spell, before = self._joined(before, spell), None
             if b == len(holds):
@@ -134,7 +163,17 @@ class SpellMeter:
     def _joined(self, first: VoltageEvent, second: VoltageEvent) -> VoltageEvent:
         extreme = (min if self._sign > 0 else max)(first.vm_pu, second.vm_pu)
         lasted_s = second.start_s + second.duration_s - first.start_s
-        return VoltageEvent(first.node, first.start_s, lasted_s, extreme, first.area_pu_s + second.area_pu_s)
+        beyond = tuple(
+            Beyond(a.time_s + b.time_s, a.n_stretch + b.n_stretch)
+            for a, b in zip(first.beyond, second.beyond, strict=True)
+        )
+        return VoltageEvent(first.node, first.start_s, lasted_s, extreme, first.area_pu_s + second.area_pu_s, beyond)
+
+    def _beyond(self, level_pu: float, vm_pu: AnyFloats, edges_s: Floats) -> Beyond:
+        """Time that the intervals of a spell spend beyond a voltage."""
+        holds = self._sign * (vm_pu - level_pu) < 0.0
+        begins = np.diff(np.concatenate(([0], holds.astype(np.int8)))) == 1
+        return Beyond(float(np.diff(edges_s)[holds].sum()), int(np.count_nonzero(begins)))
 
     def _close(self, event: VoltageEvent) -> None:
         self._events.append(event)
@@ -163,9 +202,11 @@ class SpellMeter:
             if energized[node]:
                 category[name] = category.get(name, 0) + n
         levels = [f"{100 * level:g}" for level in self._levels()]
+        kept = sorted(_furthest([e for e in self._events if energized[e.node]]), key=lambda e: e.start_s)
         return VoltageEvents(
             n_node=n_node,
-            event=sorted(_furthest([e for e in self._events if energized[e.node]]), key=lambda e: e.start_s),
+            event=kept,
+            dip=kept,
             n_event=sum(n for n, _ in mine.values()),
             category=category,
             sarfi={name: float(n) / max(n_node, 1) for name, n in zip(levels, passed, strict=True)},
@@ -205,10 +246,12 @@ class VoltageEventMeter:
         category: dict[str, int] = {}
         for found in kinds:
             category |= found.category
+        below = self._below.result(energized)
         return VoltageEvents(
             n_node=kinds[0].n_node,
+            dip=sorted([*below.dip, *kinds[2].dip], key=lambda e: e.start_s),
             event=sorted((e for found in kinds for e in found.event), key=lambda e: e.start_s),
             n_event=sum(found.n_event for found in kinds),
             category=category,
-            sarfi=self._below.result(energized).sarfi | kinds[2].sarfi,
+            sarfi=below.sarfi | kinds[2].sarfi,
         )

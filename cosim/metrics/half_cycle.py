@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cosim.metrics.events import SARFI_PU, SARFI_SWELL_PU
 from cosim.metrics.log import AnyFloats, Floats
 from cosim.metrics.voltage import INTERRUPTION_PU, SAG_PU, SWELL_PU
 from cosim.units import US_PER_S
@@ -17,7 +18,9 @@ HYSTERESIS_PU: Final = 0.02
 MAX_EVENT: Final = 1000
 """Events kept of a node, the first ones; all are counted."""
 
-SAG, SWELL, INTERRUPTION = range(3)
+SAG, SWELL, INTERRUPTION, DIP = range(4)
+"""A dip is a sag from which no interruption is cut out."""
+N_LEVEL: Final = len(SARFI_PU)
 Times = npt.NDArray[np.int64]
 
 
@@ -45,8 +48,10 @@ class HalfCycleMeter:
         self.highest_pu = np.zeros(n_signal)
         self.n_event = np.zeros((3, n_signal), dtype=np.int64)
         """Sags, swells and interruptions."""
-        self._open = np.full((3, n_signal, 2), np.nan)
+        self._open = np.full((4, n_signal, 2 + N_LEVEL), np.nan)
         self._events: list[tuple[float, float, float, float]] = []
+        self.dips: list[tuple[float, ...]] = []
+        """Dips and swells as `finish` has its events, and behind that the time beyond each level. [s]"""
 
     def update(self, t_us: Times, vm_pu: Floats, until_us: int) -> None:
         """Take in a span: instants of shape (n,) [us], voltages from each on, shape (n, k) [pu], end of the last."""
@@ -83,11 +88,13 @@ class HalfCycleMeter:
         for k in range(rms.shape[1]):
             self._spells(INTERRUPTION, k, t_s, rms[:, k], INTERRUPTION_PU, INTERRUPTION_PU + HYSTERESIS_PU)
             self._spells(SAG, k, t_s, alive[:, k], SAG_PU, SAG_PU + HYSTERESIS_PU)
+            self._spells(DIP, k, t_s, rms[:, k], SAG_PU, SAG_PU + HYSTERESIS_PU)
             self._spells(SWELL, k, t_s, -rms[:, k], -SWELL_PU, -SWELL_PU + HYSTERESIS_PU)
 
     def _spells(self, side: int, k: int, t_s: AnyFloats, level: AnyFloats, begins: float, ends: float) -> None:
         """Spells of one voltage (turned over for swells) from below one level until above the other."""
         starts, stops = np.flatnonzero(level < begins), np.flatnonzero(level >= ends)
+        held = np.array([-v for v in SARFI_SWELL_PU] if side == SWELL else SARFI_PU)
         at = 0
         while at < len(level):
             if np.isnan(self._open[side, k, 0]):
@@ -95,24 +102,32 @@ class HalfCycleMeter:
                 if j == len(starts):
                     return
                 at = int(starts[j])
-                self._open[side, k] = t_s[at], level[at]
-                self.n_event[side, k] += 1
+                self._open[side, k] = 0.0
+                self._open[side, k, :2] = t_s[at], level[at]
+                if side != DIP:
+                    self.n_event[side, k] += 1
             j = int(np.searchsorted(stops, at))
             stop = int(stops[j]) if j < len(stops) else len(level)
             if stop > at:
                 self._open[side, k, 1] = min(self._open[side, k, 1], level[at:stop].min())
+                beyond = np.count_nonzero(level[at:stop, None] < held, axis=0)
+                self._open[side, k, 2 : 2 + len(held)] += beyond * self._half_s
             if stop < len(level):
                 self._close(side, k, float(t_s[stop]))
             at = stop
 
     def _close(self, side: int, k: int, end_s: float) -> None:
-        start_s, extreme = self._open[side, k]
+        start_s, extreme, *beyond_s = self._open[side, k].tolist()
         self._open[side, k] = np.nan
-        if side == SAG and self._is_edge(k, float(start_s), end_s):
+        if side in (DIP, SWELL) and sum(dip[0] == k for dip in self.dips) < MAX_EVENT:
+            self.dips.append((float(k), start_s, end_s - start_s, abs(extreme), *beyond_s))
+        if side == DIP:
+            return
+        if side == SAG and self._is_edge(k, start_s, end_s):
             self.n_event[SAG, k] -= 1
             return
         if sum(event[0] == k for event in self._events) < MAX_EVENT:
-            self._events.append((float(k), float(start_s), end_s - float(start_s), abs(float(extreme))))
+            self._events.append((float(k), start_s, end_s - start_s, abs(extreme)))
 
     def _is_edge(self, k: int, start_s: float, end_s: float) -> bool:
         """Whether a sag is no more than the cycle over which an interruption begins or ends."""
@@ -139,6 +154,7 @@ class HalfCycleMeter:
             "n_event": self.n_event,
             "open": self._open,
             "events": np.array(self._events).reshape(-1, 4),
+            "dips": np.array(self.dips).reshape(-1, 4 + N_LEVEL),
         }
 
     def restore(self, stored: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -149,6 +165,7 @@ class HalfCycleMeter:
         )
         self.lowest_pu, self.highest_pu = stored["extremes"].copy()
         self._events = [tuple(row) for row in stored["events"].tolist()]
+        self.dips = [tuple(row) for row in stored["dips"].tolist()]
 
 
 def _with_edges(is_gone: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.metrics.envelope import EnvelopeMeter
-from cosim.metrics.half_cycle import HalfCycleMeter, Times
+from cosim.metrics.half_cycle import N_LEVEL, HalfCycleMeter, Times
 from cosim.metrics.lamps import CARRIED, F_BAND_HZ, LAMP, LAMPS
 from cosim.metrics.log import Floats, Log
 from cosim.units import US_PER_S
@@ -72,11 +72,15 @@ class PointMeters:
             self._span(times, values, max(now_us, int(times[-1])) if len(times) else now_us)
         pst = self._flicker.finish() if self._flicker is not None else np.zeros((0, len(self._names)))
         events = np.array(self._rms.finish(now_us / US_PER_S)).reshape(-1, 4)
+        dips = np.array(self._rms.dips).reshape(-1, 4 + N_LEVEL)
         out: dict[str, npt.NDArray[np.float64] | float] = {}
         for k, name in enumerate(self._names):
             group, mine = f"points/{name.replace('/', '|')}", events[events[:, 0] == k]
             out[f"{group}/pst"] = pst[:, k]
             out[f"{group}/event_t_s"], out[f"{group}/event_lasted_s"], out[f"{group}/event_vm_pu"] = mine.T[1:]
+            held = dips[dips[:, 0] == k]
+            out[f"{group}/dip_t_s"], out[f"{group}/dip_lasted_s"], out[f"{group}/dip_vm_pu"] = held.T[1:4]
+            out[f"{group}/dip_beyond_s"] = held[:, 4:]
             n_sag, n_swell, n_interruption = (float(n) for n in self._rms.n_event[:, k])
             out[f"{group}/n_sag"], out[f"{group}/n_swell"] = n_sag + n_interruption, n_swell
             if np.isfinite(self._rms.lowest_pu[k]):
@@ -120,6 +124,8 @@ class Point:
     """Severities of the whole 10 minutes from the start on; NaN where a dip or swell flags them."""
     event: list[tuple[float, float, float]]
     """Start [s], duration [s], lowest or highest one-cycle rms [pu] of sags, interruptions, swells."""
+    dip: list[tuple[float, ...]]
+    """The same of sags from which no interruption is cut out, and of swells; then the time beyond each level. [s]"""
     n_sag: int
     """Sags and interruptions."""
     n_swell: int
@@ -172,12 +178,22 @@ def points_of(log: Log) -> Points:
         found[str(name).replace("|", "/")] = Point(
             pst=np.asarray(part["pst"], dtype=np.float64),
             event=[(a, b, c) for a, b, c in zip(*times, strict=True)],
+            dip=_dips(part),
             n_sag=int(part["n_sag"]),
             n_swell=int(part["n_swell"]),
             rms_min_pu=part.get("rms_min_pu"),
             rms_max_pu=part.get("rms_max_pu"),
         )
     return Points(LAMPS[int(held["lamp"])], float(held["flicker_seen_hz"]), float(held["step_s"]), found)
+
+
+def _dips(part: Mapping[str, Any]) -> list[tuple[float, ...]]:
+    """Rows of `Point.dip`; of a log from before they were kept, its events, whose time beyond each level is unknown."""
+    keys = ("dip_t_s", "dip_lasted_s", "dip_vm_pu") if "dip_t_s" in part else _EVENT
+    rows = np.column_stack([np.asarray(part[key], dtype=np.float64) for key in keys])
+    if "dip_beyond_s" in part:
+        rows = np.hstack([rows, np.asarray(part["dip_beyond_s"], dtype=np.float64).reshape(len(rows), N_LEVEL)])
+    return [tuple(row) for row in rows.tolist()]
 
 
 _EVENT = ("event_t_s", "event_lasted_s", "event_vm_pu")

@@ -10,7 +10,7 @@ import numpy as np
 
 from cosim.metrics import limits as lim
 from cosim.metrics.case import Case, Seen, Verdict, centers_with, never_calm, seconds, too_coarse, too_short, verdict_of
-from cosim.metrics.events import VoltageEvent
+from cosim.metrics.events import Beyond, VoltageEvent
 from cosim.metrics.limits import Limit
 from cosim.metrics.log import blocks
 from cosim.metrics.oscillation import mode, oscillation
@@ -216,7 +216,7 @@ def _magnitude_duration(limit: lim.MagnitudeDurationLimit, case: Case) -> Verdic
     if events is None:
         return verdict_of(limit, "events", 0.0, [], "the log holds no voltage by node")
     followed = _followed(case)
-    coarse = [event for event in events.event if case.names[event.node] not in case.standards.points.point]
+    coarse = [event for event in events.dip if case.names[event.node] not in case.standards.points.point]
     surely = [event for event in coarse if passes_curve(limit, event, 2.0 * case.step_s)]
     maybe = [event for event in coarse if passes_curve(limit, event, 0.0)]
     outside = [event for event in followed if passes_curve(limit, event, case.standards.points.half_cycle_s)]
@@ -238,19 +238,32 @@ def _followed(case: Case) -> list[VoltageEvent]:
     """Events of the nodes followed at every step, by one-cycle rms: known to half a cycle."""
     place = {name: k for k, name in enumerate(case.names)}
     return [
-        VoltageEvent(place[name], start_s, lasted_s, vm_pu, abs(1.0 - vm_pu) * lasted_s)
+        VoltageEvent(
+            place[name],
+            start_s,
+            lasted_s,
+            vm_pu,
+            abs(1.0 - vm_pu) * lasted_s,
+            tuple(Beyond(s, 1) for s in beyond_s),
+        )
         for name, one in case.standards.points.point.items()
         if name in place
-        for start_s, lasted_s, vm_pu in one.event
+        for start_s, lasted_s, vm_pu, *beyond_s in one.dip
     ]
 
 
 def passes_curve(limit: lim.MagnitudeDurationLimit, event: VoltageEvent, unsure_s: float) -> bool:
-    """Whether an event, shorter by what is not sure of its duration, lies outside the curve."""
-    lasted_s = max(event.duration_s - unsure_s, 0.0)
-    allowed_s = [step.max_s for step in limit.sag if event.vm_pu < step.below_pu]
-    allowed_s += [step.max_s for step in limit.swell if event.vm_pu > step.above_pu]
-    return bool(allowed_s) and (min(allowed_s) == 0.0 or lasted_s > min(allowed_s))
+    """Whether for some step of the curve an event spends longer beyond its voltage than that allows.
+
+    `unsure_s` is what is not sure of each stretch's duration: that much less counts.
+    """
+    steps = [(step.below_pu, step.max_s) for step in limit.sag if event.vm_pu < 1.0]
+    steps += [(step.above_pu, step.max_s) for step in limit.swell if event.vm_pu >= 1.0]
+    for level_pu, max_s in steps:
+        beyond = event.beyond_level(level_pu)
+        if beyond.n_stretch and (max_s == 0.0 or beyond.time_s - beyond.n_stretch * unsure_s > max_s):
+            return True
+    return False
 
 
 _JUDGES: dict[str, Callable[[Any, Case], Verdict]] = {

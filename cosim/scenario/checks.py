@@ -25,6 +25,7 @@ from cosim.scenario.schema import (
     feeder_source,
     is_whole_us,
 )
+from cosim.scenario.supply_checks import check_ratings
 from cosim.scenario.timeline import check_timeline
 from cosim.scenario.tree import Node, Path
 from cosim.units import US_PER_S
@@ -39,7 +40,7 @@ def check_internal(scenario: Scenario | Parts) -> list[Problem]:
     problems = [*_check_magnitudes(parts.root), *_check_log(parts), *_check_capture(parts)]
     problems += [*_check_names(parts), *_check_files(parts), *check_targets(parts), *_check_controllers(parts)]
     problems += [*_check_weights(parts), *_check_accounts(parts), *_check_frequency(parts)]
-    problems += _check_shedding(parts)
+    problems += [*_check_shedding(parts), *check_ratings(parts)]
     if parts.time is not None:
         problems += [parts.problem(*found) for found in check_timeline(parts.time, parts.events)]
     return problems
@@ -115,6 +116,7 @@ def check_against_feeder(
             for i, event in parts.events
             if isinstance(event, ev.FaultApplied)
             for p in fault_problems(event, parts.feeder)
+            if event.line is None or p.path != "line" or not _is_closed_later(parts, event.line)
         ),
         *(parts.problem(path, why, place) for path, why, place in found if why),
         *(
@@ -123,6 +125,11 @@ def check_against_feeder(
             if name not in sets[noun]
         ),
     ]
+
+
+def _is_closed_later(parts: Parts, line: str) -> bool:
+    """Whether some event closes a line, which may then carry a fault that it could not carry now."""
+    return any(isinstance(event, ev.SwitchClosed) and event.switch == f"line:{line}" for _, event in parts.events)
 
 
 def _listed(path: Path, names: str | Sequence[str]) -> list[tuple[Path, str]]:

@@ -79,10 +79,14 @@ class SecondStorageConfig(_Strict):
     """A second, fast storage on the DC bus: a hybrid of two, of which the first is spared what is fast."""
 
     storage: StorageName = Field(
-        "supercapacitor", description="Kind; it sets the defaults of eta_charge, eta_discharge, self_discharge_per_h"
+        "supercapacitor",
+        description="Kind; where given it sets the defaults of eta_*, max_c_rate, self_discharge_per_h",
     )
     max_p_mw: float = Field(gt=0, description="Rating, charging and discharging, on top of the first's [MW]")
     max_e_mwh: float = Field(gt=0, description="Its energy, full to empty [MWh]")
+    max_c_rate: float | None = Field(
+        None, gt=0, description="Largest power over energy its cells bear; a named storage sets it; null: any [1/h]"
+    )
     split_s: float = Field(10.0, gt=0, le=3600, description="It takes what is faster than this time constant [s]")
     return_s: float = Field(
         30.0, gt=0, description="Time constant of its return to soc_target, by way of the first [s]"
@@ -99,14 +103,18 @@ class SecondStorageConfig(_Strict):
     def _take_defaults_of_its_kind(cls, data: Any) -> Any:
         if not isinstance(data, dict) or data.get("storage") not in STORAGE:
             return data
-        kind = STORAGE[data["storage"]]._asdict()
-        del kind["max_c_rate"]
-        return kind | data
+        return STORAGE[data["storage"]]._asdict() | data
 
     @model_validator(mode="after")
     def _levels_are_ordered(self) -> Self:
         if not self.soc_min <= self.soc_target <= self.soc_max:
             raise ValueError(f"soc_target={self.soc_target:g} is not between soc_min and soc_max")
+        rate = self.max_p_mw / self.max_e_mwh
+        if self.max_c_rate is not None and rate > self.max_c_rate * (1 + 1e-9):
+            raise ValueError(
+                f"max_p_mw={self.max_p_mw:g} is {rate:.4g} times max_e_mwh={self.max_e_mwh:g} an hour, above "
+                f"max_c_rate={self.max_c_rate:g}: give it more energy, or another storage"
+            )
         return self
 
 
@@ -209,6 +217,13 @@ class UpsConfig(_Strict):
                 raise ValueError(
                     f"{name}={getattr(self, name):g} is {rate:.4g} times max_e_mwh={self.max_e_mwh:g} an hour, above "
                     f"max_c_rate={self.max_c_rate:g}: give it more energy, or another storage"
+                )
+        if self.overload is not None and self.max_c_rate is not None:
+            rate = self.overload.factor * self.max_p_discharge_mw / self.max_e_mwh
+            if rate > self.max_c_rate * (1 + 1e-9):
+                raise ValueError(
+                    f"overload.factor={self.overload.factor:g} takes {rate:.4g} times max_e_mwh={self.max_e_mwh:g} an "
+                    f"hour from cells that bear max_c_rate={self.max_c_rate:g}"
                 )
         for name in ("max_p_ac_mw", "ac_converter"):
             if self.topology == "dc_bus" and getattr(self, name) is not None:

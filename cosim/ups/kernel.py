@@ -54,17 +54,20 @@ def limit(unit, p_wish_mw, room_up_mw, room_down_mw):
     Within its ratings, the bus's room, and the energy between reserve and full, which it approaches in a taper
     instead of a step. The walk-in after a ride-through is part of it and may use the reserve.
     """
-    floor = unit.e_min if unit.walking == 1 else unit.e_reserve
-    up_mw, down_mw = max(0.0, unit.e_max - unit.e) / unit.taper_s, max(0.0, unit.e - floor) / unit.taper_s
-    if unit.topology == AC_DC:
-        most = min(unit.max_ac_mw, _bus(unit, up_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2))
-        least = min(unit.max_ac_mw, -_bus(unit, -down_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2))
+    if p_wish_mw >= 0.0:
+        p_cell_mw = max(0.0, unit.e_max - unit.e) / unit.taper_s
     else:
-        most = _bus(unit, up_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2)
-        least = -_bus(unit, -down_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2)
-    most = min(min(unit.max_charge_mw, most) + second_most(unit, unit.taper_s), max(0.0, room_up_mw))
-    least = min(min(unit.max_discharge_mw, least) + second_least(unit, unit.taper_s), max(0.0, room_down_mw))
-    return max(-least, min(most, p_wish_mw))
+        p_cell_mw = -max(0.0, unit.e - (unit.e_min if unit.walking == 1 else unit.e_reserve)) / unit.taper_s
+    if unit.topology == AC_DC:
+        p_mw = _bus(unit, p_cell_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2)
+        p_mw = max(-unit.max_ac_mw, min(unit.max_ac_mw, p_mw))
+    else:
+        p_mw = _bus(unit, p_cell_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2)
+    if p_wish_mw >= 0.0:
+        most = min(unit.max_charge_mw, p_mw) + second_most(unit, unit.taper_s)
+        return min(p_wish_mw, most, max(0.0, room_up_mw))
+    least = min(unit.max_discharge_mw, -p_mw) + second_least(unit, unit.taper_s)
+    return max(p_wish_mw, -least, -max(0.0, room_down_mw))
 
 
 @inner
@@ -129,13 +132,14 @@ def settle(unit, p_mw, p_ac_mw, carrying, step_s):
 
 
 @inner
-def advance_storage(ups, s, p_grid_mw, t_us, dt_us, k_tick, on_tick):
-    """Hold this instant's power for dt_us; remember the grid side for the window. [MW, us]"""
+def advance_storage(ups, s, p_grid_mw, t_us, dt_us, on_tick):
+    """Hold this instant's power for dt_us; a tick remembers the grid side over what was a window ago. [MW, us]"""
     unit = ups.units[s]
     unit.p_prev_mw = p_grid_mw
     unit.t_prev_us = t_us
     if on_tick:
-        ups.history_mw[unit.hist_first + k_tick % unit.hist_n] = p_grid_mw
+        ups.history_mw[unit.hist_first + unit.hist_at] = p_grid_mw
+        unit.hist_at = unit.hist_at + 1 if unit.hist_at + 1 < unit.hist_n else 0
     dt_s = dt_us * 1e-6
     unit.e += (unit.p_cell_mw - second_cell(unit)) * dt_s
     bus_mw = unit.p_mw + unit.p_ac_mw

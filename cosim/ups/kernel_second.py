@@ -41,6 +41,8 @@ def share_second(unit, p_mw, first_most_mw, first_least_mw, step_s):
 @inner
 def second_cell(unit):
     """Power that enters the second's cells. [MW]"""
+    if unit.s2_on == 0:
+        return 0.0
     return unit.s2_p_mw * unit.s2_eta_charge if unit.s2_p_mw > 0.0 else unit.s2_p_mw / unit.s2_eta_discharge
 
 

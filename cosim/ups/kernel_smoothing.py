@@ -120,7 +120,7 @@ def grid_reference(ups, s, p_need_mw, p_wish_mw, t_us, slot):
     unit = ups.units[s]
     if unit.primed == 0:
         _prime(ups, unit, p_need_mw, p_wish_mw, t_us)
-    before_mw = ups.history_mw[unit.hist_first + slot % unit.hist_n]
+    before_mw = ups.history_mw[unit.hist_first + unit.hist_at]
     if unit.walking == 1:
         p_mw = min(p_wish_mw, unit.p_prev_mw + unit.walk_in * (t_us - unit.t_prev_us) * 1e-6)
         if p_mw >= p_wish_mw:

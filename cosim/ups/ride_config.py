@@ -76,6 +76,9 @@ class RideThroughConfig(_Strict):
             raise ValueError(
                 f"the curves cross: sags begin at {self.low[-1].vm_pu:g} pu, swells at {self.high[-1].vm_pu:g} pu"
             )
+        for name, own, sign in (("low", self.low, 1.0), ("high", self.high, -1.0)):
+            if own and sign * (own[-1].vm_pu - 1.0) > 0:
+                raise ValueError(f"{name} does not bear nominal voltage: it begins at {own[-1].vm_pu:g} pu")
         return self
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import pytest
 from engine_cases import simulate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.filterwarnings("ignore:datacenters.campus:UserWarning")
+"""Random ratings are unwise more often than not."""
 N_EXAMPLES = int(os.environ.get("COSIM_LAW_EXAMPLES", "500"))
 STEP_S = 0.05
 GRID = "datacenter/campus/p_grid_mw"
@@ -43,7 +46,9 @@ def scenarios(draw):
             st.sampled_from([{}, {"curve": "itic"}, {"counter": {"n": 2, "window_s": 10}}, {"walk_in_mw_per_s": 0.5}])
         ),
     }  # fmt: skip
-    if ups["topology"] == "dc_bus":
+    if ups["topology"] == "ac_dc":
+        ups["max_p_ac_mw"] = draw(st.floats(0.1, 4.0))
+    else:
         second = {"max_p_mw": draw(st.floats(0.1, 2.0)), "max_e_mwh": 10 ** draw(st.floats(-5, -2)), "split_s": 1.0}
         ups["second"] = draw(st.sampled_from([None, second]))
     kind = draw(st.sampled_from(["none", "dip", "dip", "blackout"]))

@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import pytest
 from engine_cases import kinds, simulate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_ups_laws import GRID, STEP_S, scenarios
 
 from cosim.ups.optimum import least_storage
+
+pytestmark = pytest.mark.filterwarnings("ignore:datacenters.campus:UserWarning")
 
 N_EXAMPLES = max(10, int(os.environ.get("COSIM_LAW_EXAMPLES", "500")) // 10)
 every = settings(max_examples=N_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from network_twin import admittance_matrix, solve_network, with_data_center, with_open_laws
 
-from cosim.errors import InputError
 from cosim.feeder import COLLAPSED, OK, CompiledFeeder, FeederConfig, assembled, load_feeder, solve
 from cosim.feeder import arrays as ix
-from cosim.feeder.faults import FaultConfig, place_fault
+from cosim.feeder.faults import FaultConfig
 from cosim.feeder.topology import build_topology
 
 V_MIN_PU = 0.85
@@ -111,12 +110,26 @@ def test_there_is_an_operating_point_where_the_closed_form_has_one(dip, q_per_p)
     assert {OK, COLLAPSED} <= set(seen)
 
 
-def test_fault_at_the_bus_of_a_voltage_controlled_generator_is_refused():
-    """It would hold |U| and give its P there, whatever the fault's impedance."""
-    feeder = load_feeder("case9")
-    node = int(feeder.network.gen_node[0])
-    with pytest.raises(InputError, match="a voltage-controlled generator holds this bus"):
-        place_fault(feeder.network, FaultConfig(bus=feeder.bus_names[node], type="three_phase", r_ohm=50.0))
+def test_generators_keep_their_emf_through_a_checkpoint_inside_a_fault():
+    feeder = load_feeder("case14")
+    at = feeder.bus_names[int(feeder.network.node_bus[int(feeder.network.gen_node[0])])]
+    one, other = feeder.compile(["5"]), feeder.compile(["5"])
+    assert ask(one, np.array([3 + 1j])) == 0
+    before = node_v(one)
+    one.apply_fault("f", FaultConfig(bus=at, type="three_phase"))
+    assert ask(one, np.array([2 + 1j])) == 0
+    other.restore(one.state())
+    for name, bus in (("g", "8"), ("h", "12")):
+        for compiled in (one, other):
+            compiled.apply_fault(name, FaultConfig(bus=bus, type="three_phase", r_ohm=1.0))
+            assert ask(compiled, np.array([2 + 1j])) == 0
+        np.testing.assert_array_equal(node_v(one), node_v(other))
+    for name in ("f", "g", "h"):
+        one.clear_fault(name)
+        other.clear_fault(name)
+    assert ask(one, np.array([3 + 1j])) == ask(other, np.array([3 + 1j])) == 0
+    np.testing.assert_array_equal(node_v(one), node_v(other))
+    np.testing.assert_allclose(node_v(one), before, atol=1e-9)
 
 
 def test_kept_rows_and_pattern_give_what_building_anew_gives(monkeypatch):

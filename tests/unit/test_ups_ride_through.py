@@ -23,7 +23,10 @@ def dips(times_s, vm_pu=0.3, duration_s=0.06):
 
 
 def site(facility=None, **ups):
-    return {"campus": campus(facility=facility or {}) | {"ups": {**UPS, **BIG, **ups}}}
+    own = {**UPS, **BIG, **ups}
+    if own.get("topology") == "ac_dc":
+        own.setdefault("max_p_ac_mw", max(own["max_p_charge_mw"], own["max_p_discharge_mw"]))
+    return {"campus": campus(facility=facility or {}) | {"ups": own}}
 
 
 def times(events, kind):
@@ -115,6 +118,23 @@ def test_a_generator_takes_the_whole_site_and_hands_it_back():
     assert abs(totals["energy/balance_relative"]) < 1e-9
 
 
+def test_a_generator_carries_the_island_behind_an_open_switch():
+    """The line before its bus opens for 40 s: the feeder is dead there, the site goes on by itself, and returns."""
+    switch = [{"at_s": t, "kind": k, "switch": "line:4"} for t, k in ((20, "switch_opened"), (60, "switch_closed"))]
+    generator = {"max_p_mw": 4, "start_after_s": 2, "start_s": 5, "retransfer_s": 10}
+    rows, events, totals = simulate(scenario(90, events=switch, datacenters=site({"generator": generator})))
+    assert times(events, "generator_started") == [pytest.approx(27.0, abs=0.03)]
+    assert times(events, "generator_stopped") == [pytest.approx(70.0, abs=0.03)]
+    alone = (rows["t_us"] > 20_050_000) & (rows["t_us"] < 59_900_000)
+    assert rows["datacenter/campus/vm_pu"][alone].max() == 0.0
+    assert rows["datacenter/campus/p_unserved_mw"][alone].max() == 0.0
+    assert np.abs(rows[GRID][alone]).max() == 0.0
+    assert rows["datacenter/campus/p_ai_mw"][alone].min() > 0.3
+    assert totals["datacenter/campus/down_s"] == 0.0
+    assert rows["datacenter/campus/vm_pu"][-1] > 0.9
+    assert abs(totals["energy/balance_relative"]) < 1e-9
+
+
 def test_ac_dc_carries_the_cooling_too_and_dc_bus_does_not():
     for topology, support in (("dc_bus", 0.0), ("ac_dc", 0.1)):
         rows, events, totals = simulate(scenario(60, events=BLACKOUT, datacenters=site(topology=topology)))
@@ -148,6 +168,7 @@ def test_jobs_go_by_priority_and_come_back():
     assert rows[AI][-1] > 0.9
 
 
+@pytest.mark.filterwarnings("ignore:.*response_delay_s.* are longer than:UserWarning")
 def test_a_response_slower_than_the_hold_up_loses_the_load():
     quick, _, kept = simulate(scenario(40, events=BLACKOUT, datacenters=site(response_delay_s=0.01), **FINE))
     assert kept["datacenter/campus/down_s"] == 0.0
@@ -160,6 +181,7 @@ def test_a_response_slower_than_the_hold_up_loses_the_load():
     assert "load_shed" in kinds(events)
 
 
+@pytest.mark.filterwarnings("ignore:.*response_delay_s.* are longer than:UserWarning")
 @pytest.mark.parametrize("topology", ["dc_bus", "ac_dc"])
 @pytest.mark.parametrize("controller", ["trigger", "ramp_limiter"])
 def test_a_late_response_passes_the_limits_for_no_longer_than_its_delay(topology, controller):

@@ -68,6 +68,8 @@ class SensorRows:
     cond_factor: NDArray[np.complex128]
     least: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros(0))
     """Size that a deviation is held against where a sensor's own is smaller; none where empty. [unit of the sensor]"""
+    pickup: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros(0))
+    """Magnitude up to which nobody asks for a sensor; 0: it is read at every instant; none where empty. [A]"""
     cond_20: NDArray[np.complex128] = dataclasses.field(default_factory=lambda: np.zeros((0, 2), np.complex128))
     """[terms, 2] as `cond_factor`, of negative- and zero-sequence currents of a balanced feeder; none where empty."""
 
@@ -80,6 +82,11 @@ class SensorRows:
     def least_sizes(self) -> NDArray[np.float64]:
         """`least` of every sensor, zero where it has none."""
         return self.least if self.least.size else np.zeros(self.n_sensor)
+
+    @property
+    def pickups(self) -> NDArray[np.float64]:
+        """`pickup` of every sensor, zero where it has none."""
+        return self.pickup if self.pickup.size else np.zeros(self.n_sensor)
 
     @property
     def _cond_20(self) -> NDArray[np.complex128]:
@@ -95,6 +102,7 @@ class SensorRows:
             np.concatenate([self.cond, other.cond]),
             np.concatenate([self.cond_factor, other.cond_factor]),
             np.concatenate([self.least_sizes, other.least_sizes]),
+            np.concatenate([self.pickups, other.pickups]),
             np.concatenate([self._cond_20, other._cond_20]),
         )
 

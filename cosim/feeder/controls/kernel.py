@@ -38,8 +38,9 @@ def watch(ctl, sensors, t_us):
     Parameters
     ----------
     ctl : array of CONTROL
-    sensors : array of float [n_sensor, 2]
-        Real and imaginary parts.
+    sensors : array of float [n, 2]
+        Real and imaginary parts; the last ones, of overcurrent devices, may be left out where these are as at the last
+        instant or surely below their pick-ups.
     t_us : int
         This instant, never before the last one. [us]
 
@@ -63,6 +64,8 @@ def watch(ctl, sensors, t_us):
         elif c.kind == CAPACITOR:
             is_due |= _watch_capacitor(c, sensors, t_us)
         elif c.kind == OVERCURRENT:
+            if c.relay >= sensors.shape[0]:
+                break  # nor do those behind it have a sensor here
             is_due |= _watch_overcurrent(c, sensors, t_us)
         elif t_us >= c.due_us:
             c.v_now = _size(sensors, c.voltage, c.n_voltage, AVG)

@@ -67,10 +67,13 @@ class ProtectionDesk:
         self._stamps = [0] * len(self.devices)
         self._wanted: list[int | None] = [None] * len(self.devices)
         sensors = [sensor for p in self.placed for sensor in p.sensors]
-        least = [_SURFACE_UNIT * a for p in self.placed for a in p.pickups_a]
+        pickup = [np.array(p.pickups_a) for p in self.placed]
+        least = [_SURFACE_UNIT * np.minimum(a, a.min()) for a in pickup]
         rows = rows_of(sensors, network)
         others = np.column_stack([np.conj(rows.cond_factor), np.abs(rows.cond_factor)])
-        self.rows: SensorRows = replace(rows, least=np.array(least), cond_20=others)
+        self.rows: SensorRows = replace(
+            rows, least=np.concatenate(least), pickup=np.concatenate(pickup), cond_20=others
+        )
         self.ctl: NDArray[Any] = np.zeros(len(self.devices), records.CONTROL)
         at = first_sensor
         for record, p in zip(self.ctl, self.placed, strict=True):

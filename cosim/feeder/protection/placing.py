@@ -33,10 +33,9 @@ class Placed:
 
     @property
     def pickups_a(self) -> list[float]:
-        """Pick-up that each sensor's current is held to. [A]"""
+        """Pick-up that each sensor's current is held to, infinite where no element answers to it. [A]"""
         phase, ground = pickups(self.config)
-        own = [phase if np.isfinite(phase) else ground] * len(self.phases)
-        return own + [ground] * (len(self.sensors) - len(own))
+        return [phase] * len(self.phases) + [ground] * (len(self.sensors) - len(self.phases))
 
 
 def place_all(configs: Sequence[AnyConfig], network: Network) -> list[Placed]:

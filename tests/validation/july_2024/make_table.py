@@ -9,43 +9,47 @@ import numpy as np
 from measures import MEASURES, figures
 
 ROOT = Path(__file__).resolve().parents[3]
-COLORS = ["#c0392b", "#e67e22", "#7f8c8d", "#2c3e50", "#8e44ad", "#2980b9", "#27ae60"]
-WIDTH, HEIGHT, LEFT, TOP = 960, 420, 70, 20
+OWN, AS_IT_WAS = "#2980b9", "#c0392b"
+WIDTH, HEIGHT, COLUMNS, LEFT, TOP = 480, 210, 2, 52, 34
+"""Of one panel."""
+END_S, MOST_MW = 300.0, 2000.0
 
 
-def place(t_s: float) -> float:
-    """Where a time stands: the first 300 s take 60 % of the width, the hour after them the rest."""
-    wide = WIDTH - LEFT - 20
-    return LEFT + wide * (0.6 * t_s / 300 if t_s < 300 else 0.6 + 0.4 * (t_s - 300) / 3600)
+def place(t_s: float, p_mw: float) -> str:
+    """Where a time and a power stand in a panel."""
+    x = LEFT + (WIDTH - LEFT - 14) * t_s / END_S
+    return f"{x:.1f},{TOP + (HEIGHT - TOP - 26) * (1 - p_mw / MOST_MW):.1f}"
+
+
+def panel(name: str, t_s: np.ndarray, p_mw: np.ndarray, before: tuple[np.ndarray, np.ndarray]) -> str:
+    """One measure (blue) beside what happened (red): the first 300 s, and what is drawn an hour later."""
+    parts = [f'<text x="{LEFT}" y="18" font-weight="bold">{name.replace("`", "")}</text>']
+    for level in range(0, int(MOST_MW), 500):
+        x, y = place(0.0, level).split(",")
+        parts.append(f'<path d="M{x} {y}H{WIDTH - 14}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{float(y) + 4:.1f}" text-anchor="end">{level}</text>')
+    for second in (0, 60, 142, 300):
+        x = place(second, 0.0).split(",")[0]
+        parts.append(f'<text x="{x}" y="{HEIGHT - 8}" text-anchor="middle">{second} s</text>')
+    for color, (times, power) in ((AS_IT_WAS, before), (OWN, (t_s, p_mw))):
+        shown = np.flatnonzero(times <= END_S)[::2]
+        points = " ".join(place(float(times[r]), float(power[r])) for r in shown)
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.2"/>')
+    parts.append(f'<text x="{WIDTH - 14}" y="18" text-anchor="end">after 1 h: {p_mw[-1]:.0f} MW</text>')
+    return "\n".join(parts)
 
 
 def picture(series: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
-    """Power of all sites over time, one line a measure."""
-    most = 1.1 * max(p.max() for _, p in series.values())
+    """Power of all sites over time, a panel for each measure."""
+    before, *measures = series.items()
+    height = HEIGHT * -(-len(measures) // COLUMNS)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + 30 * 4}" font-family="sans-serif" '
-        f'font-size="13"><rect width="{WIDTH}" height="{HEIGHT + 120}" fill="white"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * COLUMNS} {height}" font-family="sans-serif" '
+        f'font-size="12"><rect width="{WIDTH * COLUMNS}" height="{height}" fill="white"/>'
     ]
-    for p in range(0, int(most), 250):
-        y = TOP + (HEIGHT - TOP - 40) * (1 - p / most)
-        parts.append(
-            f'<path d="M{LEFT} {y:.1f}H{WIDTH - 20}" stroke="#ddd"/><text x="{LEFT - 8}" y="{y + 4:.1f}" '
-            f'text-anchor="end">{p}</text>'
-        )
-    for t, label in [(0, "0 s"), (60, "60 s"), (142, "142 s"), (300, "300 s"), (2100, "35 min"), (3900, "65 min")]:
-        parts.append(f'<text x="{place(t):.1f}" y="{HEIGHT - 20}" text-anchor="middle">{label}</text>')
-    parts.append(f'<text x="14" y="{HEIGHT / 2}" transform="rotate(-90 14 {HEIGHT / 2})">MW from the feeder</text>')
-    for i, (name, (t_s, p_mw)) in enumerate(series.items()):
-        rows = np.unique(np.concatenate([np.arange(0, min(3000, t_s.size), 2), np.arange(0, t_s.size, 150)]))
-        points = " ".join(
-            f"{place(t_s[r]):.1f},{TOP + (HEIGHT - TOP - 40) * (1 - p_mw[r] / most):.1f}" for r in rows if r < t_s.size
-        )
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{COLORS[i]}" stroke-width="1.6"/>')
-        x, y = LEFT + (i % 2) * 440, HEIGHT + 12 + 26 * (i // 2)
-        text = name.replace("`", "")
-        parts.append(
-            f'<path d="M{x} {y - 4}h24" stroke="{COLORS[i]}" stroke-width="3"/><text x="{x + 32}" y="{y}">{text}</text>'
-        )
+    for k, (name, (t_s, p_mw)) in enumerate(measures):
+        at = f"{WIDTH * (k % COLUMNS)} {HEIGHT * (k // COLUMNS)}"
+        parts.append(f'<g transform="translate({at})">{panel(name, t_s, p_mw, before[1])}</g>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

@@ -20,12 +20,13 @@ def every(path: str, value: Any, sites: list[str] = SITES) -> dict[str, Any]:
 BORNE = [{"vm_pu": 0.1, "t_s": 0.02}, {"vm_pu": 0.7, "t_s": 0.15}, {"vm_pu": 0.9, "t_s": 10.0}]
 NO_COUNTER = every("ups.ride_through.counter", None)
 CURVE = every("ups.ride_through.low", BORNE)
+ON_AC = every("ups.topology", "ac_dc", SITES[::2]) | every("ups.max_p_ac_mw", 260, SITES[::2])
 MEASURES: dict[str, dict[str, Any]] = {
     "as it was: three dips in 60 s lock out": {},
-    "half of the sites on `ac_dc`": every("ups.topology", "ac_dc", SITES[::2]),
+    "half of the sites on `ac_dc`": ON_AC,
     "no counter": NO_COUNTER,
     "no counter, walk-in of 10 MW/s a site": NO_COUNTER | every("ups.ride_through.walk_in_mw_per_s", 10),
-    "no counter, half of the sites on `ac_dc`": NO_COUNTER | every("ups.topology", "ac_dc", SITES[::2]),
+    "no counter, half of the sites on `ac_dc`": NO_COUNTER | ON_AC,
     "dips to 0.1 pu borne for 150 ms": CURVE,
     "the same, contactors hold to 0.1 pu": CURVE | every("facility.cooling.v_drop_pu", 0.1),
 }

@@ -48,6 +48,7 @@ def case(shared: Path, smoothing: dict[str, Any]) -> dict[str, Any]:
                     "topology": "ac_dc",
                     "max_p_charge_mw": P_MW,
                     "max_p_discharge_mw": P_MW,
+                    "max_p_ac_mw": P_MW,
                     "max_e_mwh": E_MWH,
                     "eta_charge": 1.0,
                     "eta_discharge": 1.0,
