@@ -273,7 +273,7 @@ class Surfaces:
         )
 
     def _n_wanted(self, fit: Fit) -> int:
-        """Outputs to work out at each instant: not devices' currents, the last ones, where none can reach its pick-up."""
+        """Outputs to work out at an instant: not devices' currents, the last ones, where none can reach its pick-up."""
         first = int(self.n_out - 2 * self._pickup.size)
         part = fit.weight @ fit.modes[:, first : self.n_out]
         size = np.hypot(part[:, 0::2], part[:, 1::2])
