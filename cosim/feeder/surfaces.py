@@ -238,7 +238,7 @@ class Surfaces:
         a.leg_modes[k, :, 0::2], a.leg_modes[k, :, 1::2] = a.rows[k][:, at], a.rows[k][:, at + 1]
         guard = (fit.weight @ fit.modes[:, self.n_out + w + n2 :]).T
         n_quick, rest = _quick(guard)
-        a.shape[k] = n_term, n_mode, n_guard, n_quick, self._n_wanted(fit)
+        a.shape[k] = n_term, n_mode, n_guard, n_quick, self._n_wanted(a.weight[k], a.out[k])
         a.guard[k, :n_guard, :n_term], a.rest[k, :n_guard] = guard, rest
         a.between[k, :n_guard] = fit.guard
 
@@ -272,10 +272,10 @@ class Surfaces:
             **self._fixed,
         )
 
-    def _n_wanted(self, fit: Fit) -> int:
+    def _n_wanted(self, weight: Floats, out: Floats) -> int:
         """Outputs to work out at an instant: not devices' currents, the last ones, where none can reach its pick-up."""
         first = int(self.n_out - 2 * self._pickup.size)
-        part = fit.weight @ fit.modes[:, first : self.n_out]
+        part = weight @ out[:, first:]
         size = np.hypot(part[:, 0::2], part[:, 1::2])
         is_quiet = bool(np.all(size[0] + SPARE * size[1:].sum(axis=0) < SURELY_BELOW * self._pickup))
         return first if is_quiet else self.n_out

@@ -87,7 +87,7 @@ def test_current_is_left_out_just_where_full_solves_stay_below_its_pickup():
             assert solve(lab) == 0
             balance(lab)
             most_a = max(most_a, float(np.hypot(*lab.sensor.T).max()))
-        fit = held.fits[slot]
+        fit = held.arrays.weight[slot], held.arrays.out[slot]
         for times, is_left_out in ((1.15, True), (1.0, False), (0.99, False)):
             held._pickup[:] = times * most_a
-            assert (held._n_wanted(fit) < held.n_out) == is_left_out
+            assert (held._n_wanted(*fit) < held.n_out) == is_left_out
