@@ -99,7 +99,7 @@ def kill_at_random(folder, n_kill, seed, longest_s):
 @pytest.mark.parametrize(
     ("n_kill", "n_run"),
     [
-        (3, 120),
+        (3, 60),
         pytest.param(
             20, 1000, marks=pytest.mark.skipif("COSIM_LONG_TESTS" not in os.environ, reason="ten minutes: on demand")
         ),
