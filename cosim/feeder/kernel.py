@@ -26,6 +26,7 @@ from cosim.feeder.arrays import (
     N_FREE,
     N_LEG,
     N_PORT,
+    N_ROW,
     N_SOLVED,
     N_SPENT,
     OK,
@@ -218,17 +219,12 @@ def between_ports(f, first):
 
 
 @inner
-def set_squares(v, vm2):
-    """Squared magnitude of every row's voltage."""
-    for i in range(vm2.size):
-        vm2[i] = v[2 * i] * v[2 * i] + v[2 * i + 1] * v[2 * i + 1]
-
-
-@inner
 def finish(f, done):
     """Write what the solve found into the result arrays; return its status."""
     n_dead = 0
-    set_squares(f.v, f.vm2)
+    for i in range(f.sizes[N_ROW]):
+        x, y = f.v[2 * i], f.v[2 * i + 1]
+        f.vm2[i] = x * x + y * y
     for k in range(f.sizes[N_DC]):
         f.site_last[k, LAST_P], f.site_last[k, LAST_Q] = f.port_p_mw[k], f.port_q_mvar[k]
         if not read_site(f, k):

@@ -26,28 +26,6 @@ def set_all(a, x):
 
 
 @inner
-def add_to(a, b):
-    """Add vector a to b."""
-    for i in range(a.size):
-        b[i] += a[i]
-
-
-@inner
-def distance(a, b):
-    """Sum of |a - b|, as four sums: in one, each addition would wait for the one before."""
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    whole = a.size - a.size % 4
-    for i in range(0, whole, 4):
-        s0 += abs(a[i] - b[i])
-        s1 += abs(a[i + 1] - b[i + 1])
-        s2 += abs(a[i + 2] - b[i + 2])
-        s3 += abs(a[i + 3] - b[i + 3])
-    for i in range(whole, a.size):
-        s0 += abs(a[i] - b[i])
-    return (s0 + s1) + (s2 + s3)
-
-
-@inner
 def fill_matrix(y, block):
     """Copy the admittance matrix into the factors' storage."""
     for i in range(y.shape[0]):

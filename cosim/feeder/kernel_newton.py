@@ -27,17 +27,7 @@ from cosim.feeder.arrays import (
     STALE,
 )
 from cosim.feeder.kernel_legs import add_slopes, leg_remainders, set_slopes, subtract_slopes, voltage_across
-from cosim.feeder.kernel_lu import (
-    add_to,
-    copy_to,
-    distance,
-    factorize,
-    fill_matrix,
-    multiply,
-    set_all,
-    settle_zones,
-    solve_factored,
-)
+from cosim.feeder.kernel_lu import copy_to, factorize, fill_matrix, multiply, set_all, settle_zones, solve_factored
 from cosim.feeder.kernel_ports import solve_ports
 from cosim.jit import inner, njit
 
@@ -86,7 +76,8 @@ def improve_u(f):
         f.rhs[i] = f.tie[i] - f.h[i]
     subtract_linear(f, f.u, f.rhs)
     solve_factored(f.block, f.lu_ptr, f.lu_row, f.rhs)
-    add_to(f.rhs, f.u)
+    for i in range(f.h.size):
+        f.u[i] += f.rhs[i]
 
 
 @inner
@@ -99,20 +90,15 @@ def restart_u(f, lam):
 
 
 @inner
-def take_remainder(rhs, h):
-    """Take rhs as the new remainder h, and leave there by what it is less."""
-    for i in range(h.size):
-        step = h[i] - rhs[i]
-        h[i] = rhs[i]
-        rhs[i] = step
-
-
-@inner
 def move_u(f):
     """Take f.rhs as the new remainder h, and move u by the difference."""
-    take_remainder(f.rhs, f.h)
+    for i in range(f.h.size):
+        step = f.rhs[i] - f.h[i]
+        f.h[i] = f.rhs[i]
+        f.rhs[i] = -step
     solve_factored(f.block, f.lu_ptr, f.lu_row, f.rhs)
-    add_to(f.rhs, f.u)
+    for i in range(f.h.size):
+        f.u[i] += f.rhs[i]
     f.flags[STALE] += 1
 
 
@@ -198,17 +184,10 @@ def set_v(n, u, response, current, v):
         for i in range(n):
             v[i] = u[i]
         return
-    done = 6 if current.size >= 6 else 2
     cx, cy, g, h = current[0], current[1], response[0], response[1]
-    if done == 6:  # three phases, or three data centers, in one walk through the rows
-        cx1, cy1, g1, h1 = current[2], current[3], response[2], response[3]
-        cx2, cy2, g2, h2 = current[4], current[5], response[4], response[5]
-        for i in range(n):
-            v[i] = u[i] - g[i] * cx - h[i] * cy - g1[i] * cx1 - h1[i] * cy1 - g2[i] * cx2 - h2[i] * cy2
-    else:
-        for i in range(n):
-            v[i] = u[i] - g[i] * cx - h[i] * cy
-    for a in range(done, current.size, 2):
+    for i in range(n):
+        v[i] = u[i] - g[i] * cx - h[i] * cy
+    for a in range(2, current.size, 2):
         cx, cy, g, h = current[a], current[a + 1], response[a], response[a + 1]
         if cx != 0.0 or cy != 0.0:
             for i in range(n):
@@ -239,7 +218,9 @@ def newton(f, lam, tol):
         if not anew:
             set_v(2 * n_free, f.u, f.response, f.current, f.v)
             leg_remainders(f.leg_fast, f.leg_law, f.leg_row, f.leg_block, n_ground, n_leg, lam, f.v, f.rhs)
-            residual = distance(f.rhs, f.h)
+            residual = 0.0
+            for i in range(2 * n_free):
+                residual += abs(f.rhs[i] - f.h[i])
             if not residual < 1e30:
                 return False
             if residual <= tol and is_rough:
