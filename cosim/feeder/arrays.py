@@ -96,7 +96,8 @@ class FeederArrays(Bundle):
     """[m, 10] power being tried, window, generator's power and voltage; whether it is an emf behind an impedance now,
     and these. [MW, Mvar, pu, MW, pu, 1, pu, pu, pu, pu]"""
     port_z: Floats
-    """[2 m, 2 m] response of the ports' voltages to their currents: `response` at their rows. [pu]"""
+    """[2 m, 2 m + 1] response of the ports' voltages to their currents: `response` at their rows; last the greater
+    of the sums of absolute values over the two rows of each port. [pu]"""
     y: Floats
     """[n + 2 k, 2] admittance matrix: diagonal, entries below it, entries above it. [pu]"""
     row_sum: Floats
@@ -245,7 +246,7 @@ def empty_state(n_free: int, n_row: int, n_dc: int, n_port: int, n_block: int) -
         "current": z(2 * n_port),
         "current_save": z(2 * n_port),
         "block": z((n_block, 4)),
-        "port_z": z((2 * n_port, 2 * n_port)),
+        "port_z": z((2 * n_port, 2 * n_port + 1)),
         "response": z((2 * n_port, 2 * n_row)),
         "jac": z((2 * n_port, 2 * n_port + 2)),
     }

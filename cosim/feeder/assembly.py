@@ -43,7 +43,7 @@ a delta is grounded, 0.5 where the middle of one of its windings is, a few per c
 def ungrounded_sites(f: FeederArrays) -> frozenset[int]:
     """Data centers, by number, that cannot draw to ground: through next to nothing, or where ground is no neutral."""
     v = f.v_base[0::2] + 1j * f.v_base[1::2]
-    z = f.port_z[0::2, 0::2] + 1j * f.port_z[1::2, 0::2]
+    z = f.port_z[0::2, :-1:2] + 1j * f.port_z[1::2, :-1:2]
     found = []
     for site in range(f.site_ptr.size - 1):
         ports = np.arange(f.site_ptr[site], f.site_ptr[site + 1])

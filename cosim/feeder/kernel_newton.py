@@ -122,11 +122,15 @@ def respond(f):
         for i in range(n2):
             row[i] += f.work[i]
     for k in range(f.sizes[N_PORT]):
+        sum_x, sum_y = 0.0, 0.0
         for a in range(2 * f.sizes[N_PORT]):
             zx, zy = 0.0, 0.0
             if f.port_row[k, 0] >= 0:
                 zx, zy = voltage_across(f.port_row, f.response[a], k)
             f.port_z[2 * k, a], f.port_z[2 * k + 1, a] = zx, zy
+            sum_x += abs(zx)
+            sum_y += abs(zy)
+        f.port_z[2 * k, 2 * f.sizes[N_PORT]] = f.port_z[2 * k + 1, 2 * f.sizes[N_PORT]] = max(sum_x, sum_y)
 
 
 @inner

@@ -20,7 +20,7 @@ from cosim.feeder.arrays import (
     PORT_Q,
     PORT_V_MIN,
 )
-from cosim.feeder.kernel_legs import voltage_across
+from cosim.feeder.kernel_legs import TINY, voltage_across
 from cosim.feeder.kernel_lu import solve_dense
 from cosim.jit import inner
 
@@ -43,7 +43,7 @@ def port_current(p, q, v_min, x, y):
     tuple of float
         Current (ix, iy) and d(ix, iy)/d(x, y) row by row. [pu]
     """
-    m = max(x * x + y * y, 1e-30)
+    m = max(x * x + y * y, TINY)
     if m < v_min * v_min:
         c = 1.0 / (math.sqrt(m) * v_min)
         slope = -c / m
@@ -94,7 +94,8 @@ def sweep_ports(port_row, law, u, z, current, tol, is_rough):
     """Currents of data centers by sweeps that set one after the other from the voltage which the others leave it.
 
     A sweep contracts by the greatest row of M at least, the port equations being I + M there; row k is at most
-    sqrt(2) |S| / |U|^2 times the sums over rows of z. Below 1 that also says that their determinant is positive.
+    sqrt(2) |S| / |U|^2 times the sums over rows of z. Below 1 that also says that their determinant is positive. What
+    the port before has just been set to is added last: all else of a port's voltage need not wait for it.
 
     Returns
     -------
@@ -114,19 +115,23 @@ def sweep_ports(port_row, law, u, z, current, tol, is_rough):
             if j >= 0:
                 x -= u[2 * j]
                 y -= u[2 * j + 1]
-            zx, zy = 0.0, 0.0
-            for a in range(m2):
-                x -= z[r, a] * current[a]
-                y -= z[r + 1, a] * current[a]
-                zx += abs(z[r, a])
-                zy += abs(z[r + 1, a])
+            for a in range(r, m2, 2):
+                x = x - z[r, a] * current[a] - z[r, a + 1] * current[a + 1]
+                y = y - z[r + 1, a] * current[a] - z[r + 1, a + 1] * current[a + 1]
+            for a in range(0, r, 2):
+                x = x - z[r, a] * current[a] - z[r, a + 1] * current[a + 1]
+                y = y - z[r + 1, a] * current[a] - z[r + 1, a + 1] * current[a + 1]
             p, q, v_min = law[k, PORT_P], law[k, PORT_Q], law[k, PORT_V_MIN]
-            m = max(x * x + y * y, 1e-30)
-            c = 1.0 / m if m >= v_min * v_min else 1.0 / (math.sqrt(m) * v_min)
+            m = x * x + y * y
+            if m >= max(v_min * v_min, TINY):
+                c = 1.0 / m
+            else:
+                m = max(m, TINY)
+                c = 1.0 / m if m >= v_min * v_min else 1.0 / (math.sqrt(m) * v_min)
             ix, iy = c * (p * x + q * y), c * (p * y - q * x)
             moved += abs(ix - current[r]) + abs(iy - current[r + 1])
             current[r], current[r + 1] = ix, iy
-            steepest = max(steepest, 1.5 * (abs(p) + abs(q)) * c * max(zx, zy))
+            steepest = max(steepest, 1.5 * (abs(p) + abs(q)) * c * z[r, m2])
         if not steepest < GENTLE:
             return False
         if is_rough and sweep == 0:
@@ -144,13 +149,9 @@ def port_bound(port_row, law, v, z):
         if port_row[k, 0] < 0:
             continue
         x, y = voltage_across(port_row, v, k)
-        m = max(x * x + y * y, 1e-30)
-        zx, zy = 0.0, 0.0
-        for a in range(z.shape[1]):
-            zx += abs(z[2 * k, a])
-            zy += abs(z[2 * k + 1, a])
+        m = max(x * x + y * y, TINY)
         m = max(m, math.sqrt(m) * law[k, PORT_V_MIN])
-        steepest = max(steepest, 1.5 * (abs(law[k, PORT_P]) + abs(law[k, PORT_Q])) * max(zx, zy) / m)
+        steepest = max(steepest, 1.5 * (abs(law[k, PORT_P]) + abs(law[k, PORT_Q])) * z[2 * k, z.shape[1] - 1] / m)
     return steepest
 
 

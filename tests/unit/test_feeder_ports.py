@@ -7,6 +7,7 @@ import pytest
 from network_twin import solve_network, with_data_center, with_open_laws
 
 from cosim.feeder import COLLAPSED, OK, FeederConfig, load_feeder, solve
+from cosim.feeder.kernel_newton import linearize_at
 
 pytestmark = pytest.mark.twin
 
@@ -46,3 +47,16 @@ def test_three_data_centers_beyond_the_nose_collapse(case33bw):
     assert solve(f) == OK
     f.port_p_mw[:] = 30.0
     assert solve(f) == COLLAPSED
+
+
+def test_bound_of_the_sweeps_stands_beside_the_impedances_it_sums(case33bw):
+    """At each base point: by how much currents of size 1 into all ports can move a port's voltage."""
+    f = case33bw.compile([str(k) for k in AT], FeederConfig(model="case33bw", vmin_pu=0.0)).arrays
+    for p_mw in (0.5, 3.0):
+        f.port_p_mw[:] = p_mw
+        assert solve(f) == OK
+        linearize_at(f, f.v)
+        at = f.port_row[:, 0]
+        reach = [max(np.abs(f.response[:, 2 * i + e]).sum() for e in range(2)) for i in at]
+        assert f.port_z[0::2, -1] == pytest.approx(reach, rel=1e-12)
+        assert f.port_z[1::2, -1] == pytest.approx(reach, rel=1e-12)
