@@ -14,7 +14,7 @@ from cosim.fit.document import fit_yaml
 from cosim.fit.fitting import JUDGE_SEEDS, Fit
 from cosim.fit.refine import simulated
 from cosim.fit.show import found_lines, why_not_held_out
-from cosim.fit.statistics import Row, ramp, spectrum
+from cosim.fit.statistics import Row, power_unit, ramp, readable, spectrum
 
 Floats = NDArray[np.float64]
 TRACE_COLOR, MODEL_COLOR = "#1f5fa8", "#d1701f"
@@ -56,12 +56,12 @@ def page_html(fit: Fit) -> str:
         f'<p class="about">{escape(found_lines(fit)[0])}. The simulation is one draw (seed {JUDGE_SEEDS[0]}) of the '
         f"model; the tables show the median of {len(JUDGE_SEEDS)}.</p><ul>{lines}</ul>",
         _figure(fit).to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False}),
-        _table("Model of the whole trace against the whole trace", fit.rows),
+        _table("Model of the whole trace against the whole trace", readable(fit.rows, float(fit.trace.p_mw.max()))),
     ]
     if fit.held_out:
         first_s, last_s = fit.held_out_s
         title = f"Model of the first {first_s:g} s against the trace from {first_s:g} to {last_s:g} s"
-        parts.append(_table(title, fit.held_out))
+        parts.append(_table(title, readable(fit.held_out, float(fit.trace.p_mw.max()))))
     else:
         parts.append(f'<p class="about">Judged on what it was fitted to: {escape(why_not_held_out(fit))}.</p>')
     parts.append(
@@ -87,7 +87,7 @@ def _figure(fit: Fit) -> Any:
     dt_s, trace = fit.machine.dt_s, fit.trace.p_mw
     n = len(trace)
     model = simulated(fit.machine, 0, n, JUDGE_SEEDS[:1])[0]
-    unit, factor = ("MW", 1.0) if trace.max() >= 1 else ("kW", 1e3) if trace.max() >= 1e-3 else ("W", 1e6)
+    unit, factor = power_unit(float(trace.max()))
     figure = make_subplots(
         rows=4, cols=2, specs=[[{"colspan": 2}, None], [{}, {}], [{}, {}], [{"colspan": 2}, None]],
         subplot_titles=["Power", "Trace, a part of it", "Simulation, the same part", "Distribution of power",

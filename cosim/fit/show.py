@@ -14,7 +14,7 @@ from cosim.fit.as_load import load_dict
 from cosim.fit.fitting import Fit
 from cosim.fit.machine import Interrupt, Machine
 from cosim.fit.ripple import RIPPLE
-from cosim.fit.statistics import Row
+from cosim.fit.statistics import Row, readable
 
 
 def found_lines(fit: Fit) -> list[str]:
@@ -92,12 +92,13 @@ def render_fit(fit: Fit, console: Console) -> None:
     """Print the model and its tables."""
     for line in found_lines(fit):
         console.print(line)
-    _table("Model of the whole trace against the whole trace", fit.rows, console)
+    most_mw = float(fit.trace.p_mw.max())
+    _table("Model of the whole trace against the whole trace", readable(fit.rows, most_mw), console)
     if fit.held_out:
         first_s, last_s = fit.held_out_s
         _table(
             f"Model of the first {first_s:g} s against the trace from {first_s:g} to {last_s:g} s",
-            fit.held_out,
+            readable(fit.held_out, most_mw),
             console,
         )
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,10 +77,26 @@ class Row:
         """Whether the difference is within the target."""
         return abs(self.difference) <= self.target
 
+    def shown_in(self, unit: str, per_mw: float) -> Row:
+        """The same in another unit of power, of which per_mw make 1 MW."""
+        factor = per_mw**2 if "[MW2]" in self.name else per_mw if "[MW]" in self.name else 1.0
+        name = self.name.replace("[MW", f"[{unit}")
+        return replace(self, name=name, trace=factor * self.trace, simulation=factor * self.simulation)
+
     def as_dict(self) -> dict[str, object]:
         """For JSON; what is not finite becomes null."""
         found = {k: (None if isinstance(v, float) and not math.isfinite(v) else v) for k, v in asdict(self).items()}
         return {**found, "holds": self.holds}
+
+
+def power_unit(most_mw: float) -> tuple[str, float]:
+    """Unit in which a machine of this largest power reads well, and how many make 1 MW."""
+    return ("MW", 1.0) if most_mw >= 1 else ("kW", 1e3) if most_mw >= 1e-3 else ("W", 1e6)
+
+
+def readable(rows: list[Row], most_mw: float) -> list[Row]:
+    """Lines of the table in the unit of `power_unit`."""
+    return [row.shown_in(*power_unit(most_mw)) for row in rows]
 
 
 def octaves(dt_s: float, n: int) -> list[tuple[float, float]]:

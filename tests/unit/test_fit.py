@@ -12,7 +12,7 @@ from cosim.fit.document import fit_yaml
 from cosim.fit.edges import switched, timings
 from cosim.fit.fitting import Fit, first_model
 from cosim.fit.reading import Trace, load_trace
-from cosim.fit.statistics import compare, octaves, signature, spectrum
+from cosim.fit.statistics import Row, compare, octaves, readable, signature, spectrum
 from cosim.scenario import load_scenario
 
 
@@ -161,3 +161,12 @@ def test_the_scenario_is_small_complete_and_as_long_as_the_trace(tmp_path):
     assert len(text) < 8000
     assert scenario.time.duration_s == len(trace.p_mw) - 1
     assert scenario.log.step_s == trace.dt_s
+
+
+def test_table_is_in_the_unit_that_suits_the_machine():
+    rows = [Row(name, 6e-3, 3e-3, -50.0, 2.0, "%") for name in ("mean [MW]", "0.01 to 0.02 Hz [MW2]", "period [s]")]
+    shown = readable(rows, 0.0062)
+    assert [row.name for row in shown] == ["mean [kW]", "0.01 to 0.02 Hz [kW2]", "period [s]"]
+    assert [row.trace for row in shown] == pytest.approx([6.0, 6000.0, 6e-3])
+    assert [row.difference for row in shown] == [-50.0] * 3
+    assert readable(rows, 6.2) == rows
