@@ -185,8 +185,7 @@ def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
     ----------
     clock : ClockArrays
     load : LoadArrays
-    dc : SiteArrays
-    ups : UpsArrays
+    dc, ups : SiteArrays, UpsArrays
     f : FeederArrays
         Data center s is the site s.
     surf : SurfaceArrays

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import JIT_IS_OFF
 from engine_cases import TRAINING, campus, kinds, scenario
+from without_jit import needs_jit
 
 from cosim.engine.simulation import Simulation
 from cosim.feeder import surfaces
@@ -14,7 +14,7 @@ from cosim.feeder.kernel_flows import balance
 from cosim.feeder.kernel_surface import SLOT
 from cosim.wiring import prepare
 
-pytestmark = pytest.mark.skipif(JIT_IS_OFF, reason="surfaces held to full solves run with JIT only")
+pytestmark = needs_jit("surfaces held to full solves")
 
 LATE = TRAINING | {"start_s": 20.0}
 """A second job: at the head of the feeder 254 to 277 A become up to 361 A."""

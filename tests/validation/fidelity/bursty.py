@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from bursty_requests import self_exciting
 from numpy.typing import NDArray
 from scipy import signal
 
@@ -46,12 +47,7 @@ def pareto_requests(rng: Rng) -> Floats:
 
 def hawkes_requests(rng: Rng) -> Floats:
     """Self-exciting requests: 70 % of them are called by one before, 5 s later on average."""
-    begin = list(rng.uniform(0, N, rng.poisson(0.06 * N)))
-    at = 0
-    while at < len(begin):
-        begin += list(begin[at] + rng.exponential(5.0, rng.poisson(0.7)))
-        at += 1
-    times = np.sort(np.array(begin))
+    times = self_exciting(rng, 0.06, N, 0.7, 5.0)
     return _saturated(_in_service(times, rng.gamma(2, 2.5, len(times)), 1.0), 2300, 3400, 3.0) + rng.normal(0, 15, N)
 
 

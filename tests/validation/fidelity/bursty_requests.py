@@ -19,14 +19,20 @@ def _thinned(rng: Rng, t_s: Floats, rate: Callable[[Floats], Floats]) -> Floats:
     return t_s[rng.random(len(t_s)) < rate(t_s)]
 
 
-def hawkes(rng: Rng) -> Floats:
-    """Each request calls 0.75 others, 4 s later on average: completions while one types."""
-    found = list(rng.uniform(0, LAST_S, rng.poisson(0.35 * LAST_S)))
+def self_exciting(rng: Rng, per_s: float, last_s: float, n_called: float, later_s: float) -> Floats:
+    """Hawkes process: requests at a rate, each of which calls others some time later, on average. [1/s], [1], [s]"""
+    found = list(rng.uniform(0, last_s, rng.poisson(per_s * last_s)))
     at = 0
     while at < len(found):
-        found += list(found[at] + rng.exponential(4.0, rng.poisson(0.75)))
+        found += list(found[at] + rng.exponential(later_s, rng.poisson(n_called)))
         at += 1
-    return np.sort([t for t in found if t < LAST_S])
+    return np.sort(np.array(found))
+
+
+def hawkes(rng: Rng) -> Floats:
+    """Each request calls 0.75 others, 4 s later on average: completions while one types."""
+    found = self_exciting(rng, 0.35, LAST_S, 0.75, 4.0)
+    return found[found < LAST_S]
 
 
 def two_speed_hawkes(rng: Rng) -> Floats:
