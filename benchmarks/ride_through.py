@@ -1,11 +1,12 @@
 """What a UPS, its ride-through and protection cost per step and data center while none of them acts.
 
 A steady data center on IEEE 123 with the regulators at rest, solved on change: without a UPS, with one (trigger, ITIC
-curve, counter, generator, shedding), and with two relays as well. The three runs take turns in one process, 2,000
-steps each in random order, so that whatever slows the machine down slows all of them; the CPU time of each turn less
-that of the run without a UPS beside it makes a pair. One process gives the median of its pairs. Where a process lies in
-memory moves that by tens of ns, so several are started, and the median over them is told with its interval of 95 %
-confidence. The first run once more, as a fourth, says what the method itself finds where there is nothing.
+curve, counter, generator, shedding), and with two relays as well. The three runs take turns in one process, 10,000
+steps each in random order (left to itself a run steps up to a million at a time), so that whatever slows the machine
+down slows all of them; the CPU time of each turn less that of the run without a UPS beside it makes a pair. One process
+gives the median of its pairs. Where a process lies in memory moves that by tens of ns, so several are started, and the
+median over them is told with its interval of 95 % confidence. The first run once more, as a fourth, says what the
+method itself finds where there is nothing.
 
     python benchmarks/ride_through.py [--processes 11] [--json]
     python benchmarks/ride_through.py --instructions      # counted by valgrind: the same on every machine
@@ -30,8 +31,8 @@ from typing import Any
 from cosim.engine.simulation import Simulation
 from cosim.wiring import prepare
 
-DURATION_S, STEP_S, TURN_S = 3600, 0.01, 20.0
-SETTLED_S = 300
+DURATION_S, STEP_S, TURN_S = 7200, 0.01, 100.0
+SETTLED_S = 600
 """Time after which surfaces have been built, and turns count. [s]"""
 COUNTED_S = 100
 HASWELL = {

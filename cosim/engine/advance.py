@@ -49,7 +49,7 @@ from cosim.feeder.arrays import (
     P_SOURCE,
     SOURCE_ON,
 )
-from cosim.feeder.controls.kernel import watch
+from cosim.feeder.controls.kernel import has_news, watch
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_fault import DEEP_DIP
 from cosim.feeder.kernel_flows import balance, change_bound
@@ -214,7 +214,8 @@ def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
         _log_instant(clock, load, dc, ups, f, surf, area, watch_row, log, t_us)
         if t_us >= time[T_END]:
             return DONE
-        is_due = ctl.size > 0 and f.flags[SOURCE_ON] == 1 and watch(ctl, f.sensor[: f.flags[N_READ]], t_us)
+        is_due = has_news(ctl, f.flags[N_READ]) and f.flags[SOURCE_ON] == 1
+        is_due = is_due and watch(ctl, f.sensor[: f.flags[N_READ]], t_us)
         tick_us = t_us // time[STEP] * time[STEP]
         next_us = min(tick_us + time[STEP], time[T_STOP])
         for s in range(dc.sites.size):

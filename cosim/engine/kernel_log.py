@@ -82,13 +82,13 @@ def read_solved(watch_row, vm2, is_on, vm):
 def watch_voltages(log):
     """Extremes of every watched node since the last row and over the run."""
     log.any_sag[0] = 0
-    lowest = 1e300
+    n_low = 0  # counted, not the lowest voltage found: a sum goes four nodes at a time, a minimum one behind the other
     for b in range(log.vm.size):
         vm = log.vm[b]
         log.vm_min[b] = min(log.vm_min[b], vm)
         log.vm_max[b] = max(log.vm_max[b], vm)
-        lowest = min(lowest, vm)
-    if lowest >= SAG_PU and log.in_sag[0] == 0:
+        n_low += vm < SAG_PU
+    if n_low == 0 and log.in_sag[0] == 0:
         for b in range(log.vm.size):
             log.lowest_vm[b] = min(log.lowest_vm[b], log.vm[b])
         return

@@ -222,9 +222,8 @@ def _give_way(load, site, unit, s, p_ups_mw):
 
 
 @inner
-def _answer(site, unit, room_mw):
-    """Wish at the DC bus with what the frequency asks on top of smoothing; notes what of that is held. [MW]"""
-    plain_mw = dc_side(site, unit.p_ref_mw) - site.p_dc_mw
+def _answer(site, unit, room_mw, plain_mw):
+    """plain_mw at the DC bus with what the frequency asks on top of it; notes what of that is held. [MW]"""
     if unit.fr_on == 0:
         return plain_mw
     unit.p_ref_mw += response(unit)
@@ -267,9 +266,12 @@ def _smooth(site, ups, s, t_us, slot, step_us):
         site.p_ups_ac_mw = limit(unit, delayed(ups, unit, wish_mw, t_us, step_us), math.inf, math.inf)
         return 0.0
     room_mw = site.rect_max_mw - site.p_dc_mw
-    wish_mw = grid_side(site, site.p_dc_mw + min(recharge_mw, max(0.0, room_mw)))
+    plain_mw = min(recharge_mw, max(0.0, room_mw))
+    wish_mw = grid_side(site, site.p_dc_mw + plain_mw)
     unit.p_ref_mw = capped(unit, grid_reference(ups, s, site.p_need_mw, wish_mw, t_us, slot), t_us)
-    wish_mw = _answer(site, unit, room_mw)
+    if unit.p_ref_mw != wish_mw:  # else there and back would leave its rounding
+        plain_mw = dc_side(site, unit.p_ref_mw) - site.p_dc_mw
+    wish_mw = _answer(site, unit, room_mw, plain_mw)
     if unit.delay_n == 0:
         return limit(unit, wish_mw, room_mw, site.p_dc_mw)
     unit.p_prompt_mw = grid_side(site, site.p_dc_mw + limit(unit, wish_mw, room_mw, site.p_dc_mw))

@@ -184,23 +184,23 @@ def fill_terms(x, shear, middle, scale, parent, factor, terms):
 
 @inner
 def evaluate(coef, terms, n_term, out):
-    """out = coef[:n_term].T @ terms, four terms at a time."""
-    n = out.size
-    t0 = terms[0]
-    for i in range(n):
-        out[i] = coef[0, i] * t0
-    k = 1
-    while k + 4 <= n_term:
+    """out = coef[:n_term].T @ terms, four terms at a time; the first time what is left over, the rest of four by 0."""
+    last = (n_term - 1) % 4
+    t0, t1, t2, t3 = terms[0], 0.0, 0.0, 0.0
+    if last >= 1:
+        t1 = terms[1]
+    if last >= 2:
+        t2 = terms[2]
+    if last >= 3:
+        t3 = terms[3]
+    a, b, c, d = coef[0], coef[min(1, last)], coef[min(2, last)], coef[last]
+    for i in range(out.size):
+        out[i] = a[i] * t0 + b[i] * t1 + c[i] * t2 + d[i] * t3
+    for k in range(last + 1, n_term, 4):
         t0, t1, t2, t3 = terms[k], terms[k + 1], terms[k + 2], terms[k + 3]
         a, b, c, d = coef[k], coef[k + 1], coef[k + 2], coef[k + 3]
-        for i in range(n):
+        for i in range(out.size):
             out[i] += a[i] * t0 + b[i] * t1 + c[i] * t2 + d[i] * t3
-        k += 4
-    while k < n_term:
-        t0, a = terms[k], coef[k]
-        for i in range(n):
-            out[i] += a[i] * t0
-        k += 1
 
 
 @inner

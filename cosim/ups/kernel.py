@@ -37,7 +37,7 @@ def _bus(unit, p_cell_mw, a0, a1, a2):
 @inner
 def recharge_power(unit):
     """Power that brings it back to its target state of charge, by exponential approach. [MW]"""
-    if unit.in_service == 0:
+    if unit.in_service == 0 or unit.e == unit.e_target:
         return 0.0
     p_cell_mw = (unit.e_target - unit.e) / unit.return_s
     if unit.topology == AC_DC:
@@ -54,6 +54,8 @@ def limit(unit, p_wish_mw, room_up_mw, room_down_mw):
     Within its ratings, the bus's room, and the energy between reserve and full, which it approaches in a taper
     instead of a step. The walk-in after a ride-through is part of it and may use the reserve.
     """
+    if p_wish_mw == 0.0:
+        return 0.0
     if p_wish_mw >= 0.0:
         p_cell_mw = max(0.0, unit.e_max - unit.e) / unit.taper_s
     else:
@@ -140,9 +142,29 @@ def advance_storage(ups, s, p_grid_mw, t_us, dt_us, on_tick):
     if on_tick:
         ups.history_mw[unit.hist_first + unit.hist_at] = p_grid_mw
         unit.hist_at = unit.hist_at + 1 if unit.hist_at + 1 < unit.hist_n else 0
+    if unit.excess_mw > 0.0:
+        unit.saturated_us += dt_us
+    if unit.engaged == 1:
+        unit.engaged_us += dt_us
+    if unit.carrying == 1:
+        unit.carrying_us += dt_us
+    if not _is_at_rest(unit):
+        _hold_power(unit, dt_us)
+
+
+@inner
+def _is_at_rest(unit):
+    """Whether holding this instant changes nothing in the storage."""
+    moves = unit.p_mw != 0.0 or unit.p_ac_mw != 0.0 or unit.s2_on == 1 or unit.p_self_mw > 0.0
+    return not moves and unit.over_used_us == 0 and unit.empty == 0
+
+
+@inner
+def _hold_power(unit, dt_us):
+    """Energies of one storage or both while this instant's powers flow for dt_us. [us]"""
     dt_s = dt_us * 1e-6
-    unit.e += (unit.p_cell_mw - second_cell(unit)) * dt_s
     bus_mw = unit.p_mw + unit.p_ac_mw
+    unit.e += (unit.p_cell_mw - second_cell(unit)) * dt_s
     unit.e_loss += (bus_mw - unit.p_cell_mw) * dt_s
     if unit.p_self_mw > 0.0:
         faded = min(unit.p_self_mw * dt_s, max(0.0, unit.e))
@@ -161,9 +183,6 @@ def advance_storage(ups, s, p_grid_mw, t_us, dt_us, on_tick):
         unit.empty = 0
     unit.e_lowest = min(unit.e_lowest, unit.e)
     unit.e_highest = max(unit.e_highest, unit.e)
-    unit.saturated_us += dt_us if unit.excess_mw > 0.0 else 0
-    unit.engaged_us += dt_us if unit.engaged == 1 else 0
-    unit.carrying_us += dt_us if unit.carrying == 1 else 0
 
 
 @inner

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from without_jit import needs_jit
 
 from cosim.feeder import OK, load_feeder, solve
+from cosim.feeder.kernel_surface import evaluate
 from cosim.feeder.kernel_surface_block import tile_terms
 from cosim.feeder.kernel_surface_check import learn
 from cosim.feeder.surface_basis import ordered_terms
@@ -133,3 +134,12 @@ def test_terms_are_products_of_the_current_behind_the_impedance(p_mw, q_mvar, lo
     assert u * np.conj(current) == pytest.approx(complex(p_mw + load_p, q_mvar + load_q), abs=1e-12)
     for k in range(1, 12):
         assert terms[k, 2] == pytest.approx(terms[parent[k], 2] * x[factor[k], 2], rel=1e-14)
+
+
+@pytest.mark.parametrize("n_term", range(1, 10))
+def test_any_number_of_terms_is_summed(n_term):
+    rng = np.random.default_rng(n_term)
+    coef, terms, out = rng.normal(size=(9, 5)), rng.normal(size=9), np.full(5, np.nan)
+    coef[n_term:] = terms[n_term:] = np.nan  # of a surface with more of them
+    getattr(evaluate, "py_func", evaluate)(coef, terms, n_term, out)
+    np.testing.assert_allclose(out, terms[:n_term] @ coef[:n_term], rtol=1e-13, atol=1e-14)

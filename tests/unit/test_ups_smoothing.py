@@ -41,6 +41,16 @@ def test_without_a_ups_the_same_run_passes_those_limits():
     assert np.abs(rows[GRID][100:] - rows[GRID][:-100]).max() > 0.5
 
 
+def test_at_its_target_and_within_the_limits_it_does_exactly_nothing():
+    limits = {"max_ramp_mw_per_s": 1e3, "max_decline_mw_per_s": 1e3}
+    rows, events, totals = simulate(scenario(20, datacenters=with_ups(**limits), **FINE))
+    assert np.ptp(rows[GRID]) > 0.3
+    assert not rows["ups/campus/p_mw"].any()
+    assert np.ptp(rows["ups/campus/soc"]) == 0.0
+    assert kinds(events) == ["job_started"]
+    assert totals["ups/campus/e_loss_mwh"] == 0.0
+
+
 def test_state_of_charge_follows_the_power_through_its_efficiencies():
     rows, _, _ = simulate(scenario(30, datacenters=with_ups(eta_charge=0.9, eta_discharge=0.8), **FINE))
     p = rows["ups/campus/p_mw"][:-1]

@@ -74,6 +74,12 @@ def watch(ctl, sensors, t_us):
     return is_due
 
 
+@inner
+def has_news(ctl, n_read):
+    """Whether some control has to look: not where all are overcurrent devices whose sensors were left out."""
+    return ctl.size > 0 and (ctl[0].kind != OVERCURRENT or ctl[0].relay < n_read)
+
+
 @njit
 def next_due_us(ctl):
     """Earliest time at which a timer runs out or the clock switches, if nothing else changes; else NEVER_US. [us]"""
