@@ -172,7 +172,7 @@ def balance(f):
 @inner
 def element_flow(f, v, e):
     """Power into element e at its first terminal, loading of its hottest conductor. [MW, percent]"""
-    first, flow, hottest = f.el_ptr[e], 0.0, 0.0
+    first, flow, hottest2 = f.el_ptr[e], 0.0, 0.0
     for a in range(f.el_ptr[e + 1] - first):
         i = f.el_row[first + a]
         if i < 0 or (a >= f.el_first[e] and f.el_loading[first + a] == 0.0):
@@ -180,8 +180,8 @@ def element_flow(f, v, e):
         cx, cy = conductor_current(f, v, e, a)
         if a < f.el_first[e]:
             flow += v[2 * i] * cx + v[2 * i + 1] * cy
-        hottest = max(hottest, math.sqrt(cx * cx + cy * cy) * f.el_loading[first + a])
-    return flow, hottest
+        hottest2 = max(hottest2, (cx * cx + cy * cy) * f.el_loading[first + a] ** 2)
+    return flow, math.sqrt(hottest2)
 
 
 @njit
