@@ -92,11 +92,11 @@ def build_sites(
 def _fill_cooling(record: Any, config: FacilityConfig) -> None:
     cooling = config.cooling
     record["cool_drop_pu"] = config.v_trip_pu if cooling.v_drop_pu is None else cooling.v_drop_pu
-    record["cool_restart_us"] = to_us(cooling.restart_s)
+    record["cool_drop_us"], record["cool_restart_us"] = to_us(cooling.drop_s), to_us(cooling.restart_s)
     record["cool_start_factor"], record["cool_start_us"] = cooling.start_factor, to_us(cooling.start_s)
     record["cool_limit_us"] = -1 if cooling.ride_through_s is None else to_us(cooling.ride_through_s)
     record["cool_on"], record["cool_began_us"] = 1, -record["cool_start_us"]
-    record["cool_ok_us"] = -1
+    record["cool_ok_us"] = record["cool_low_us"] = -1
 
 
 def _fill_composite(record: Any, config: CompositeConfig) -> None:

@@ -108,6 +108,7 @@ class CoolingConfig(_Strict):
     v_drop_pu: float | None = Field(
         None, ge=0, le=1, description="Contactors of its motors drop out below it; null: facility.v_trip_pu [pu]"
     )
+    drop_s: float = Field(0.01, ge=0, le=10, description="... once that has lasted so long, half a cycle [s]")
     restart_s: float = Field(0.0, ge=0, description="From its supply back to its motors' start [s]")
     start_factor: float = Field(1.0, ge=1, le=8, description="Power of starting motors over running ones [1]")
     start_s: float = Field(5.0, gt=0, description="That excess fades out in this time [s]")

@@ -34,7 +34,8 @@ from cosim.engine.kernel_log import (
     write_row,
     write_sample,
 )
-from cosim.engine.kernel_site import ask, hear_frequency, hold_sites, settle_site, watch_supply
+from cosim.engine.kernel_site import ask, hear_frequency, hold_sites, settle_site
+from cosim.engine.kernel_supply import supply_due_us, watch_supply
 from cosim.engine.kernel_watch import is_full, keep_instant
 from cosim.feeder.arrays import (
     COLLAPSED,
@@ -49,7 +50,7 @@ from cosim.feeder.arrays import (
     P_SOURCE,
     SOURCE_ON,
 )
-from cosim.feeder.controls.kernel import has_news, watch
+from cosim.feeder.controls.kernel import has_news, next_due_us, watch
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_fault import DEEP_DIP
 from cosim.feeder.kernel_flows import balance, change_bound
@@ -63,7 +64,6 @@ from cosim.feeder.kernel_surface import (
 from cosim.feeder.kernel_surface_check import bring_along, learn
 from cosim.jit import frame, inner
 from cosim.load.kernel import step_load
-from cosim.ups.kernel_ride import next_due_us
 
 EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION, SURFACE_WANTED, CONTROL_DUE = range(6)
 
@@ -177,6 +177,17 @@ def _log_instant(clock, load, dc, ups, f, surf, area, watch_row, log, t_us):
         write_row(clock, dc, ups, f, area, watch_row, v, log, t_us)
 
 
+@inner
+def _watch_controls(ctl, sensors, t_us, next_us):
+    """Whether a control acts before the next instant is evaluated; that instant, at a timer's end at latest. [us]"""
+    is_due = watch(ctl, sensors, t_us)
+    due_us = next_due_us(ctl, t_us)
+    if due_us <= next_us:
+        next_us = due_us
+        is_due |= watch(ctl, sensors, next_us)
+    return is_due, next_us
+
+
 @frame
 def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
     """Step from clock T until T_STOP, a full block, the end, or something that needs Python.
@@ -214,12 +225,13 @@ def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
         _log_instant(clock, load, dc, ups, f, surf, area, watch_row, log, t_us)
         if t_us >= time[T_END]:
             return DONE
-        is_due = has_news(ctl, f.flags[N_READ]) and f.flags[SOURCE_ON] == 1
-        is_due = is_due and watch(ctl, f.sensor[: f.flags[N_READ]], t_us)
         tick_us = t_us // time[STEP] * time[STEP]
         next_us = min(tick_us + time[STEP], time[T_STOP])
         for s in range(dc.sites.size):
-            next_us = min(next_us, next_due_us(ups, s, t_us))
+            next_us = min(next_us, supply_due_us(dc, ups, s, t_us))
+        is_due = False
+        if has_news(ctl, f.flags[N_READ]) and f.flags[SOURCE_ON] == 1:
+            is_due, next_us = _watch_controls(ctl, f.sensor[: f.flags[N_READ]], t_us, next_us)
         dt_us = next_us - t_us
         _hold_feeder(clock.totals, f.totals, f.port_p_solved_mw, dt_us * 1e-6)
         if area.area[0].present == 1:

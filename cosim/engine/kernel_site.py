@@ -10,9 +10,7 @@ import math
 from cosim.area.kernel import hear, response
 from cosim.converter.kernel import converter_output
 from cosim.datacenter.kernel import (
-    GEN_OFF,
     GEN_ON,
-    GEN_STARTING,
     account,
     close_instant,
     conceal,
@@ -23,28 +21,13 @@ from cosim.datacenter.kernel import (
     grid_side,
     receive,
     request,
-    watch_composite,
-    watch_cooling,
 )
-from cosim.events import (
-    COOLING_LOST,
-    COOLING_RETURNED,
-    GENERATOR_STARTED,
-    GENERATOR_STOPPED,
-    LIMIT_EXCEEDED,
-    LOAD_RESTORED,
-    LOAD_SHED,
-    UPS_RETURNED,
-    UPS_TRANSFERRED,
-    WINDOW_ENTERED,
-    WINDOW_LEFT,
-)
+from cosim.engine.kernel_supply import trip
+from cosim.events import LIMIT_EXCEEDED, WINDOW_ENTERED, WINDOW_LEFT
 from cosim.jit import inner
-from cosim.load.kernel import lose_power, regain_power, start, stop
-from cosim.load.state import STOPPED, WAITING
 from cosim.ring import emit
 from cosim.ups.kernel import advance_storage, carry, carry_support, limit, recharge_power, settle
-from cosim.ups.kernel_ride import detect, is_borne, may_return, note_voltage
+from cosim.ups.kernel_ride import note_voltage
 from cosim.ups.kernel_smoothing import capped, delayed, grid_reference, watch_saturation
 from cosim.ups.state import AC_DC
 
@@ -55,124 +38,6 @@ WINDOW_HYSTERESIS = 0.01
 
 
 @inner
-def watch_supply(load, dc, ups, s, t_us):
-    """Transfer, generator, return, cooling and restart of site s, by the voltage of the last solution."""
-    site, unit, ride = dc.sites[s], ups.units[s], ups.rides[s]
-    detect(ups, s, t_us)
-    if site.comp_on == 1:
-        found = watch_composite(site, t_us)
-        if found > 0:
-            kind, value = (UPS_TRANSFERRED, site.vm_pu) if found == 1 else (UPS_RETURNED, site.comp_off)
-            emit(ups.events, ups.n_event, t_us, kind, s, value)
-        return
-    borne = is_borne(ups, s, t_us)
-    if site.connected == 1 and not borne:
-        site.connected = 0
-        ride.n_transfer += 1
-        ride.transferred_us = t_us
-        if unit.in_service == 1:
-            emit(ups.events, ups.n_event, t_us, UPS_TRANSFERRED, s, site.vm_pu)
-    elif site.connected == 0 and borne:
-        delay_us = ride.return_delay_us
-        if site.gen == GEN_ON:
-            delay_us = max(delay_us, site.gen_retransfer_us)
-        if may_return(ups, s, delay_us, t_us):
-            _return(site, unit, ups, s, t_us)
-    if site.gen_max_mw > 0.0:
-        _watch_generator(site, ride.v_ok_us, ups, s, t_us)
-    alive = ride.low == 0
-    site.rect_on = 1 if site.gen == GEN_ON or (site.connected == 1 and alive) else 0
-    carried = unit.topology == AC_DC and unit.in_service == 1 and unit.empty == 0
-    found = watch_cooling(site, site.gen == GEN_ON or carried or site.vm_pu >= site.cool_drop_pu, t_us)
-    if found == 1:
-        emit(ups.events, ups.n_event, t_us, COOLING_LOST, s, site.heat_mw)
-    elif found == 2:
-        emit(ups.events, ups.n_event, t_us, COOLING_RETURNED, s, (t_us - site.cool_off_us) * 1e-6)
-    elif found == 3:
-        _trip(load, site, ups, s, t_us)
-    if unit.shed_n > 0:
-        _shed_by_priority(load, site, ups, s, t_us)
-    if site.up == 0:
-        since_us = site.gen_since_us if site.gen == GEN_ON else ride.v_ok_us
-        cool = site.cool_limit_us < 0 or site.cool_on == 1
-        waited = since_us >= 0 and t_us - max(since_us, site.trip_us) >= site.restart_us
-        if site.rect_on == 1 and cool and waited:
-            site.up = 1
-            regain_power(load, s, t_us)
-            emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, load.p_const_mw[s])
-
-
-@inner
-def _return(site, unit, ups, s, t_us):
-    """Back to the feeder, walking in where there is a ramp for it."""
-    site.connected = 1
-    if site.gen == GEN_ON:
-        emit(ups.events, ups.n_event, t_us, GENERATOR_STOPPED, s, (t_us - site.gen_since_us) * 1e-6)
-    site.gen = GEN_OFF
-    site.gen_since_us = -1
-    if unit.in_service == 1:
-        if math.isinf(unit.walk_in):
-            unit.primed = 0
-        else:
-            unit.walking = 1
-            unit.engaged = 0
-            if unit.topology != AC_DC:  # support and the idle rectifier are on in one step
-                unit.p_prev_mw = site.p_sup_ac_mw + site.rect_a0
-        emit(ups.events, ups.n_event, t_us, UPS_RETURNED, s, unit.e / unit.e_full)
-
-
-@inner
-def _watch_generator(site, v_ok_us, ups, s, t_us):
-    """Start the generator once the supply has been gone for a while; it takes the site when it is ready."""
-    if site.gen == GEN_ON:
-        return
-    if site.connected == 1 and v_ok_us >= 0:
-        site.gen = GEN_OFF
-        site.gen_since_us = -1
-        return
-    if site.gen_since_us < 0:
-        site.gen_since_us = t_us
-    if site.gen == GEN_OFF and t_us - site.gen_since_us >= site.gen_after_us:
-        site.gen = GEN_STARTING
-        site.gen_since_us = t_us
-    if site.gen == GEN_STARTING and t_us - site.gen_since_us >= site.gen_start_us:
-        site.gen = GEN_ON
-        site.gen_since_us = t_us
-        site.connected = 0
-        emit(ups.events, ups.n_event, t_us, GENERATOR_STARTED, s, site.gen_max_mw)
-
-
-@inner
-def _shed_by_priority(load, site, ups, s, t_us):
-    """On storage, jobs go one after the other as its charge falls; they start again when the site is back."""
-    unit = ups.units[s]
-    if unit.carrying == 1 and site.gen != GEN_ON:
-        while unit.n_shed < unit.shed_n and unit.e <= ups.sheds[unit.shed_first + unit.n_shed].e:
-            shed = ups.sheds[unit.shed_first + unit.n_shed]
-            unit.n_shed += 1
-            job = load.jobs[shed.job]
-            shed.ran = 1 if job.mode not in (STOPPED, WAITING) else 0
-            if shed.ran == 1:
-                emit(ups.events, ups.n_event, t_us, LOAD_SHED, s, job.p_mw)
-                stop(load, shed.job, t_us)
-    elif unit.n_shed > 0 and site.rect_on == 1 and unit.walking == 0 and unit.carrying == 0:
-        for i in range(unit.shed_first, unit.shed_first + unit.n_shed):
-            if ups.sheds[i].ran == 1:
-                start(load, ups.sheds[i].job, t_us)
-        unit.n_shed = 0
-        emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, load.p_const_mw[s])
-
-
-@inner
-def _trip(load, site, ups, s, t_us):
-    """The servers go dark."""
-    emit(ups.events, ups.n_event, t_us, LOAD_SHED, s, site.p_equip_mw)
-    site.up = 0
-    site.trip_us = t_us
-    lose_power(load, s, t_us)
-
-
-@inner
 def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
     """What site s asks of the feeder at t_us, its UPS smoothing included."""
     site, unit = dc.sites[s], ups.units[s]
@@ -180,6 +45,8 @@ def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
     carried = unit.topology == AC_DC and unit.in_service == 1 and unit.empty == 0
     standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
     unit.p_fr_mw = 0.0
+    if alive and site.in_window == 1:
+        unit.ac_gap_us = -1
     demand(dc, s, load.p_ai_mw[s], standby_mw, site.gen == GEN_ON or alive or carried, t_us)
     if site.gen == GEN_ON:
         load.allowed[s] = 1.0
@@ -188,7 +55,7 @@ def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
         watch_saturation(ups, s, 0.0, t_us)
         return
     if not alive and carried:
-        given_mw = carry_support(unit, site.p_sup_ac_mw, -site.p_dc_mw, step_us * 1e-6)
+        given_mw = carry_support(unit, site.p_sup_ac_mw, -site.p_dc_mw, step_us * 1e-6, t_us)
         site.p_ups_ac_mw = -given_mw
         site.p_sup_ac_mw = given_mw
         site.p_sup_mw = converter_output(given_mw, site.sup_a0, site.sup_a1, site.sup_a2)
@@ -309,7 +176,7 @@ def _watch_rating(ups, site, s, over_mw, t_us):
 
 
 @inner
-def _take(site, unit, asked, solved, inside, step_s):
+def _take(site, unit, asked, solved, inside, step_s, t_us):
     """Power that arrives from the feeder, or the generator, and what of it reaches the DC bus. [MW, Mvar]"""
     if site.gen == GEN_ON:
         site.p_grid_mw = site.q_mvar = 0.0
@@ -321,7 +188,7 @@ def _take(site, unit, asked, solved, inside, step_s):
         if site.vm_pu < site.v_trip_pu:
             site.p_ext_mw = 0.0
         lacks_mw = site.p_sup_ac_mw - (site.p_grid_mw + site.p_ext_mw)
-        site.p_ups_ac_mw = -carry_support(unit, lacks_mw, -site.p_dc_mw, step_s)
+        site.p_ups_ac_mw = -carry_support(unit, lacks_mw, -site.p_dc_mw, step_s, t_us)
         # what flows into the feeder in the instant of the dip comes from external sources, if from nowhere else
         site.p_ext_mw += max(0.0, site.p_ups_ac_mw - site.p_grid_mw - site.p_ext_mw)
         receive(site, site.p_grid_mw)
@@ -333,6 +200,10 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     site, unit = dc.sites[s], ups.units[s]
     site.vm_pu = vm_pu
     note_voltage(ups, s, vm_pu, site.v_trip_pu, t_us)
+    if vm_pu >= site.cool_drop_pu:
+        site.cool_low_us = -1
+    elif site.cool_low_us < 0:
+        site.cool_low_us = t_us
     inside = vm_pu >= site.v_min_pu and not ceased
     sup_ac_mw = site.p_sup_ac_mw
     if site.in_window == 1 and not inside:
@@ -341,7 +212,7 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     elif site.in_window == 0 and inside and vm_pu >= min(site.v_min_pu + WINDOW_HYSTERESIS, 1.0):
         site.in_window = 1
         emit(ups.events, ups.n_event, t_us, WINDOW_ENTERED, s, vm_pu)
-    _take(site, unit, asked, solved, inside, step_s)
+    _take(site, unit, asked, solved, inside, step_s, t_us)
     if site.comp_on == 1 and not inside:
         conceal(site, sup_ac_mw)
     p_ups_mw = unit.p_mw
@@ -362,7 +233,7 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
         site.e_bus_used = 0.0
     elif site.e_bus_used >= site.e_bus_full * (1.0 - 1e-9) and site.e_bus_used > 0.0:
         site.e_bus_used = 0.0
-        _trip(load, site, ups, s, t_us)
+        trip(load, site, ups, s, t_us)
 
 
 @inner

@@ -137,7 +137,8 @@ def _fill(record: Any, config: UpsConfig, where: str, step_us: int) -> None:
     record["release_hold_us"] = to_us(config.release_hold_s)
     record["return_s"] = config.return_s
     record["taper_s"] = max(config.taper_s, step_us / US_PER_S)
-    record["gap_us"] = -1
+    record["gap_us"] = record["ac_gap_us"] = -1
+    record["max_cell_mw"] = math.inf if config.max_c_rate is None else config.max_c_rate * config.max_e_mwh
     if config.second is not None:
         _fill_second(record, config.second)
     fill_response(record, config.frequency)

@@ -76,7 +76,8 @@ def limit(unit, p_wish_mw, room_up_mw, room_down_mw):
 def carry(ups, s, p_wish_mw, step_s, t_us):
     """Power at the DC bus in ride-through: all it has down to its end of charge. [MW]
 
-    For its response delay since the gap opened it gives nothing; for a while it may give more than its rating.
+    For its response delay since the gap opened it gives what it gave before; for a while it may give more than its
+    rating.
     """
     unit = ups.units[s]
     if unit.in_service == 0:
@@ -88,8 +89,9 @@ def carry(ups, s, p_wish_mw, step_s, t_us):
         return min(p_wish_mw, min(unit.max_charge_mw, room_mw) + second_most(unit, step_s))
     if unit.gap_us < 0:
         unit.gap_us = t_us
+        unit.p_gap_mw = min(0.0, unit.p_mw)
     if t_us - unit.gap_us < unit.delay_us:
-        return 0.0
+        p_wish_mw = max(p_wish_mw, unit.p_gap_mw)
     most_mw = unit.max_discharge_mw
     if unit.over_used_us < unit.over_us:
         most_mw *= unit.over_factor
@@ -103,12 +105,21 @@ def carry(ups, s, p_wish_mw, step_s, t_us):
 
 
 @inner
-def carry_support(unit, p_wish_mw, p_dc_mw, step_s):
-    """Power it gives to the AC bus in ride-through beside p_dc_mw < 0 on the DC bus, which goes first. [MW]"""
+def carry_support(unit, p_wish_mw, p_dc_mw, step_s, t_us):
+    """Power it gives to the AC bus in ride-through beside p_dc_mw < 0 on the DC bus, which goes first. [MW]
+
+    For its response delay since that bus lost its supply it gives what it gave before; never more than the cells bear
+    beside the DC bus.
+    """
     if unit.in_service == 0 or unit.topology != AC_DC or unit.empty == 1 or p_wish_mw <= 0.0:
         return 0.0
+    if unit.ac_gap_us < 0:
+        unit.ac_gap_us = t_us
+        unit.p_ac_gap_mw = max(0.0, -unit.p_ac_mw)
+    if t_us - unit.ac_gap_us < unit.delay_us:
+        p_wish_mw = min(p_wish_mw, unit.p_ac_gap_mw)
     taken_mw = -min(0.0, _cell(unit, p_dc_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2))
-    left_mw = max(0.0, max(0.0, unit.e - unit.e_min) / step_s - taken_mw)
+    left_mw = max(0.0, min(max(0.0, unit.e - unit.e_min) / step_s, unit.max_cell_mw) - taken_mw)
     return min(min(p_wish_mw, unit.max_ac_mw), -_bus(unit, -left_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2))
 
 

@@ -20,14 +20,14 @@ EXCESS_MW = 1e-6
 
 
 @inner
-def _prime(ups, unit, p_need_mw, p_wish_mw, t_us):
-    """The past of a controller that has none: all of it as now."""
+def _prime(ups, unit, p_need_mw, p_mw, t_us):
+    """The past of a controller that has none: all of it as now, the grid side at p_mw."""
     unit.primed = 1
-    unit.p_prev_mw = unit.p_wish_mw = p_wish_mw
+    unit.p_prev_mw = unit.p_wish_mw = p_mw
     unit.t_prev_us = t_us
-    unit.low_1 = unit.low_2 = unit.high_1 = unit.high_2 = p_wish_mw
+    unit.low_1 = unit.low_2 = unit.high_1 = unit.high_2 = p_mw
     for i in range(unit.hist_n):
-        ups.history_mw[unit.hist_first + i] = p_wish_mw
+        ups.history_mw[unit.hist_first + i] = p_mw
     for i in range(unit.past_n):
         ups.past_mw[unit.past_first + i] = p_need_mw
     unit.past_sum = p_need_mw * unit.ahead_n
@@ -122,11 +122,15 @@ def grid_reference(ups, s, p_need_mw, p_wish_mw, t_us, slot):
         _prime(ups, unit, p_need_mw, p_wish_mw, t_us)
     before_mw = ups.history_mw[unit.hist_first + unit.hist_at]
     if unit.walking == 1:
-        p_mw = min(p_wish_mw, unit.p_prev_mw + unit.walk_in * (t_us - unit.t_prev_us) * 1e-6)
+        dt_s = (t_us - unit.t_prev_us) * 1e-6
+        p_mw = min(p_wish_mw, unit.p_prev_mw + unit.walk_in * dt_s)
+        if unit.controller != NO_CONTROLLER:
+            p_mw = max(p_mw, unit.p_prev_mw - unit.decline * dt_s)
         if p_mw >= p_wish_mw:
             unit.walking = 0
+            unit.low_1 = unit.low_2 = unit.high_1 = unit.high_2 = p_mw  # a filter knows nothing of the walk
             if unit.walk_in > unit.ramp:
-                _prime(ups, unit, p_need_mw, p_wish_mw, t_us)
+                _prime(ups, unit, p_need_mw, p_mw, t_us)
     elif unit.controller == TRIGGER:
         p_mw = _triggered(ups, s, p_wish_mw, before_mw, t_us)
     elif unit.controller == NO_CONTROLLER:

@@ -21,7 +21,7 @@ UPS = np.dtype(
         ("present", "i8"), ("topology", "i8"), ("max_charge_mw", "f8"), ("max_discharge_mw", "f8"), ("max_ac_mw", "f8"),
         ("e_full", "f8"), ("eta_charge", "f8"), ("eta_discharge", "f8"), ("p_standby_mw", "f8"), ("p_self_mw", "f8"),
         ("dc_a0", "f8"), ("dc_a1", "f8"), ("dc_a2", "f8"), ("ac_a0", "f8"), ("ac_a1", "f8"), ("ac_a2", "f8"),
-        ("over_factor", "f8"), ("over_us", "i8"), ("max_recharge_mw", "f8"),
+        ("over_factor", "f8"), ("over_us", "i8"), ("max_recharge_mw", "f8"), ("max_cell_mw", "f8"),
         ("e_min", "f8"), ("e_reserve", "f8"), ("e_target", "f8"), ("e_max", "f8"),
         ("controller", "i8"), ("ramp", "f8"), ("decline", "f8"), ("window_s", "f8"), ("release_mw", "f8"),
         ("release_hold_us", "i8"), ("return_s", "f8"), ("taper_s", "f8"), ("walk_in", "f8"),
@@ -36,6 +36,7 @@ UPS = np.dtype(
         # state
         ("in_service", "i8"), ("e", "f8"), ("hist_at", "i8"), ("engaged", "i8"), ("walking", "i8"),
         ("carrying", "i8"), ("empty", "i8"), ("calm_us", "i8"), ("gap_us", "i8"), ("over_used_us", "i8"),
+        ("ac_gap_us", "i8"), ("p_gap_mw", "f8"), ("p_ac_gap_mw", "f8"),
         ("p_prev_mw", "f8"), ("t_prev_us", "i8"), ("primed", "i8"), ("p_wish_mw", "f8"),
         ("low_1", "f8"), ("low_2", "f8"), ("high_1", "f8"), ("high_2", "f8"), ("past_sum", "f8"), ("past_k", "i8"),
         ("past_gap_mw", "f8"), ("p_set_mw", "f8"), ("p_late_mw", "f8"), ("p_prompt_mw", "f8"),

@@ -33,7 +33,7 @@ def run_to(feeder, desk, until_s: float, from_s: float = 0.0) -> list[tuple[floa
         while kernel.watch(desk.ctl, desk.values, t_us):
             events += [(t_us / 1e6, event.kind, event.value) for event in desk.act(feeder, t_us)]
             feeder.fill(desk)
-        due_us = int(kernel.next_due_us(desk.ctl))
+        due_us = int(kernel.next_due_us(desk.ctl, -1))
         if due_us == kernel.NEVER_US:
             break
         assert due_us > t_us

@@ -151,7 +151,7 @@ def test_kernel_acts_as_its_twin(seed):
             if not twin.acted:
                 break
         assert sorted(moves_of_kernel(ctl, values, t_us)) == sorted(expected)
-        assert kernel.next_due_us(ctl) > t_us
+        assert kernel.next_due_us(ctl, -1) > t_us
     assert [int(record["position"]) for record in ctl] == [mine.position for mine in twin.memory]
 
 
@@ -170,22 +170,22 @@ def volts(v: float) -> np.ndarray:
 def test_first_tap_comes_after_the_delay_and_the_next_after_the_tap_delay():
     ctl = build_records(ControlSet(regulators=(regulator(),)), {"t": 0})
     assert not kernel.watch(ctl, volts(117.0), 1_000_000)
-    assert kernel.next_due_us(ctl) == 31_000_000
+    assert kernel.next_due_us(ctl, -1) == 31_000_000
     assert not kernel.watch(ctl, volts(117.0), 30_999_999)
     assert kernel.watch(ctl, volts(117.0), 31_000_000)
     assert ctl[0]["due"] == 1
     kernel.acted(ctl, 0, 31_000_000)
     assert not kernel.watch(ctl, volts(117.75), 31_000_000)
-    assert kernel.next_due_us(ctl) == 33_000_000
+    assert kernel.next_due_us(ctl, -1) == 33_000_000
 
 
 def test_timer_falls_back_when_the_voltage_does():
     ctl = build_records(ControlSet(regulators=(regulator(),)), {"t": 0})
     kernel.watch(ctl, volts(117.0), 0)
     kernel.watch(ctl, volts(120.0), 29_999_999)
-    assert kernel.next_due_us(ctl) == kernel.NEVER_US
+    assert kernel.next_due_us(ctl, -1) == kernel.NEVER_US
     kernel.watch(ctl, volts(117.0), 30_000_000)
-    assert kernel.next_due_us(ctl) == 60_000_000
+    assert kernel.next_due_us(ctl, -1) == 60_000_000
 
 
 def test_tap_waits_for_the_first_instant_behind_its_time():
@@ -194,13 +194,13 @@ def test_tap_waits_for_the_first_instant_behind_its_time():
     assert kernel.watch(ctl, volts(123.0), 30_400_000)
     kernel.acted(ctl, 0, 30_400_000)
     assert ctl[0]["position"] == -1
-    assert kernel.next_due_us(ctl) == 32_400_000
+    assert kernel.next_due_us(ctl, -1) == 32_400_000
 
 
 def test_regulator_rests_at_its_last_tap():
     ctl = build_records(ControlSet(regulators=(regulator(),)), {"t": 16})
     assert not kernel.watch(ctl, volts(110.0), 0)
-    assert kernel.next_due_us(ctl) == kernel.NEVER_US
+    assert kernel.next_due_us(ctl, -1) == kernel.NEVER_US
 
 
 def test_inverse_time_shortens_the_delay_in_proportion_to_the_deviation():
@@ -208,14 +208,14 @@ def test_inverse_time_shortens_the_delay_in_proportion_to_the_deviation():
     for v, expected_s in ((117.0, 10.0), (110.0, 3.0), (90.0, 3.0)):
         ctl = build_records(ControlSet(regulators=(regulator(inverse_time=True),)), {"t": 0})
         kernel.watch(ctl, volts(v), 0)
-        assert kernel.next_due_us(ctl) == expected_s * 1e6
+        assert kernel.next_due_us(ctl, -1) == expected_s * 1e6
 
 
 def test_control_without_supply_does_nothing():
     ctl = build_records(ControlSet(regulators=(regulator(),)), {"t": 0})
     kernel.watch(ctl, volts(110.0), 0)
     assert not kernel.watch(ctl, volts(10.0), 30_000_000)
-    assert kernel.next_due_us(ctl) == kernel.NEVER_US
+    assert kernel.next_due_us(ctl, -1) == kernel.NEVER_US
 
 
 def capacitor(**settings) -> CapacitorSpec:
@@ -231,7 +231,7 @@ def test_bank_that_was_switched_off_discharges_before_its_delay_to_on_starts():
     assert kernel.watch(ctl, volts(124.0), 10_000_000)
     kernel.acted(ctl, 0, 10_000_000)
     kernel.watch(ctl, volts(117.0), 20_000_000)
-    assert kernel.next_due_us(ctl) == (10 + 300 + 15) * 1_000_000
+    assert kernel.next_due_us(ctl, -1) == (10 + 300 + 15) * 1_000_000
 
 
 def test_clock_makes_an_instant_for_time_controls():
@@ -239,13 +239,13 @@ def test_clock_makes_an_instant_for_time_controls():
     ctl = build_records(ControlSet(capacitors=(spec,)), {"b": 0}, clock_s=7.5 * 3600)
     nothing = np.zeros((0, 2))
     assert not kernel.watch(ctl, nothing, 0)
-    assert kernel.next_due_us(ctl) == 1_800_000_000
+    assert kernel.next_due_us(ctl, -1) == 1_800_000_000
     assert not kernel.watch(ctl, nothing, 1_800_000_000)
-    assert kernel.next_due_us(ctl) == 1_815_000_000
+    assert kernel.next_due_us(ctl, -1) == 1_815_000_000
     assert kernel.watch(ctl, nothing, 1_815_000_000)
     kernel.acted(ctl, 0, 1_815_000_000)
     assert not kernel.watch(ctl, nothing, 1_815_000_000)
-    assert kernel.next_due_us(ctl) == int(12.5 * 3600e6)
+    assert kernel.next_due_us(ctl, -1) == int(12.5 * 3600e6)
 
 
 def test_kernels_have_one_signature():
@@ -253,5 +253,5 @@ def test_kernels_have_one_signature():
         pytest.skip("not compiled")
     ctl = build_records(ControlSet(regulators=(regulator(),)), {"t": 0})
     kernel.watch(ctl, volts(120.0), 0)
-    kernel.next_due_us(ctl)
+    kernel.next_due_us(ctl, -1)
     assert len(kernel.watch.signatures) == len(kernel.next_due_us.signatures) == 1

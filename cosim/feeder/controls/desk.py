@@ -248,5 +248,5 @@ def next_q_mvar(spec: VoltVarSpec | GeneratorSpec, v_pu: float, q_mvar: float) -
 
 def next_instant_s(desk: ControlDesk) -> float:
     """Time at which a timer runs out if nothing else changes, infinite without any. [s]"""
-    due_us = int(_kernel().next_due_us(desk.ctl))
+    due_us = int(_kernel().next_due_us(desk.ctl, -1))
     return math.inf if due_us == records.NEVER_US else due_us / US_PER_S

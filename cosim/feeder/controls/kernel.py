@@ -1,8 +1,9 @@
 """Controls in time: who has left its band since when, and who is due now.
 
 Called at every instant with the sensors' values of that instant. A control that wants to act picks up; it falls back
-when the cause is gone, and is due when its delay has run out: acted upon at the first instant at or behind that time.
-`next_due_us` tells the loop where such an instant should be made.
+when the cause is gone, and is due when its delay has run out. Values hold until the next instant: where a timer runs
+out before it (`next_due_us`) the loop makes an instant there, and asks once more for that time with the values that
+held until then; who is due has acted when that instant is solved.
 """
 
 from __future__ import annotations
@@ -81,13 +82,18 @@ def has_news(ctl, n_read):
 
 
 @njit
-def next_due_us(ctl):
-    """Earliest time at which a timer runs out or the clock switches, if nothing else changes; else NEVER_US. [us]"""
+def next_due_us(ctl, after_us):
+    """Earliest time behind after_us at which a timer runs out or the clock switches, if nothing else changes. [us]
+
+    NEVER_US where there is none.
+    """
     first_us = NEVER_US
     for k in range(ctl.size):
         c = ctl[k]
         if c.live == 1:
-            first_us = min(first_us, c.due_us, c.rev_due_us, c.edge_us)
+            for due_us in (c.due_us, c.rev_due_us, c.edge_us):
+                if due_us > after_us:
+                    first_us = min(first_us, due_us)
     return first_us
 
 

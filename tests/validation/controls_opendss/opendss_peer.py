@@ -169,7 +169,7 @@ def moves_at_own_instants(peer: OpenDss, states: dict[str, int], changes: list[t
         now_us = t_us
         while now_us < end_us:
             moves += desk.at(now_us)
-            now_us = int(kernel.next_due_us(desk.ctl))
+            now_us = int(kernel.next_due_us(desk.ctl, -1))
     return moves
 
 
@@ -197,7 +197,7 @@ class BareDesk:
                     kernel.turned(self.ctl, k)
         else:
             raise AssertionError("controls hunt within one instant")
-        assert kernel.next_due_us(self.ctl) > t_us
+        assert kernel.next_due_us(self.ctl, -1) > t_us
         return [(t_us, device, self.now[device]) for device in self.now if self.now[device] != before[device]]
 
 
