@@ -211,8 +211,8 @@ class UpsConfig(_Strict):
 
     @model_validator(mode="after")
     def _ratings_fit_together(self) -> Self:
-        for name in ("max_p_charge_mw", "max_p_discharge_mw"):
-            rate = getattr(self, name) / self.max_e_mwh
+        for name in ("max_p_charge_mw", "max_p_discharge_mw", "max_p_ac_mw"):
+            rate = (getattr(self, name) or 0.0) / self.max_e_mwh
             if self.max_c_rate is not None and rate > self.max_c_rate * (1 + 1e-9):
                 raise ValueError(
                     f"{name}={getattr(self, name):g} is {rate:.4g} times max_e_mwh={self.max_e_mwh:g} an hour, above "
