@@ -42,7 +42,8 @@ class RideTwin:
         self.v_return = max([f.v_return_pu, *(p.vm_pu for p in low)])
         self.v_high = min([math.inf, *(p.vm_pu for p in high)])
         self.since: dict[int, int] = {}
-        self.v, self.v_ok, self.low, self.turned = 1.0, None, False, None
+        self.v_ok, self.v_low, self.low, self.turned = None, None, False, None
+        self.v_drop = f.v_trip_pu if f.cooling.v_drop_pu is None else f.cooling.v_drop_pu
         self.connected = self.rect_on = self.up = self.cool = True
         self.beyond = self.locked = self.walking = self.engaged = self.carrying = self.empty = False
         self.counted: list[int] = []
@@ -71,8 +72,8 @@ class RideTwin:
             self.come_back(t)
         self.run_generator(t)
         self.rect_on = self.gen == ON or (self.connected and not self.low)
-        drop = self.facility.cooling.v_drop_pu
-        self.cool = self.gen == ON or self.v >= (self.facility.v_trip_pu if drop is None else drop)
+        dropped = self.v_low is not None and t - self.v_low >= round(self.facility.cooling.drop_s * 1e6)
+        self.cool = self.gen == ON or not dropped
         self.shed(t)
         if not self.up:
             back = self.gen_since if self.gen == ON else self.v_ok
@@ -118,7 +119,7 @@ class RideTwin:
         g = self.facility.generator
         if g is None or self.gen == ON:
             return
-        if self.connected and self.v_ok is not None:
+        if self.connected and not self.low:
             self.gen, self.gen_since = OFF, None
             return
         if self.gen_since is None:
@@ -131,11 +132,11 @@ class RideTwin:
 
     def shed(self, t):
         levels = [step.soc * self.e_full for step in self.ups.shedding for _ in step.jobs]
-        if self.carrying and self.gen != ON:
+        if self.carrying:
             while self.n_shed < len(levels) and self.e <= levels[self.n_shed]:
                 self.n_shed += 1
                 self.tell(t, "load_shed")
-        elif self.n_shed > 0 and self.rect_on and not self.walking and not self.carrying:
+        elif self.n_shed > 0 and self.connected and self.rect_on and not self.walking:
             self.n_shed = 0
             self.tell(t, "load_restored")
 
@@ -183,7 +184,7 @@ class RideTwin:
         return row
 
     def find_voltage(self, t, v):
-        self.v = v
+        self.v_low = (t if self.v_low is None else self.v_low) if v < self.v_drop else None
         turned = (v < self.facility.v_trip_pu) != self.low
         self.turned = (t if self.turned is None else self.turned) if turned else None
         is_ok = self.v_return <= v <= self.v_high
@@ -224,12 +225,13 @@ class RideTwin:
         wish = self.sup_ac + self.rect.taken(dc + min(self.recharge(), max(0.0, room)))
         if self.before is None:
             self.before = wish
+        rise, fall = u.max_ramp_mw_per_s * self.dt, u.max_decline_mw_per_s * self.dt
         if self.walking:
-            held = min(wish, self.before + (u.ride_through.walk_in_mw_per_s or u.max_ramp_mw_per_s) * self.dt)
+            rise = (u.ride_through.walk_in_mw_per_s or u.max_ramp_mw_per_s) * self.dt
+        held = max(self.before - fall, min(self.before + rise, wish))
+        if self.walking:
             self.walking = held < wish
         else:
-            rise, fall = u.max_ramp_mw_per_s * self.dt, u.max_decline_mw_per_s * self.dt
-            held = max(self.before - fall, min(self.before + rise, wish))
             self.engaged = abs(held - wish) > 1e-6
         floor = u.soc_min if self.walking else u.soc_reserve
         taper = max(u.taper_s, self.dt)

@@ -70,7 +70,7 @@ def drawn(seed):
     facility = {
         "rectifier": {"max_p_mw": 2.6}, "support": {"max_p_mw": 0.6}, "return_delay_s": ticks(rng, 2, 8),
         "detection_s": ticks(rng, 1, 3), "generator": generator if rng.random() < 0.5 else None,
-        "restart_s": ticks(rng, 5, 40), "hold_up_s": 0.12,
+        "restart_s": ticks(rng, 5, 40), "hold_up_s": 0.12, "cooling": {"drop_s": 2 * STEP_S},
     }  # fmt: skip
     iteration = [{"duration_s": 0.7, "utilization": 0.9}, {"duration_s": 0.4, "utilization": 0.3}]
     job = {"kind": "training", "cold_start": [], "iteration": iteration, "accelerators": 1024}
