@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from random_networks import drawn_network
 from test_feeder_surfaces import moving, taught, teach
-from without_jit import needs_jit
 
 from cosim.feeder import COLLAPSED, OK, load_feeder, solve, surface_fit
 from cosim.feeder.arrays import (
@@ -155,7 +154,6 @@ def answered_until_check(compiled, requests):
     raise AssertionError("no check")
 
 
-@needs_jit("some thousand evaluations")
 def test_a_surface_earns_trust_and_loses_it():
     """Checks with room double the distance to the next one, one without halves it, one that fails ends it."""
     compiled = taught(*CASES["one, balanced"])
