@@ -96,12 +96,13 @@ def _move_legs(s, slot, mode, times):
 
 @inner
 def make_due(s):
-    """Behind an event trust no surface for what it showed before: the next full solve that it holds for is a check.
+    """Behind an event: the next full solve that a surface holds for is a check.
 
     A surface is a function of the feeder's state, but an event may leave the feeder on another solution of that state.
+    What has been shown of the surface stands where it has the right one.
     """
     for slot in range(s.trust.shape[0]):
-        s.trust[slot, SINCE_CHECK] = s.trust[slot, DISTANCE] = SOONEST_CHECK
+        s.trust[slot, SINCE_CHECK] = s.trust[slot, DISTANCE]
 
 
 @njit
