@@ -7,21 +7,26 @@ slows the machine slows all. Slow tools do fewer steps. A figure is the median o
 twelve steps with a reference solved much tighter: `runpp` at 1e-10 MVA for balanced works, OpenDSS at 1e-12 for
 unbalanced ones. Quote ratios; absolute times only to plan, for machines differ and drift.
 
-`--profile-day` runs a day on IEEE 123 through the command line instead and prints its time and memory.
+`--five-nodes` lets the largest and the smallest feeder take turns and prints what the one costs in parts of the other;
+with all works it comes last. `--profile-day` runs a day on IEEE 123 through the command line instead and prints its
+time and memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from power_flow_tools import memory
 from power_flow_tools.session import Options, Refused, Row, Session, one_thread
 from power_flow_tools.tool import TOOLS
-from power_flow_tools.verdict import ANY, SURFACE, verdicts
+from power_flow_tools.turns import LEAST_ROUNDS, five_nodes
+from power_flow_tools.verdict import ANY, FIVE_NODES, SURFACE, verdicts
 from power_flow_tools.works import WORKS, make_job
 from rich.console import Console
 from rich.table import Table
@@ -53,8 +58,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, default=5, help="rounds")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu where the machine is shared")
     parser.add_argument("--json", metavar="FILE", help="one line a measurement")
+    parser.add_argument("--five-nodes", action="store_true", help=f"{' and '.join(FIVE_NODES)} in turns, nothing else")
     parser.add_argument("--profile-day", action="store_true", help="24 h on IEEE 123 instead")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.five_nodes:
+        given.repeat, given.clock = max(given.repeat, LEAST_ROUNDS), "cpu"
+    return given
 
 
 def chosen_tools(parts: list[str]) -> list[str]:
@@ -132,33 +141,49 @@ def verdict_table(rows: list[Row]) -> Table:
     return table
 
 
-def measure(options: argparse.Namespace, console: Console) -> list[Row]:
-    """All rows, printed and written as they come."""
+def tell(text: str) -> None:
+    """What is going on, on the terminal."""
+    line = f"\r\033[K{text}" if sys.stderr.isatty() else f"{text}\n"
+    print(line, end="", file=sys.stderr, flush=True)
 
-    def tell(text: str) -> None:
-        line = f"\r\033[K{text}" if sys.stderr.isatty() else f"{text}\n"
-        print(line, end="", file=sys.stderr, flush=True)
 
+def each(options: argparse.Namespace, console: Console) -> Iterator[list[Row]]:
+    """Rows of all tools on one work after the other; those of the two works in turns last."""
     how = Options(options.box, options.repeat, options.clock)
     session = Session(chosen_tools(options.tools), how, tell)
+    asked = [] if options.five_nodes else list(itertools.product(options.works, options.dcs, options.log))
+    refused: set[tuple[str, int]] = set()
+    try:
+        for work, n_dc, log in asked:
+            if (work, n_dc) in refused:
+                continue
+            try:
+                yield session.measure(make_job(WORKS[work], n_dc, options.steps), log)
+            except Refused as why:
+                console.print(f"{work}: {why.kind}: {why}")
+                refused.add((work, n_dc))
+    finally:
+        session.close()
+    if options.five_nodes or {(work, 1, "five") for work in FIVE_NODES} <= set(asked):
+        try:
+            for row in five_nodes(how, options.steps, tell):
+                yield [row]
+        except Refused as why:
+            console.print(f"five nodes: {why.kind}: {why}")
+
+
+def measure(options: argparse.Namespace, console: Console) -> list[Row]:
+    """All rows, printed and written as they come."""
     found: list[Row] = []
     sink: Any = open(options.json, "w", encoding="utf-8") if options.json else None  # noqa: SIM115, PTH123
     try:
-        for work in options.works:
-            for n_dc in options.dcs:
-                for log in options.log:
-                    try:
-                        rows = session.measure(make_job(WORKS[work], n_dc, options.steps), log)
-                    except Refused as why:
-                        console.print(f"{work}: {why.kind}: {why}")
-                        break
-                    console.print(table_of(rows, add_limits(rows)))
-                    found += rows
-                    if sink:
-                        sink.writelines(json.dumps(row) + "\n" for row in rows)
-                        sink.flush()
+        for rows in each(options, console):
+            console.print(table_of(rows, add_limits(rows)))
+            found += rows
+            if sink:
+                sink.writelines(json.dumps(row) + "\n" for row in rows)
+                sink.flush()
     finally:
-        session.close()
         if sink:
             sink.close()
     return found

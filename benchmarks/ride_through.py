@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import random
 import re
@@ -28,7 +27,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cosim.engine.simulation import Simulation
+from cosim.study.stopping import quantile_interval
 from cosim.wiring import prepare
 
 DURATION_S, STEP_S, TURN_S = 7200, 0.01, 100.0
@@ -121,15 +123,6 @@ def added_ns() -> dict[str, float]:
     return {name: statistics.median(ns) for name, ns in pairs.items()}
 
 
-def confidence(values: list[float]) -> tuple[float, float]:
-    """Interval of at least 95 % confidence of a median, by order statistics: of no distribution in particular."""
-    n, k = len(values), 0
-    while 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n <= 0.05:
-        k += 1
-    ordered = sorted(values)
-    return ordered[max(k - 1, 0)], ordered[n - max(k, 1)]
-
-
 def count() -> None:
     """Step every variant for a while between two marks that valgrind sees."""
     for name in VARIANTS:
@@ -165,7 +158,7 @@ def measured(n_process: int) -> list[dict[str, Any]]:
     rows = []
     for name in VARIANTS:
         values = [one[name] for one in each[1:]]  # the first one compiles
-        low, high = confidence(values)
+        low, high = quantile_interval(np.array(values), 0.5, 0.95)
         rows.append({"case": name, "ns": statistics.median(values), "low_ns": low, "high_ns": high, "each_ns": values})
     return rows
 

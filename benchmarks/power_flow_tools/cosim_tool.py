@@ -8,6 +8,7 @@ Both write |V| into one block buffer that is used again and again.
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,9 @@ def learning_kernel() -> Any:
 class CosimSurface(CosimAny):
     """Blocks of steps by the response surfaces, which serve while only data centers move.
 
-    What no surface holds for is solved in full, and every so many steps one that a surface answered is solved in full
-    as well and must agree. Learning and building happen once, before the clock runs: they count as setting up.
+    What no surface holds for is solved in full, and so are the steps with which a surface is due to be held to a full
+    solve, by the rule of the run's own loop; it must agree. Learning and building happen once, before the clock runs:
+    they count as setting up.
     """
 
     least_steps = 2 * SURFACE_BLOCK_STEPS
@@ -154,28 +156,29 @@ class CosimSurface(CosimAny):
     def prepare(self, job: Job) -> None:
         """Read, compile, show requests from the whole job to the surfaces until they answer it."""
         try:
-            from cosim.feeder.kernel_surface import CHECK_EVERY
-            from cosim.feeder.kernel_surface_check import bring_along
-            from cosim.feeder.surfaces import ALLOWED
+            from cosim.feeder.kernel_surface_check import bring_along, learn
         except ImportError as why:
             raise SkipTool("this version of cosim has no kernel for moving data centers only") from why
         super().prepare(job)
-        self.check_every, self.allowed, self.bring_along = CHECK_EVERY, ALLOWED, bring_along
+        self.bring_along, self.learn = bring_along, learn
         rows = min(SURFACE_BLOCK_STEPS, max(16, BLOCK_BYTES // (8 * self.rows.size)))
         self.block = np.zeros((rows, self.rows.size))
         self.compiled.watch(self.nodes)
-        self._learn()
+        run_learning, surfaces = learning_kernel(), self.compiled.surfaces
+        run_learning(surfaces.arrays, self.compiled.arrays, self.compiled.watch_row, job.p_mw[:0], job.q_mvar[:0])
+        started = time.process_time()
+        self._learn(run_learning)
+        self.learning_s = time.process_time() - started
         self.blocks = [self._block_of(first) for first in range(0, len(job.p_mw), len(self.block))]
         self.one = np.zeros((1, self.rows.size)), np.zeros(0, np.int64), np.zeros((0, self.rows.size))
-        self.n_full, self.worst_check_pu, self.n_done = 0, 0.0, 0
+        self.n_full, self.n_done = 0, 0
         self.is_ready = True
         self.run(min(len(job.p_mw), 2 * len(self.block)))
         self.n_full, self.n_done = 0, 0
 
-    def _learn(self) -> None:
+    def _learn(self, run_learning: Any) -> None:
         from cosim.feeder.kernel_surface import N_CELL, SLOT, UNBUILT
 
-        run_learning = learning_kernel()
         sample = np.linspace(0, len(self.job.p_mw) - 1, LEARNING_STEPS).astype(int)
         extremes = [
             pick(power[:, k])
@@ -209,7 +212,6 @@ class CosimSurface(CosimAny):
             super().run(n)
             return
         surfaces, size = self.compiled.surfaces, len(self.block)
-        next_check = 0
         for k, first in enumerate(range(0, n, size)):
             p, q = self.blocks[k]
             block = self.block
@@ -218,28 +220,21 @@ class CosimSurface(CosimAny):
                 for t in np.flatnonzero(np.isnan(block[:, 0])).tolist():
                     block[t] = self._full(min(first + t, len(self.job.p_mw) - 1))
                     self.n_full += 1
-            elif first >= next_check:
-                off = float(np.max(np.abs(self._checking(first) - block[0])))
-                self.worst_check_pu = max(self.worst_check_pu, off)
-                if off > self.allowed:
-                    raise RuntimeError(f"a surface is off by {off:.1e} pu")
-                next_check = first + self.check_every
+                if surfaces.n_refused:
+                    raise RuntimeError(f"a surface is off by {surfaces.worst_check_pu:.1e} pu")
             inside = np.flatnonzero((self.keep >= first) & (self.keep < first + size))
             self.kept[inside] = block[self.keep[inside] - first]
         self.n_done += size * len(range(0, n, size))
-        self.note = f"{100 * self.n_full / self.n_done:.2g} % by full solve; checks within {self.worst_check_pu:.0e} pu"
-
-    def _checking(self, step: int) -> np.ndarray:
-        """Voltages of one step by the exact solve, as the run's own loop makes it behind surfaces. [pu]"""
-        f = self.compiled.arrays
-        f.port_p_mw[:], f.port_q_mvar[:] = self.job.p_mw[step], self.job.q_mvar[step]
-        self.bring_along(self.compiled.surfaces.arrays, f)
-        return self._full(step)
+        full, worst = 100 * self.n_full / self.n_done, surfaces.worst_check_pu
+        self.note = f"learnt in {self.learning_s:.3g} s; {full:.2g} % by full solve; checks within {worst:.0e} pu"
 
     def _full(self, step: int) -> np.ndarray:
-        """Voltages of one step by the exact solve. [pu]"""
+        """Voltages of one step by the exact solve, as the run's own loop makes it behind surfaces. [pu]"""
         row, none, nothing = self.one
-        power = self.job.p_mw[step : step + 1], self.job.q_mvar[step : step + 1]
-        if self.kernel(self.compiled.arrays, self.rows, *power, row, none, nothing):
+        f, s = self.compiled.arrays, self.compiled.surfaces.arrays
+        f.port_p_mw[:], f.port_q_mvar[:] = self.job.p_mw[step], self.job.q_mvar[step]
+        self.bring_along(s, f)
+        if self.kernel(f, self.rows, f.port_p_mw[None], f.port_q_mvar[None], row, none, nothing):
             raise RuntimeError(f"step {step} has no solution")
+        self.learn(s, f, self.compiled.watch_row)
         return row[0]

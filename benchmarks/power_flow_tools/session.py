@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import multiprocessing
 import os
 import statistics
@@ -95,6 +96,28 @@ def one_thread() -> None:
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
 
 
+@dataclasses.dataclass
+class Setting:
+    """One job, and what its tools have done of it so far."""
+
+    job: Job
+    expected: np.ndarray
+    """Voltages of the logged nodes at the checked steps. [pu]"""
+    how: str
+    """How they were found."""
+    rows: dict[str, Row]
+    ready: list[str]
+    """Tools that have not skipped or failed."""
+    spent: dict[str, list[tuple[float, float]]]
+    """Wall and CPU time of each tool's runs. [s]"""
+
+    @property
+    def title(self) -> str:
+        """In a few words."""
+        row = next(iter(self.rows.values()))
+        return f"{row['work']}, {row['n_dc']} dc, {row['log']}"
+
+
 class Session:
     """Workers of all chosen tools, and what one job costs each of them."""
 
@@ -105,6 +128,21 @@ class Session:
 
     def measure(self, job: Job, log: str) -> list[Row]:
         """One row a tool: its time per step, or why there is none.
+
+        Raises
+        ------
+        Refused
+            Where the reference has no answer.
+        """
+        setting = self.ready(job, log)
+        for k in range(self.options.repeat):
+            for name in list(setting.ready):
+                self.tell(f"{setting.title}: round {k + 1} of {self.options.repeat}, {name}")
+                self.run(setting, name)
+        return self.judged(setting)
+
+    def ready(self, job: Job, log: str) -> Setting:
+        """Prepare all tools for a job.
 
         Raises
         ------
@@ -122,23 +160,32 @@ class Session:
         base = {"work": job.work.name, "n_dc": job.n_dc, "log": log, "n_node": len(job.nodes), "n_logged": columns.size}
         rows = {name: base | {"tool": name} for name in tools}
         ready = [name for name in tools if self._prepare(name, job, rows[name])]
-        spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ready}
-        for k in range(self.options.repeat):
-            for name in list(ready):
-                self.tell(f"{job.work.name}, {job.n_dc} dc, {log}: round {k + 1} of {self.options.repeat}, {name}")
-                n = rows[name]["steps"]
-                took = self._try(name, rows[name], "run", n)
-                if took is None:
-                    ready.remove(name)
-                else:
-                    spent[name].append(took)
-        for name in ready:
-            rows[name] |= self._times(spent[name], rows[name]["steps"])
-            self._check(name, job, rows[name], expected[:, columns], how)
-        return list(rows.values())
+        return Setting(job, expected[:, columns], how, rows, ready, {name: [] for name in ready})
+
+    def run(self, setting: Setting, name: str) -> float:
+        """One run of a tool: time per step by the chosen clock; NaN where it fails, and it is left out then. [us]"""
+        row = setting.rows[name]
+        took = self._try(name, row, "run", row["steps"])
+        if took is None:
+            setting.ready.remove(name)
+            return math.nan
+        setting.spent[name].append(took)
+        return self._us(took, row["steps"])
+
+    def judged(self, setting: Setting) -> list[Row]:
+        """A row for each tool: the times of its runs, and how far its answers are from the reference's."""
+        for name in setting.ready:
+            row = setting.rows[name]
+            row |= self._times(setting.spent[name], row["steps"])
+            self._check(name, setting, row)
+        return list(setting.rows.values())
+
+    def _us(self, took: tuple[float, float], n: int) -> float:
+        wall, cpu = took
+        return (wall if self.options.clock == "wall" else cpu) / n * 1e6
 
     def _times(self, spent: list[tuple[float, float]], n: int) -> Row:
-        us = [(wall if self.options.clock == "wall" else cpu) / n * 1e6 for wall, cpu in spent]
+        us = [self._us(took, n) for took in spent]
         return {
             "us_per_step": statistics.median(us),
             "us_least": min(us),
@@ -169,10 +216,12 @@ class Session:
             if took[0] > PROBE_S or n == most:
                 break
             n = min(most, 4 * n)
-        row |= {"setup_s": found["setup_s"], "steps": int(np.clip(self.options.box_s / took[0] * n, least, most))}
+        steps = int(np.clip(self.options.box_s / took[0] * n, least, most))
+        row |= {"setup_s": found["setup_s"], "steps": steps}
         return True
 
-    def _check(self, name: str, job: Job, row: Row, expected: np.ndarray, how: str) -> None:
+    def _check(self, name: str, setting: Setting, row: Row) -> None:
+        job, expected, how = setting.job, setting.expected, setting.how
         answer = self._try(name, row, "answers", job.check)
         if answer is None:
             return

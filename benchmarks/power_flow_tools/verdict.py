@@ -12,6 +12,8 @@ from power_flow_tools.works import WORKS
 EXACT_PU = 1e-7
 """A peer counts as exact where no checked voltage is further off. [pu]"""
 ANY, SURFACE = "cosim any", "cosim surface"
+FIVE_NODES = ("ieee8500", "case33bw")
+"""The large and the small work of which the one is promised to cost less than three times the other."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,17 @@ def _below(claim: str, values: dict[str, float], limit: float, unit: str) -> Ver
     return Verdict(claim, f"{values[worst]:.3g} {unit} ({worst})", values[worst] < limit)
 
 
+def _five_nodes(rows: list[Row]) -> Verdict:
+    """By the works in turns, where they were; the interval must hold it, not the median alone."""
+    claim = "surface, five nodes: 8500-node feeder < 3x case33bw"
+    for row in rows:
+        if "ratio" in row:
+            told = f"{row['ratio']:.3g}x ({row['ratio_low']:.3g} to {row['ratio_high']:.3g} at 95 %)"
+            told += f", {len(row['ratios'])} rounds, load {row['load']:.1f}"
+            return Verdict(claim, told, row["ratio_high"] < 3.0)
+    return Verdict(claim, "not measured", None)
+
+
 def verdicts(rows: list[Row]) -> list[Verdict]:
     """Every promise of speed that these rows can judge."""
     measured = Measured(rows)
@@ -88,8 +101,7 @@ def verdicts(rows: list[Row]) -> list[Verdict]:
     found.append(_at_least("surface, every work, one data center: >= 80x", one, 80.0))
     found.append(_at_least("surface, most works, one data center: >= 100x", one, 100.0, most_of=True))
     found.append(_at_least("surface, every work, three data centers: >= 30x", three, 30.0))
-    large, small = (measured.us(work, 1, "five", SURFACE) for work in ("ieee8500", "case33bw"))
-    found.append(_below("surface, five nodes: 8500-node feeder < 3x case33bw", {"ieee8500": large / small}, 3.0, "x"))
+    found.append(_five_nodes(rows))
     terminal = {name: measured.us(name, 1, "terminal", SURFACE) for name in WORKS}
     found.append(_below("surface, a data center's own terminals < 0.5 us", terminal, 0.5, "us"))
     off = {f"{r['work']}, {r['tool']}": r["max_dvm_pu"] for r in measured.rows if r["tool"].startswith("cosim")}

@@ -39,6 +39,7 @@ from cosim.engine.kernel_supply import supply_due_us, watch_supply
 from cosim.engine.kernel_watch import is_full, keep_instant
 from cosim.feeder.arrays import (
     COLLAPSED,
+    DIRTY,
     EMF_FACTOR,
     LAST_P,
     N_CONTROL_SENSOR,
@@ -61,7 +62,7 @@ from cosim.feeder.kernel_surface import (
     voltages,
     watched,
 )
-from cosim.feeder.kernel_surface_check import bring_along, learn
+from cosim.feeder.kernel_surface_check import bring_along, learn, make_due
 from cosim.jit import frame, inner
 from cosim.load.kernel import step_load
 
@@ -96,6 +97,8 @@ def _solve_feeder(clock, f, surf, watch_row, log, must_solve):
     ceased = False
     if was_surface:
         bring_along(surf, f)
+    if f.flags[DIRTY] != 0:
+        make_due(surf)
     while solve(f) == COLLAPSED:  # once more without converters
         if ceased or f.params[EMF_FACTOR] >= DEEP_DIP:
             return COLLAPSED, ceased

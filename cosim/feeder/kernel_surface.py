@@ -21,19 +21,24 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # info
-(ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_SINCE_CHECK, N_CHECKED, N_REFUSED, N_STRAY, N_SLOT,
- IN_SLOT, N_BYTES) = range(14)  # fmt: skip
-N_INFO: Final = 14
+(ENABLED, N_CELL, IN_CELL, WANTED, WAIT, ON_SURFACE, N_USED, N_CHECKED, N_REFUSED, N_STRAY, N_SLOT, IN_SLOT,
+ N_BYTES) = range(13)  # fmt: skip
+N_INFO: Final = 13
 # columns of cell
 SLOT, VISITS, DEPTH, N_REGIME = range(4)
+# columns of trust
+SINCE_CHECK, DISTANCE = range(2)
 UNBUILT: Final = -1
 GIVEN_UP: Final = -2
 # errors
 ALLOWED, WORST_CHECK = range(2)
 SWEEPS: Final = 3
 """Times that data centers of the scalar model are solved in turn; what that leaves is for the polynomials."""
-CHECK_EVERY: Final = 4096
-"""Evaluations between two full solves that a surface is held to."""
+SOONEST_CHECK: Final = 256
+"""Evaluations of a surface that nothing has been shown of yet, before it is held to a full solve: its building took as
+many full solves, so that finding it wrong early costs next to nothing."""
+LATEST_CHECK: Final = 32_768
+"""The same of one that has often been found right."""
 
 
 class SurfaceArrays(Bundle):
@@ -72,6 +77,8 @@ class SurfaceArrays(Bundle):
     shape: Ints
     """[S, 5] terms, modes, guarded legs, terms that tell mostly where these are, outputs that must be worked out while
     no protective device acts."""
+    trust: Ints
+    """[S, 2] evaluations since the surface was held to a full solve, and those behind which it is held to one again."""
     weight: Floats
     """[S, T, R] from terms to modes."""
     out: Floats
@@ -270,6 +277,12 @@ def find_slot(s, c, p, q):
 
 
 @inner
+def is_due(s, slot):
+    """Whether a surface is to be held to a full solve before it answers again."""
+    return s.trust[slot, SINCE_CHECK] >= s.trust[slot, DISTANCE]
+
+
+@inner
 def lowest_phase(s, f, k):
     """Voltage of data center k in the present outputs: those of its phases, whose minimum alone has kinks. [pu]"""
     least = math.inf
@@ -292,10 +305,10 @@ def evaluate_surface(s, f):
     if s.info[ENABLED] == 0 or f.flags[DIRTY] != 0 or f.flags[SOURCE_ON] == 0:
         return False
     c = cell_of(s, f.port_p_mw, f.port_q_mvar)
-    if c < 0 or s.cell[c, SLOT] < 0 or s.info[N_SINCE_CHECK] >= CHECK_EVERY:
+    if c < 0 or s.cell[c, SLOT] < 0:
         return False
     slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
-    if slot < 0:
+    if slot < 0 or is_due(s, slot):
         return False
     n_out = s.output.size if f.flags[READ_ALL] == 1 else s.shape[slot, 4]
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output[:n_out])
@@ -316,7 +329,7 @@ def evaluate_surface(s, f):
         f.sensor[k, 1] = s.output[at + 2 * k + 1]
     s.info[ON_SURFACE] = 1
     s.info[N_USED] += 1
-    s.info[N_SINCE_CHECK] += 1
+    s.trust[slot, SINCE_CHECK] += 1
     return True
 
 

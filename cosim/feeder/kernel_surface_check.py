@@ -10,17 +10,19 @@ from cosim.feeder.kernel_lu import copy_to
 from cosim.feeder.kernel_newton import move_u
 from cosim.feeder.kernel_surface import (
     ALLOWED,
-    CHECK_EVERY,
+    DISTANCE,
     ENABLED,
     GIVEN_UP,
     IN_CELL,
     IN_SLOT,
+    LATEST_CHECK,
     N_CELL,
     N_CHECKED,
     N_REFUSED,
-    N_SINCE_CHECK,
     N_STRAY,
+    SINCE_CHECK,
     SLOT,
+    SOONEST_CHECK,
     UNBUILT,
     VISITS,
     WAIT,
@@ -29,9 +31,13 @@ from cosim.feeder.kernel_surface import (
     cell_of,
     evaluate,
     find_slot,
+    is_due,
     lowest_phase,
 )
 from cosim.jit import inner, njit
+
+ROOM = 0.5
+"""Part of the deviation allowed below which a surface earns trust. [1]"""
 
 
 @njit
@@ -88,9 +94,20 @@ def _move_legs(s, slot, mode, times):
         s.v[at + 1] += times * s.leg_step[2 * k + 1]
 
 
+@inner
+def make_due(s):
+    """Behind an event: the next full solve that a surface holds for is a check.
+
+    A surface is a function of the feeder's state, but an event may leave the feeder on another solution of that state.
+    What has been shown of the surface stands where it has the right one.
+    """
+    for slot in range(s.trust.shape[0]):
+        s.trust[slot, SINCE_CHECK] = s.trust[slot, DISTANCE]
+
+
 @njit
 def learn(s, f, watch_row):
-    """Behind a full solve: hold the surface of its cell to it, or count towards building one.
+    """Behind a full solve: hold a surface to it that is due for that, or count towards building one.
 
     Parameters
     ----------
@@ -110,20 +127,38 @@ def learn(s, f, watch_row):
         if s.cell[c, VISITS] >= s.info[WAIT]:
             s.info[WANTED] = c
         return
-    if s.info[N_SINCE_CHECK] >= CHECK_EVERY:
-        check_cell(s, f, watch_row, c)
+    slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
+    if slot >= 0 and is_due(s, slot):
+        check_surface(s, f, watch_row, c, slot)
 
 
 @inner
-def check_cell(s, f, watch_row, c):
-    """Give a cell up whose surface is off by more than is allowed."""
-    s.info[N_SINCE_CHECK] = 0
-    s.info[N_CHECKED] += 1
-    slot = find_slot(s, c, f.port_p_mw, f.port_q_mvar)
-    if slot < 0:
-        return
-    most = 0.0
+def check_surface(s, f, watch_row, c, slot):
+    """Hold a surface, its modes set, to the present solution: it earns or loses trust, or its cell is given up.
+
+    Not where it has a phase at or below its window: there it would not have answered.
+    """
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
+    for k in range(f.sizes[N_DC]):
+        if lowest_phase(s, f, k) <= f.port_v_min_pu[k]:
+            return
+    most = deviation(s, f, watch_row, slot)
+    s.info[N_CHECKED] += 1
+    s.error[WORST_CHECK] = max(s.error[WORST_CHECK], most)
+    s.trust[slot, SINCE_CHECK] = 0
+    if most > s.error[ALLOWED]:
+        s.cell[c, SLOT] = GIVEN_UP
+        s.info[N_REFUSED] += 1
+    elif most > ROOM * s.error[ALLOWED]:
+        s.trust[slot, DISTANCE] = max(s.trust[slot, DISTANCE] // 2, SOONEST_CHECK)
+    else:
+        s.trust[slot, DISTANCE] = min(2 * s.trust[slot, DISTANCE], LATEST_CHECK)
+
+
+@inner
+def deviation(s, f, watch_row, slot):
+    """Largest one of the present outputs and watched nodes of a surface from the present solution. [pu]"""
+    most = 0.0
     for k in range(f.sizes[N_DC]):
         most = max(most, abs(lowest_phase(s, f, k) - f.port_vm_pu[k]))
     for i in range(watch_row.size):
@@ -132,10 +167,7 @@ def check_cell(s, f, watch_row, c):
             for k in range(s.shape[slot, 1]):
                 vm += s.watch[slot, k, i] * s.mode[k]
             most = max(most, abs(vm - math.sqrt(f.vm2[watch_row[i]])))
-    s.error[WORST_CHECK] = max(s.error[WORST_CHECK], most)
-    if most > s.error[ALLOWED]:
-        s.cell[c, SLOT] = GIVEN_UP
-        s.info[N_REFUSED] += 1
+    return most
 
 
 @inner

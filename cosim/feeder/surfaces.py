@@ -15,6 +15,7 @@ from cosim.feeder.kernel_surface import SurfaceArrays
 from cosim.feeder.kernel_surface_block import slots_of_block, tile_terms
 from cosim.feeder.network import Floats, Ints
 from cosim.feeder.surface_basis import MAX_TERMS, Basis
+from cosim.feeder.surface_cell import cell_around
 from cosim.feeder.surface_fit import MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell
 
 ALLOWED = 1e-9
@@ -25,8 +26,6 @@ MAX_BYTES = 512 * 1024 * 1024
 """Memory of the polynomials of one state from which on cells are given up rather than built. [byte]"""
 EXPECTED = -1
 """Depth of a cell that another state's requests make likely."""
-MARGIN = 0.2
-"""By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
 TILE = 256
 """Requests whose terms are worked out side by side before they are multiplied out: what the fast cache holds."""
 SHORT = 64
@@ -38,7 +37,7 @@ SPARE = 1.2
 SURELY_BELOW = 0.999
 """Part of its pick-up below which a current's bound keeps a device quiet; surfaces miss by 1e-5 of it at most. [1]"""
 _KEPT = ("info", "error", "cell", "box", "slope", "stray")
-_BY_SLOT = ("shape", "guard", "rest", "between", "weight", "out", "watch", "rows", "leg_modes")
+_BY_SLOT = ("shape", "trust", "guard", "rest", "between", "weight", "out", "watch", "rows", "leg_modes")
 
 
 class Surfaces:
@@ -155,7 +154,8 @@ class Surfaces:
         Returns
         -------
         int
-            Requests answered; the others' rows are left alone, since they need a full solve.
+            Requests answered; the others' rows are left alone, since they need a full solve: also that with which a
+            surface is due to be held to one (`learn`). What follows it in the block is answered meanwhile.
         """
         a, slots = self.arrays, np.empty(p_mw.shape[1], np.int64)
         if not self._scratch:
@@ -163,8 +163,10 @@ class Surfaces:
             self._scratch = tuple(np.zeros(TILE * n) for n in rows)
         x, terms = self._scratch[0].reshape(-1, TILE), self._scratch[1].reshape(-1, TILE)
         slots_of_block(a, p_mw, q_mvar, x, terms, self._scratch[2].reshape(-1, TILE), slots)
-        short = np.zeros(slots.size, bool)
-        for first, end, slot in _runs(slots):
+        short, runs = np.zeros(slots.size, bool), _runs(slots)
+        if self._leave_due(slots, runs):
+            runs = _runs(slots)
+        for first, end, slot in runs:
             if end - first < SHORT and end - first < slots.size:
                 short[first:end] = slot >= 0
             elif slot >= 0:
@@ -173,6 +175,21 @@ class Surfaces:
             at = np.flatnonzero(short & (slots == slot))
             self._follow_slot(slot, p_mw[:, at], q_mvar[:, at], vm_pu, at)
         return int(np.count_nonzero(slots >= 0))
+
+    def _leave_due(self, slots: Ints, runs: list[tuple[int, int, int]]) -> bool:
+        """Count a block's requests on its surfaces; take those from them that are due for a check; whether any is."""
+        n_asked: dict[int, int] = {}
+        for first, end, slot in runs:
+            n_asked[slot] = n_asked.get(slot, 0) + end - first
+        n_asked.pop(-1, None)
+        due = []
+        for slot, n in n_asked.items():
+            since, distance = self.arrays.trust[slot].tolist()
+            if since + n > distance:
+                due.append(np.flatnonzero(slots == slot)[max(distance - since, 0)])
+            self.arrays.trust[slot, ks.SINCE_CHECK] += n
+        slots[due] = -1
+        return bool(due)
 
     def _follow_slot(self, slot: int, p_mw: Floats, q_mvar: Floats, vm_pu: Floats, at: Ints | None = None) -> None:
         """The same for requests for which one surface is known to hold; into the rows `at`, where given."""
@@ -258,6 +275,7 @@ class Surfaces:
             parent=z((MAX_CELLS, t), np.int64),
             factor=z((MAX_CELLS, t), np.int64),
             shape=z((s, 5), np.int64),
+            trust=np.tile(np.array([0, ks.SOONEST_CHECK]), (s, 1)),
             guard=z((s, MAX_GUARDED, t)),
             rest=z((s, MAX_GUARDED)),
             between=z((s, MAX_GUARDED, 2)),
@@ -287,8 +305,9 @@ class Surfaces:
         return [(c, fit.basis) for c, fit in found if fit is not None]
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps: cells, counters and the present modes; the polynomials follow from the cells."""
-        return {k: self._fixed[k].copy() for k in _KEPT} | {"mode": self.arrays.mode.copy()}
+        """What a checkpoint keeps: cells, counters, trust, the present modes; the polynomials follow from the cells."""
+        a = self.arrays
+        return {k: self._fixed[k].copy() for k in _KEPT} | {"trust": a.trust.copy(), "mode": a.mode.copy()}
 
     def restore(self, state: Mapping[str, np.ndarray], lab: Callable[[], FeederArrays]) -> None:
         """Go back to what `state` kept, in the same state of the feeder."""
@@ -303,6 +322,7 @@ class Surfaces:
             self.fits[slot : slot + len(fits)] = fits
         self.arrays = self._packed(None)
         self._fixed["info"][:] = state["info"]
+        self.arrays.trust[:] = state["trust"]
         self.arrays.mode[:] = state["mode"]
 
     def build_wanted(self, lab: FeederArrays) -> None:
@@ -316,25 +336,12 @@ class Surfaces:
             if c == MAX_CELLS:
                 info[ks.N_STRAY] = 0
                 return
-            box[c], self.arrays.slope[c] = self._around_strays()
+            a = self.arrays
+            box[c], a.slope[c] = cell_around(a.stray[: info[ks.N_STRAY]], box[:c], a.slope[:c])
             cell[c] = ks.UNBUILT, info[ks.WAIT], 0, 0
             info[ks.N_CELL] += 1
             info[ks.N_STRAY] = 0
         self._build(c, lab)
-
-    def _around_strays(self) -> tuple[Floats, Floats]:
-        """A box around the stray requests and all cells so far, with room to grow; the slope along which it lies."""
-        a = self.arrays
-        n, d = int(a.info[ks.N_CELL]), a.slope.shape[1]
-        strays = a.stray[: a.info[ks.N_STRAY]]
-        corner_p, corner_q = _corners(a.box[:n], a.slope[:n])
-        p, q = np.vstack([strays[:, 0::2], corner_p]), np.vstack([strays[:, 1::2], corner_q])
-        slope = np.array([_least_slope(p[:, k], q[:, k]) for k in range(d)])
-        rest = q - slope * p
-        low, high = (np.column_stack([pick(p, axis=0), pick(rest, axis=0)]).ravel() for pick in (np.min, np.max))
-        size = np.maximum(np.abs(low), np.abs(high)).max()
-        room = np.maximum(MARGIN * (high - low), 1e-3 * max(size, 1e-3))
-        return np.column_stack([low - room, high + room]), slope
 
     def _fit_cell(self, c: int, lab: FeederArrays) -> list[Fit]:
         return fit_cell(lab, self._fixed["box"][c].copy(), self._fixed["slope"][c].copy(), self.watch_row)
@@ -350,7 +357,6 @@ class Surfaces:
             a.cell[c, ks.SLOT], a.cell[c, ks.N_REGIME] = len(self.fits), len(fits)
             self.fits += fits
             a.info[ks.N_SLOT] = len(self.fits)
-            a.info[ks.N_SINCE_CHECK] = 0
             self.arrays = self._packed(a)
             return
         n = int(a.info[ks.N_CELL])
@@ -376,21 +382,6 @@ def _quick(guard: Floats) -> tuple[int, Floats]:
     behind = np.cumsum(np.abs(guard[:, ::-1]), axis=1)[:, ::-1].max(axis=0, initial=0.0)
     n_quick = int(np.sum(behind > CLOSE_PU))
     return n_quick, SPARE * np.abs(guard[:, n_quick:]).sum(axis=1)
-
-
-def _corners(box: Floats, slope: Floats) -> tuple[Floats, Floats]:
-    """P and Q [4 C, d] at the corners of cells, of each data center on its own. [MW, Mvar]"""
-    p, rest = box[:, 0::2], box[:, 1::2]
-    pairs = [(p[:, :, i], rest[:, :, j] + slope * p[:, :, i]) for i in (0, 1) for j in (0, 1)]
-    return np.vstack([pair[0] for pair in pairs]), np.vstack([pair[1] for pair in pairs])
-
-
-def _least_slope(p: Floats, q: Floats) -> float:
-    """The slope for which Q - slope P is spread least: that of least squares, or none. [1]"""
-    off = p - p.mean()
-    square = float(off @ off)
-    slope = float(off @ q) / square if square > 0 else 0.0
-    return slope if np.ptp(q - slope * p) < np.ptp(q) else 0.0
 
 
 def _runs(of: Ints) -> list[tuple[int, int, int]]:

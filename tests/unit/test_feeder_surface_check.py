@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from random_networks import drawn_network
@@ -25,13 +27,17 @@ from cosim.feeder.arrays import (
 from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.kernel_flows import balance
 from cosim.feeder.kernel_surface import (
-    CHECK_EVERY,
+    ALLOWED,
+    DISTANCE,
     GIVEN_UP,
     IN_CELL,
+    IN_SLOT,
+    LATEST_CHECK,
     N_CHECKED,
     N_REFUSED,
-    N_SINCE_CHECK,
+    SINCE_CHECK,
     SLOT,
+    SOONEST_CHECK,
     WORST_CHECK,
     evaluate_surface,
 )
@@ -124,7 +130,7 @@ def test_a_spoilt_surface_is_not_confirmed_by_its_own_start(case, spoil):
     expected = solved_from(truth, *requests)
     c = int(s.info[IN_CELL])
     spoil(s, int(s.cell[c, SLOT]))
-    s.info[N_SINCE_CHECK] = CHECK_EVERY
+    s.trust[:, SINCE_CHECK] = s.trust[:, DISTANCE]
     ask(f, *requests[1])
     bring_along(s, f)
     assert solve(f) == OK
@@ -133,6 +139,88 @@ def test_a_spoilt_surface_is_not_confirmed_by_its_own_start(case, spoil):
     assert s.info[N_CHECKED] == s.info[N_REFUSED] == 1
     assert s.cell[c, SLOT] == GIVEN_UP
     assert s.error[WORST_CHECK] > 1e-9
+
+
+def answered_until_check(compiled, requests):
+    """Requests that a surface answers until one is solved in full and it is held to that, as the run's loop does."""
+    s, f = compiled.surfaces.arrays, compiled.arrays
+    for n, (p, q) in enumerate(requests):
+        ask(f, p, q)
+        if not evaluate_surface(s, f):
+            bring_along(s, f)
+            assert solve(f) == OK
+            learn(s, f, compiled.watch_row)
+            return n
+    raise AssertionError("no check")
+
+
+def test_a_surface_earns_trust_and_loses_it():
+    """Checks with room double the distance to the next one, one without halves it, one that fails ends it."""
+    compiled = taught(*CASES["one, balanced"])
+    s = compiled.surfaces.arrays
+    requests = list(zip(*moving(500, 0.5, 3.0, 1, seed=9, held=1), strict=True))
+    answered_until_check(compiled, itertools.repeat(requests[0]))
+    slot = int(s.info[IN_SLOT])
+    s.trust[slot] = 0, SOONEST_CHECK
+    found = [answered_until_check(compiled, itertools.cycle(requests)) for _ in range(4)]
+    assert found == [SOONEST_CHECK * k for k in (1, 2, 4, 8)]
+    scaled(s, slot)
+    s.error[:] = 1.0, 0.0
+    s.trust[slot] = LATEST_CHECK, LATEST_CHECK
+    assert answered_until_check(compiled, itertools.repeat(requests[0])) == 0
+    assert s.trust[slot].tolist() == [0, LATEST_CHECK]
+    off = s.error[WORST_CHECK]
+    assert off == pytest.approx(3e-8, rel=0.1)
+    for allowed, part in ((1.5, 2), (1.1, 4), (2.5, 2), (1.9, 4), (2.1, 2), (9.0, 1), (9.0, 1)):
+        s.error[ALLOWED], s.trust[slot, SINCE_CHECK] = allowed * off, LATEST_CHECK
+        assert answered_until_check(compiled, itertools.repeat(requests[0])) == 0
+        assert s.trust[slot].tolist() == [0, LATEST_CHECK // part]
+    assert s.cell[s.info[IN_CELL], SLOT] == slot
+    s.error[ALLOWED], s.trust[slot, SINCE_CHECK] = 0.9 * off, LATEST_CHECK
+    assert answered_until_check(compiled, itertools.repeat(requests[0])) == 0
+    assert s.cell[s.info[IN_CELL], SLOT] == GIVEN_UP
+
+
+def test_distrust_never_brings_checks_closer_than_a_new_surface_has_them():
+    compiled = taught(*CASES["one, balanced"])
+    s = compiled.surfaces.arrays
+    p, q = moving(1, 0.5, 3.0, 1)
+    scaled(s, int(s.info[IN_SLOT]))
+    s.error[ALLOWED] = 4e-8
+    s.trust[:] = SOONEST_CHECK
+    answered_until_check(compiled, [(p[0], q[0])])
+    assert s.error[WORST_CHECK] > 2e-8
+    assert s.trust[s.info[IN_SLOT]].tolist() == [0, SOONEST_CHECK]
+
+
+def test_a_phase_below_its_window_is_no_check():
+    """Data centers draw constant current there, which is not what the surface tells."""
+    compiled = taught(*CASES["one, balanced"])
+    s, f = compiled.surfaces.arrays, compiled.arrays
+    s.trust[:] = SOONEST_CHECK
+    f.port_v_min_pu[:] = 1.2
+    p, q = moving(2, 0.5, 3.0, 1)
+    for k in range(2):
+        assert answered_until_check(compiled, [(p[k], q[k])]) == 0
+    assert s.info[N_CHECKED] == s.info[N_REFUSED] == 0
+    f.port_v_min_pu[:] = 0.0
+    assert answered_until_check(compiled, [(p[0], q[0])]) == 0
+    assert (s.info[N_CHECKED], s.info[N_REFUSED]) == (1, 0)
+
+
+def test_blocks_leave_the_request_that_a_check_is_due_with():
+    """Counted as one by one, however the requests are cut; what is not checked stays due."""
+    p, q = moving(700, 0.5, 3.0, 1, held=1)
+    left = []
+    for cuts in ([0, 700], [0, 100, 300, 301, 700]):
+        compiled = taught(*CASES["one, balanced"])
+        compiled.surfaces.arrays.trust[:] = 0, SOONEST_CHECK
+        vm = np.full((700, compiled.watch_row.size), np.nan)
+        for first, end in itertools.pairwise(cuts):
+            part = vm[first:end]
+            compiled.surfaces.follow(p[first:end].T.copy(), q[first:end].T.copy(), part)
+        left.append(np.flatnonzero(np.isnan(vm[:, 0])).tolist())
+    assert left == [[SOONEST_CHECK], [SOONEST_CHECK, 300, 301]]
 
 
 @pytest.mark.parametrize("case", ["one, balanced", "three phases"])
@@ -163,7 +251,7 @@ def test_a_source_so_stiff_that_its_power_is_round_off_has_its_surface():
     off = []
     for k in range(60):
         f.port_p_mw[:], f.port_q_mvar[:] = p[k], q[k]
-        s.info[N_SINCE_CHECK] = 0
+        s.trust[:, SINCE_CHECK] = 0
         assert evaluate_surface(s, f)
         found = f.totals.copy()
         assert solve(f) == OK
