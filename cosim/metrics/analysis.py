@@ -22,6 +22,7 @@ from cosim.metrics.points import points_of
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter, energy_of
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, storage_kind, utilization
+from cosim.metrics.ride_through import system_loss
 from cosim.metrics.standards import (
     Standards,
     UnbalanceReader,
@@ -172,6 +173,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
         mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
         events=events.result(voltage.energized) if voltage is not None else None,
         unbalance=angles.result(),
+        system_loss=system_loss(log, centers, step_s),
         points=points_of(log),
         **_of_sites(span, centers, wanted),
     )

@@ -66,6 +66,8 @@ def summarize(log: Log, analysis: Analysis | None = None, planning: Planning | N
             summary["datacenter"][name]["calls"] = [call._asdict() for call in calls]
     if found.ups:
         summary["ups"] = {name: part.summary() for name, part in found.ups.items()}
+    if (lost := found.standards.system_loss) is not None:
+        summary["system"] = lost.summary()
     names = found.voltage.name if found.voltage is not None else []
     standards = standards_summary(found.standards, names)
     if standards:

@@ -12,15 +12,11 @@ from cosim.metrics import limits as lim
 from cosim.metrics.case import Case, Seen, Verdict, centers_with, never_calm, seconds, too_coarse, too_short, verdict_of
 from cosim.metrics.events import Beyond, VoltageEvent
 from cosim.metrics.limits import Limit
-from cosim.metrics.log import blocks
+from cosim.metrics.log import blocks, column
 from cosim.metrics.oscillation import mode, oscillation
 from cosim.metrics.ramp import LargestRamp
-from cosim.metrics.standards import (
-    column,
-    demand_of,
-    power_factor_of,
-    terminal_voltage,
-)
+from cosim.metrics.ride_through import lowest_voltage, terminal_voltage
+from cosim.metrics.standards import demand_of, power_factor_of
 from cosim.metrics.terminal import (
     FLICKER_STEP_MAX_S,
     STEADY_STEP_MAX_S,
@@ -171,8 +167,9 @@ def _recovery(limit: lim.RecoveryLimit, case: Case) -> Verdict:
         if vm_pu is None:
             continue
         t_s, p_mw = column(case.log, "t_s", np.float64), column(case.log, f"datacenter/{name}/p_grid_mw")
-        for one in recoveries(t_s, vm_pu, p_mw, case.step_s, limit.vm_min_pu, limit.share):
-            note = "" if one.is_back else "not back before the next dip or the end"
+        lowest_pu = lowest_voltage(case.log, name, vm_pu)
+        for one in recoveries(t_s, vm_pu, p_mw, case.step_s, limit.vm_min_pu, limit.share, lowest_pu):
+            note = "" if one.is_back else "not back before the end of the run"
             took_s = one.took_s if one.is_back else max(one.took_s, limit.max_s + case.step_s)
             seen.append(Seen(took_s, one.back_s, name, note))
     return verdict_of(limit, "s", limit.max_s, seen, f"no dip below {limit.vm_min_pu:g} pu ended in the run")
