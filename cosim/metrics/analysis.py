@@ -12,7 +12,7 @@ from cosim.metrics.accounts import Accounts, LoadSquare, SquareMeter, accounts_o
 from cosim.metrics.ageing import Ageing, AgeingMeter
 from cosim.metrics.case import Case, Verdict
 from cosim.metrics.disturbance import disturbed_spans
-from cosim.metrics.events import VoltageEventMeter
+from cosim.metrics.events import VoltageEventMeter, known_of
 from cosim.metrics.limits import Limit, load_limits
 from cosim.metrics.loading import Equipment, loading_meters
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, members, time_span_s, total
@@ -34,7 +34,7 @@ from cosim.metrics.standards import (
 )
 from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
 from cosim.metrics.verdict import judge
-from cosim.metrics.voltage import SagTotals, Voltage, VoltageExtremes, VoltageMeter, extremes_of
+from cosim.metrics.voltage import Voltage, VoltageExtremes, VoltageMeter, extremes_of, sag_totals, with_points
 from cosim.metrics.window import Swing, SwingMeter
 from cosim.metrics.work import Work, work_of
 from cosim.units import S_PER_H
@@ -166,15 +166,18 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     means, events = mean_meters(wanted, len(names), step_s), VoltageEventMeter()
     angles = UnbalanceReader(log, names, wanted, step_s)
     neutral = DisplacedNeutral(log, names)
-    voltage = _voltage(log, names, neutral, events)
+    voltage, points = _voltage(log, names, neutral, events), points_of(log)
+    known = known_of(points.point, names, sag_totals(log, names), neutral.nodes)
+    if voltage is not None:
+        voltage = with_points(voltage, {k: point.event for k, point in known.point.items()})
     shown = [angles.update, MeansShown(neutral, means.values()).update]
     voltage_swing = span.swing("bus/vm_pu", len(names), shown)
     standards = Standards(
         mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
-        events=events.result(voltage.energized) if voltage is not None else None,
+        events=events.result(voltage.energized, known) if voltage is not None else None,
         unbalance=angles.result(),
         system_loss=system_loss(log, centers, step_s),
-        points=points_of(log),
+        points=points,
         **_of_sites(span, centers, wanted),
     )
     equipment, found = _equipment(span, wanted)
@@ -273,17 +276,7 @@ def _voltage(log: Log, names: list[str], neutral: DisplacedNeutral, events: Volt
             if path == high:
                 meter.update_high(t_s, vm_pu)
                 events.update_high(t_s, vm_pu)
-    return meter.result(_sag_totals(log, names), neutral.nodes)
-
-
-def _sag_totals(log: Log, names: list[str]) -> SagTotals | None:
-    """Sags of every bus at full step; None where the log has not all of them."""
-    keys = [f"bus/{name.replace('/', '_')}" for name in names]
-    columns = {key: [total(log, f"{bus}/{key}") for bus in keys] for key in ("n_sag", "sag_s", "longest_sag_s")}
-    if any(value is None for column in columns.values() for value in column):
-        return None
-    n_sag, sag_s, longest_s = (np.array(column, dtype=np.float64) for column in columns.values())
-    return SagTotals(n_sag.astype(np.int64), sag_s, longest_s)
+    return meter.result(sag_totals(log, names), neutral.nodes)
 
 
 def _largest(log: Log, group: str, also: Sequence[Callable[[Floats, AnyFloats], None]] = ()) -> Floats | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from cosim.metrics.analysis import Analysis, DataCenter
 from cosim.metrics.log import Floats, Log
 from cosim.metrics.rating import datacenter_bus
@@ -158,10 +160,9 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
     said.append(Finding(text, float(voltage.t_min_s[worst])))
     out = int(voltage.interrupted.sum())
     if out:
-        longest = float(voltage.interruption_longest_s[voltage.interrupted].max())
-        said.append(
-            Finding(f"{out} of {len(voltage.name)} {logged} are interrupted, the longest for {number(longest, 3)} s.")
-        )
+        longest = int(np.where(voltage.interrupted, voltage.interruption_longest_s, -1.0).argmax())
+        lasted = _lasted(float(voltage.interruption_longest_s[longest]), bool(voltage.is_followed[longest]))
+        said.append(Finding(f"{out} of {len(voltage.name)} {logged} are interrupted, the longest for {lasted}."))
     return said
 
 
@@ -175,8 +176,15 @@ def _at_datacenter(voltage: Voltage, name: str, place: str | None) -> str:
     if not rows:
         return ""
     told = f"; at {name} ({named('bus', place)}) {voltage.vm_min_pu[rows].min():.4f} pu"
-    out_s = float(voltage.interruption_s[rows].max())
-    return f"{told}, and interrupted for {number(out_s, 3)} s" if out_s > 0 else told
+    longest = max(rows, key=lambda k: float(voltage.interruption_s[k]))
+    out_s = float(voltage.interruption_s[longest])
+    lasted = _lasted(out_s, bool(voltage.is_followed[longest]))
+    return f"{told}, and interrupted for {lasted}" if out_s > 0 else told
+
+
+def _lasted(lasted_s: float, is_followed: bool) -> str:
+    """A duration in words; one that only rows tell is an upper bound."""
+    return f"{'' if is_followed else 'at most '}{number(lasted_s, 3)} s"
 
 
 def _extremes(found: VoltageExtremes) -> Finding:
