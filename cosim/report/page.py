@@ -163,7 +163,8 @@ def _body(runs: list[Run], data: dict[str, Any]) -> str:
         '<div id="panels" class="plot"></div>',
         '<p class="note">Drag across a panel to zoom in, double-click for the whole run; all panels share the time '
         "axis. Diamonds are events, dotted lines the rare ones. Red bands: the voltage was disturbed (outage, dip, "
-        "fault); grey ones: a site was off its supply (transfer, shedding) or coming back. A gap in a voltage curve is an interruption. Dashed red lines: ANSI range A. "
+        "fault); grey ones: a site was off its supply (transfer, shedding) or coming back. "
+        "A gap in a voltage curve is an interruption. Dashed red lines: ANSI range A. "
         "Dots on steps: a tap changer or capacitor bank moved there."
         f"{' The page opens on the disturbance.' if data['focus'] else ''}</p>",
     ]
