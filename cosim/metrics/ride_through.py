@@ -149,7 +149,7 @@ class SystemLoss:
         }
 
 
-def system_loss(log: Log, names: Sequence[str], step_s: float) -> SystemLoss | None:
+def system_loss(log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float) -> SystemLoss | None:
     """What all data centers together lost in their worst disturbance.
 
     The powers are summed before anything is taken of them: sites that fall at different times do not add up to more
@@ -158,8 +158,8 @@ def system_loss(log: Log, names: Sequence[str], step_s: float) -> SystemLoss | N
     Parameters
     ----------
     log : Log
-    names : sequence of str
-        Its data centers.
+    lowest_pu : mapping
+        Lowest voltage of each data center since the row before, by name. [pu]
     step_s : float
         Log step. [s]
 
@@ -168,23 +168,22 @@ def system_loss(log: Log, names: Sequence[str], step_s: float) -> SystemLoss | N
     SystemLoss or None
         None where no voltage or power of a site is logged, or no dip ended in the run.
     """
-    vm_pu, lowest_pu = np.full(log.n_rows, np.inf), np.full(log.n_rows, np.inf)
+    vm_pu, low_pu = np.full(log.n_rows, np.inf), np.full(log.n_rows, np.inf)
     p_mw, n_site = np.zeros(log.n_rows), 0
-    for name in names:
+    for name, lowest in lowest_pu.items():
         seen = terminal_voltage(log, name)
         if seen is None or not has(log, f"datacenter/{name}/p_grid_mw"):
             continue
-        vm_pu, n_site = np.minimum(vm_pu, seen), n_site + 1
-        lowest_pu = np.minimum(lowest_pu, lowest_voltage(log, name, seen))
+        vm_pu, low_pu, n_site = np.minimum(vm_pu, seen), np.minimum(low_pu, lowest), n_site + 1
         p_mw += column(log, f"datacenter/{name}/p_grid_mw", np.float64)
     if n_site == 0 or step_s <= 0.0:
         return None
-    losses = load_losses(column(log, "t_s", np.float64), vm_pu, p_mw, step_s, lowest_pu=lowest_pu)
+    losses = load_losses(column(log, "t_s", np.float64), vm_pu, p_mw, step_s, lowest_pu=low_pu)
     if not losses:
         return None
     worst = max(losses, key=lambda loss: loss.lost_mw)
     later = [loss.start_s for loss in losses if loss.start_s > worst.start_s]
-    locked = _first_by_site(log.events, "ups_locked_out", dict.fromkeys(names, worst.start_s))
+    locked = _first_by_site(log.events, "ups_locked_out", dict.fromkeys(lowest_pu, worst.start_s))
     locked = {name: t_s for name, t_s in locked.items() if not later or t_s < later[0]}
     return SystemLoss(worst, n_site, locked, _first_by_site(log.events, "ups_unlocked", locked))
 
@@ -199,23 +198,52 @@ def _first_by_site(events: Any, kind: str, since_s: Mapping[str, float]) -> dict
     return found
 
 
-def lowest_voltage(log: Log, name: str, seen_pu: AnyFloats) -> Floats:
-    """Lowest voltage of a data center since the row before, shape (n,). [pu]
+class LowestAtTerminals:
+    """Lowest voltage of each data center since the row before, from the rows of all nodes as they are walked through.
 
-    That of the rows, `seen_pu`; where its bus is logged with the extremes at every step, or an event tells of the
-    facility leaving its voltage window, what lies between two rows is in it.
+    Parameters
+    ----------
+    log : Log
+    centers : sequence of str
+        Its data centers.
+    names : sequence of str
+        Nodes of the log.
     """
-    vm_pu = np.array(seen_pu, dtype=np.float64)
-    names = list(log.names("bus")) if has(log, "bus/vm_min_pu") else []
-    nodes = nodes_of(datacenter_bus(log.scenario, name), names)
-    if nodes and not sees_phase_to_phase(log.scenario, name):
-        lows = [vm[:, nodes].min(axis=1) for _, vm in blocks(log, "bus/vm_min_pu", len(names))]
-        vm_pu = np.minimum(vm_pu, np.concatenate(lows))
-    told = log.events[(log.events["kind"] == "window_left") & (log.events["element"] == name)]
-    rows = np.searchsorted(column(log, "t_s", np.float64), np.asarray(told["t_s"], np.float64))
-    inside = rows < len(vm_pu)
-    np.minimum.at(vm_pu, rows[inside], np.asarray(told["value"], np.float64)[inside])
-    return vm_pu
+
+    def __init__(self, log: Log, centers: Sequence[str], names: Sequence[str]) -> None:
+        self._log, self._centers = log, centers
+        places = {name: nodes_of(datacenter_bus(log.scenario, name), names) for name in centers}
+        self._nodes = {k: v for k, v in places.items() if v and not sees_phase_to_phase(log.scenario, k)}
+        self._parts: dict[str, list[AnyFloats]] = {name: [] for name in self._nodes}
+
+    def update(self, vm_pu: AnyFloats) -> None:
+        """Take in the lowest voltage of every node in the next intervals, shape (n, n_node). [pu]"""
+        for name, nodes in self._nodes.items():
+            self._parts[name].append(vm_pu[:, nodes].min(axis=1))
+
+    def result(self) -> dict[str, AnyFloats]:
+        """By data center, shape (n,); without those whose voltage is not logged. [pu]
+
+        That of the rows; where its bus is logged with the extremes at every step, or an event tells of the facility
+        leaving its voltage window, what lies between two rows is in it.
+        """
+        found = {}
+        for name in self._centers:
+            seen = terminal_voltage(self._log, name)
+            if seen is not None:
+                found[name] = self._lowest(name, np.array(seen))
+        return found
+
+    def _lowest(self, name: str, vm_pu: AnyFloats) -> AnyFloats:
+        parts = self._parts.get(name)
+        if parts:
+            vm_pu = np.minimum(vm_pu, np.concatenate(parts))
+        events = self._log.events
+        told = events[(events["kind"] == "window_left") & (events["element"] == name)]
+        rows = np.searchsorted(column(self._log, "t_s", np.float64), np.asarray(told["t_s"], np.float64))
+        inside = rows < len(vm_pu)
+        np.minimum.at(vm_pu, rows[inside], np.asarray(told["value"], vm_pu.dtype)[inside])
+        return vm_pu
 
 
 def nodes_of(place: str | None, names: Sequence[str]) -> list[int]:

@@ -14,7 +14,7 @@ from cosim.metrics.lamps import LAMPS
 from cosim.metrics.limits import FlickerLimit, Limit, MeanVoltageLimit, UnbalanceLimit
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, column, has
 from cosim.metrics.points import Points
-from cosim.metrics.ride_through import SystemLoss, lowest_voltage, terminal_voltage
+from cosim.metrics.ride_through import SystemLoss, terminal_voltage
 from cosim.metrics.spectrum import STEP_MAX_S, Spectrum, SpectrumMeter
 from cosim.metrics.terminal import Terminal, largest_plt, terminal
 from cosim.metrics.unbalance import Unbalance, UnbalanceMeter, three_phase_buses
@@ -98,16 +98,17 @@ class UnbalanceReader:
         return {window_s: meter.result() for window_s, meter in self._meters.items()}
 
 
-def terminal_of(log: Log, name: str, limits: Iterable[Limit], step_s: float) -> Terminal | None:
+def terminal_of(
+    log: Log, name: str, limits: Iterable[Limit], step_s: float, lowest_pu: AnyFloats | None
+) -> Terminal | None:
     """Rapid changes, flicker and recovery at one data center; None where the log lacks its voltage."""
     vm_pu = terminal_voltage(log, name)
-    if vm_pu is None:
+    if vm_pu is None or lowest_pu is None:
         return None
     lamps: dict[str, None] = {limit.lamp: None for limit in limits if isinstance(limit, FlickerLimit)}
     power = f"datacenter/{name}/p_grid_mw"
     p_mw = column(log, power) if has(log, power) else None
-    lowest = lowest_voltage(log, name, vm_pu)
-    return terminal(column(log, "t_s", np.float64), vm_pu, lowest, p_mw, step_s, tuple(lamps) or LAMPS[:1])
+    return terminal(column(log, "t_s", np.float64), vm_pu, lowest_pu, p_mw, step_s, tuple(lamps) or LAMPS[:1])
 
 
 def spectra_of(log: Log, name: str, step_s: float, disturbed: Floats) -> dict[str, Spectrum]:
