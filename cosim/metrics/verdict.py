@@ -17,6 +17,7 @@ from cosim.metrics.oscillation import mode, oscillation
 from cosim.metrics.ramp import LargestRamp
 from cosim.metrics.ride_through import terminal_voltage
 from cosim.metrics.standards import demand_of, power_factor_of
+from cosim.metrics.starts import start_notice
 from cosim.metrics.terminal import (
     FLICKER_STEP_MAX_S,
     STEADY_STEP_MAX_S,
@@ -262,4 +263,5 @@ _JUDGES: dict[str, Callable[[Any, Case], Verdict]] = {
     "loading": loading,
     "hot_spot": hot_spot,
     "magnitude_duration": _magnitude_duration,
+    "start_notice": start_notice,
 }

@@ -11,7 +11,7 @@ from cosim.metrics.log import Floats, Log
 from cosim.metrics.rating import datacenter_bus
 from cosim.metrics.ride_through import SystemLoss, nodes_of
 from cosim.metrics.voltage import RANGE_A_MIN_PU, Voltage, VoltageExtremes, noun
-from cosim.report.site_findings import MINUTE_S, site_findings, storage_findings
+from cosim.report.site_findings import MINUTE_S, site_findings, start_findings, storage_findings
 from cosim.report.words import Finding, at_time, named, number
 
 DEAD_PU = 1e-3
@@ -73,7 +73,7 @@ def findings(log: Log, found: Analysis) -> list[Finding]:
         said += _voltage(log, found, found.voltage)
     elif found.extremes is not None:
         said.append(_extremes(found.extremes))
-    return said + site_findings(found) + _flow(found) + storage_findings(found)
+    return said + site_findings(found) + start_findings(log, found) + _flow(found) + storage_findings(found)
 
 
 def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:

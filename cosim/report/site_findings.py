@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cosim.metrics.analysis import Analysis, DataCenter
+from cosim.metrics.log import Log
+from cosim.metrics.starts import starts_of
 from cosim.metrics.storage import Storage
-from cosim.report.words import Finding, number, times
+from cosim.report.words import Finding, at_time, number, times
 
 MINUTE_S = 60.0
 """Window of the swings that findings tell of. [s]"""
@@ -150,6 +152,23 @@ def _fastest(part: DataCenter, with_ups: bool) -> list[Sentence]:
         if [number(rate, 3) for rate in behind] != [number(rate, 3) for rate in rates]:
             told.add("; with UPS +{} and -{} MW/s", *behind)
     return [told.sentence(" (outages and dips aside).", own.max_ramp_t_s)]
+
+
+def start_findings(log: Log, found: Analysis) -> list[Finding]:
+    """What became of starts that were announced or held."""
+    said = []
+    for name in found.datacenter:
+        for one in starts_of(log, name):
+            if one.announced_mw is None and one.late_s == 0.0:
+                continue
+            text = f"Start of {name}/{one.job}, "
+            if one.announced_mw is not None:
+                text += f"announced {number(one.notice_s)} s ahead with {number(one.announced_mw, 3)} MW, "
+            text += f"came at {at_time(one.t_s)} with {number(one.rise_mw, 3)} MW, up to "
+            text += f"{number(one.ramp_mw_per_min, 3)} MW within a minute"
+            text += f"; the utility held it for {number(one.late_s)} s" if one.late_s > 0.0 else ""
+            said.append(Finding(f"{text}.", one.t_s))
+    return said
 
 
 def storage_findings(found: Analysis) -> list[Finding]:
