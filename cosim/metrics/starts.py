@@ -74,7 +74,7 @@ def starts_of(log: Log, name: str) -> list[Start]:
 
 
 def _noted(events: Any, site: str, begin_s: float) -> Iterator[tuple[float, str, tuple[float | None, float, float]]]:
-    """Starts among the events of a site: time [s], job, and what was announced: MW or None, how long ahead, how late."""
+    """Starts among the events of a site: time [s], job; MW announced or None, how long ahead and how late [s]."""
     announced: dict[str, tuple[float, float]] = {}
     due: dict[str, float] = {}
     jobs = {str(element).removeprefix(f"{site}/") for element in events["element"]} - {site}
