@@ -43,7 +43,11 @@ class LoadLoss(NamedTuple):
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers; a load that did not come back has no `returned_after_s`."""
-        numbers = {"disturbance_t_s": self.start_s, "disturbance_end_s": self.end_s, "disturbance_n_dip": self.n_dip}
+        numbers: dict[str, Any] = {
+            "disturbance_t_s": self.start_s,
+            "disturbance_end_s": self.end_s,
+            "disturbance_n_dip": self.n_dip,
+        }
         numbers |= {"before_mw": self.before_mw, "lost_mw": self.lost_mw, "returned_after_s": self.returned_after_s}
         return numbers | {f"not_returned_{after}_mw": p_mw for after, p_mw in self.not_returned_mw.items()}
 

@@ -69,7 +69,8 @@ def starts_of(log: Log, name: str) -> list[Start]:
         first = max(int(np.searchsorted(t_s, at_s)), 1)
         last = min(max(int(np.searchsorted(t_s, until_s)), first + 1), len(t_s))
         if first < len(t_s):
-            found.append(Start(job, at_s, *_risen(t_s, p_mw, first, last), *told))
+            rise_mw, ramp_mw_per_min = _risen(t_s, p_mw, first, last)
+            found.append(Start(job, at_s, rise_mw, ramp_mw_per_min, *told))
     return found
 
 

@@ -105,7 +105,7 @@ def _voltage(log: Log, found: Analysis, voltage: Voltage) -> list[Finding]:
 def _at_datacenter(voltage: Voltage, name: str, place: str | None) -> str:
     """Lowest voltage of the nodes of a data center, and how long one of them was interrupted; empty if not logged."""
     rows = [k for k in nodes_of(place, voltage.name) if voltage.energized[k]]
-    if not rows:
+    if place is None or not rows:
         return ""
     told = f"; at {name} ({named('bus', place)}) {voltage.vm_min_pu[rows].min():.4f} pu"
     longest = max(rows, key=lambda k: float(voltage.interruption_s[k]))
