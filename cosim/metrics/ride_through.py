@@ -28,7 +28,7 @@ class LoadLoss(NamedTuple):
     start_s: float
     """Start of its first dip. [s]"""
     end_s: float
-    """End of its last dip. [s]"""
+    """End of its last dip, or of the log where that lasts on. [s]"""
     n_dip: int
     vm_min_pu: float
     """Lowest voltage in it. [pu]"""
@@ -53,7 +53,7 @@ class LoadLoss(NamedTuple):
 
 
 def dips(vm_pu: AnyFloats, lowest_pu: AnyFloats, vm_min_pu: float) -> list[tuple[int, int]]:
-    """Dips of a voltage that begin and end within the record.
+    """Dips of a voltage that begin within the record.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ def dips(vm_pu: AnyFloats, lowest_pu: AnyFloats, vm_min_pu: float) -> list[tuple
     -------
     list of (int, int)
         First row that tells of it, and the first from there on at which the voltage is back: the same one where the
-        whole dip lies between two rows.
+        whole dip lies between two rows, n where it lasts to the end.
     """
     low = np.minimum(vm_pu, lowest_pu) < vm_min_pu
     change = np.diff(np.concatenate(([0], low.astype(np.int8), [0])))
     found = []
     for a, b in zip(np.flatnonzero(change == 1).tolist(), np.flatnonzero(change == -1).tolist(), strict=True):
         back = b - 1 if vm_pu[b - 1] >= vm_min_pu else b
-        if a > 0 and back < len(low):
+        if a > 0:
             found.append((a, back))
     return found
 
@@ -119,7 +119,7 @@ def _loss(t_s: Floats, lowest_pu: AnyFloats, p_mw: AnyFloats, step_s: float, gro
     back = np.flatnonzero(np.asarray(p_mw[b:]) >= BACK_SHARE * before_mw)
     return LoadLoss(
         start_s=float(t_s[a]),
-        end_s=float(t_s[b]),
+        end_s=float(t_s[min(b, n - 1)]),
         n_dip=len(group),
         vm_min_pu=float(np.min(lowest_pu[a : b + 1])),
         before_mw=before_mw,

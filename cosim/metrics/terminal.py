@@ -153,6 +153,8 @@ def recoveries(
     found: list[Recovery] = []
     before_mw, until, is_back = 0.0, -1, True
     for a, b in dips(vm_pu, vm_pu if lowest_pu is None else lowest_pu, vm_min_pu):
+        if b == len(on):
+            continue  # it lasts to the end
         if is_back and a > until:
             before_mw = float(np.mean(p_mw[max(0, a - n) : a], dtype=np.float64))
             if before_mw <= 0.0:

@@ -78,6 +78,16 @@ def test_dip_between_two_rows_counts_and_ends_with_the_row_behind_it():
     assert (loss.lost_mw, loss.returned_after_s) == (pytest.approx(90.0), pytest.approx(2.0))
 
 
+def test_outage_that_lasts_to_the_end_took_its_load_and_tells_of_no_return():
+    t_s, vm_pu = record([])
+    vm_pu[1500:] = 0.0
+    p_mw = np.where(t_s < 150.0, 100.0, 0.0)
+    (loss,) = load_losses(t_s, vm_pu, p_mw, 0.1)
+    assert (loss.lost_mw, loss.end_s) == (pytest.approx(100.0), pytest.approx(200.0))
+    assert (loss.not_returned_mw, loss.returned_after_s) == ({}, None)
+    assert recoveries(t_s, vm_pu, p_mw, 0.1) == []
+
+
 def two_sites(until_s=5000.0):
     """100 MW and 50 MW; dips at 1000 s and 1020 s, the second one at `b` only and between two rows.
 
