@@ -52,6 +52,10 @@ KINDS = (
     "sectionalizer_opened",
     "sectionalizer_blocked",
     "sectionalizer_reset",
+    "start_announced",
+    "start_hold_started",
+    "start_hold_ended",
+    "start_held",
 )
 
 (
@@ -63,15 +67,16 @@ KINDS = (
     DEMAND_RESPONSE_ENDED, FAULT_APPLIED, FAULT_CLEARED, RELAY_TRIPPED, RECLOSER_OPENED,
     RECLOSER_CLOSED, RECLOSER_LOCKED_OUT, RECLOSER_RESET, FUSE_BLOWN, FUSE_DAMAGED, AREA_LOAD_SHED,
     SECTIONALIZER_COUNTED, SECTIONALIZER_OPENED, SECTIONALIZER_BLOCKED, SECTIONALIZER_RESET,
+    START_ANNOUNCED, START_HOLD_STARTED, START_HOLD_ENDED, START_HELD,
 ) = range(len(KINDS))  # fmt: skip
 
 UNITS = {
     "MW": ("job_started", "job_stopped", "job_failed", "load_shed", "load_restored", "limit_exceeded", "collapsed",
            "ups_saturated", "generator_started", "cooling_lost", "demand_response_started", "demand_response_ended",
-           "area_load_shed"),
+           "area_load_shed", "start_announced", "start_held"),
     "MW/s": ("ups_engaged",),
     "pu": ("dip_started", "dip_ended", "window_left", "window_entered", "ups_transferred"),
-    "s": ("ups_unlocked", "generator_stopped", "cooling_returned"),
+    "s": ("ups_unlocked", "generator_stopped", "cooling_returned", "start_hold_started", "start_hold_ended"),
     "ohm": ("fault_applied",),
     "A": ("fault_cleared", "relay_tripped", "fuse_blown", "sectionalizer_blocked"),
 }  # fmt: skip

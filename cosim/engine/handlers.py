@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cosim.engine import starts
 from cosim.engine.faults import lasting
 from cosim.errors import InputError, Problem
 from cosim.load import kernel as load_kernel
@@ -176,7 +177,7 @@ def _demand_response(kind: str) -> _Handler:
 
 
 _HANDLERS: dict[str, _Handler] = {
-    "job_started": _job(load_kernel.start),
+    "job_started": starts.job_started,
     "job_stopped": _job(load_kernel.stop),
     "job_failed": _job(load_kernel.fail),
     "load_changed": _load_changed,
@@ -196,4 +197,7 @@ _HANDLERS: dict[str, _Handler] = {
     "ups_reference": _ups_reference,
     "demand_response_started": _demand_response("demand_response_started"),
     "demand_response_ended": _demand_response("demand_response_ended"),
+    "start_announced": starts.start_announced,
+    "start_hold_started": starts.start_hold_started,
+    "start_hold_ended": starts.start_hold_ended,
 }

@@ -71,6 +71,10 @@ class EventQueue:
             raise ValueError(f"{self._still(what)} and ends by itself; leave out that duration_s to end it otherwise")
         del self._lasting[what]
 
+    def until_us(self, what: str) -> int | None:
+        """When something that lasts ends by itself; None where it does not last, or nothing ends it. [us]"""
+        return self._lasting.get(what)
+
     def _still(self, what: str) -> str:
         until_us = self._lasting[what]
         return f"the {what} lasts" + (f", until {until_us / US_PER_S:.12g} s," if until_us is not None else "")

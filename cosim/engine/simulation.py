@@ -27,6 +27,7 @@ from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.engine.samples import captured_places, n_before, ring_size, take_samples
 from cosim.engine.serving import serving_columns
+from cosim.engine.starts import announce_later
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
 from cosim.feeder.checks import make_desk, make_protection, make_shapes
@@ -162,6 +163,7 @@ class Simulation:
             self.queue.push(self.shapes.next_us(0), {"kind": "load_shapes", "before_us": 0})
         for event in self.scenario.events:
             entry = event.model_dump()
+            announce_later(self, entry)
             self.queue.push(to_us(entry.pop("at_s")), entry)
         for i, controller in enumerate(self.controllers):
             if to_us(controller.period_s) <= 0:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from cosim.units import W_PER_MW
+
 if TYPE_CHECKING:
     from cosim.load.config import LoadConfig
 
@@ -56,3 +58,22 @@ def weights_problem(load: LoadConfig, switched: Iterable[tuple[float, str, bool]
     """What is wrong where jobs together ask for more than the fleet, else None."""
     at_s, weight = heaviest(load, switched)
     return f"jobs: their weights sum to {weight:.3g} at t = {at_s:g} s, above 1" if weight > 1 + 1e-9 else None
+
+
+def highest_mw(load: LoadConfig, name: str, t_s: float) -> float:
+    """Power above idle that a job settles at in its highest stage, under its owner's cap (Eq. 6). [MW]
+
+    Of a job without stages (inference, serving, states) that of all its accelerators at full utilization; 0 of a trace.
+    """
+    job, fleet = load.jobs[name], load.accelerators
+    if job.kind == "trace" or fleet is None:
+        return 0.0
+    u = 1.0
+    if job.kind == "training":
+        u = max(stage.utilization for stage in job.iteration)
+    elif job.kind == "fine_tuning":
+        u = max(stage.utilization for stage in job.stages)
+    p_w = u * (fleet.p_peak_w - fleet.p_idle_w)
+    if job.mitigation is not None and job.mitigation.p_cap_w is not None:
+        p_w = min(p_w, job.mitigation.p_cap_w - fleet.p_idle_w)
+    return fleet.count * job_weight(load, job, t_s) * p_w / W_PER_MW

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from cosim.metrics.accounts import Accounts, LoadSquare, SquareMeter, accounts_o
 from cosim.metrics.ageing import Ageing, AgeingMeter
 from cosim.metrics.case import Case, Verdict
 from cosim.metrics.disturbance import disturbed_spans
-from cosim.metrics.events import VoltageEventMeter
+from cosim.metrics.events import VoltageEventMeter, known_of
 from cosim.metrics.limits import Limit, load_limits
 from cosim.metrics.loading import Equipment, loading_meters
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, members, time_span_s, total
@@ -22,6 +22,7 @@ from cosim.metrics.points import points_of
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter, energy_of
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, storage_kind, utilization
+from cosim.metrics.ride_through import LowestAtTerminals, system_loss
 from cosim.metrics.standards import (
     Standards,
     UnbalanceReader,
@@ -33,7 +34,7 @@ from cosim.metrics.standards import (
 )
 from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
 from cosim.metrics.verdict import judge
-from cosim.metrics.voltage import SagTotals, Voltage, VoltageExtremes, VoltageMeter, extremes_of
+from cosim.metrics.voltage import Voltage, VoltageExtremes, VoltageMeter, extremes_of, sag_totals, with_points
 from cosim.metrics.window import Swing, SwingMeter
 from cosim.metrics.work import Work, work_of
 from cosim.units import S_PER_H
@@ -165,18 +166,24 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     means, events = mean_meters(wanted, len(names), step_s), VoltageEventMeter()
     angles = UnbalanceReader(log, names, wanted, step_s)
     neutral = DisplacedNeutral(log, names)
-    voltage = _voltage(log, names, neutral, events)
+    lowest = LowestAtTerminals(log, centers, names)
+    voltage, points = _voltage(log, names, neutral, events, lowest), points_of(log)
+    lowest_pu = lowest.result()
+    known = known_of(points.point, names, sag_totals(log, names), neutral.nodes)
+    if voltage is not None:
+        voltage = with_points(voltage, {k: point.event for k, point in known.point.items()})
     shown = [angles.update, MeansShown(neutral, means.values()).update]
     voltage_swing = span.swing("bus/vm_pu", len(names), shown)
     standards = Standards(
         mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
-        events=events.result(voltage.energized) if voltage is not None else None,
+        events=events.result(voltage.energized, known) if voltage is not None else None,
         unbalance=angles.result(),
-        points=points_of(log),
-        **_of_sites(span, centers, wanted),
+        system_loss=system_loss(log, lowest_pu, step_s),
+        points=points,
+        **_of_sites(span, centers, wanted, lowest_pu),
     )
     equipment, found = _equipment(span, wanted)
-    case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards, equipment)
+    case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards, equipment, lowest_pu)
     return Analysis(
         step_s=step_s,
         start_s=start_s,
@@ -200,11 +207,14 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     )
 
 
-def _of_sites(span: _Span, centers: Sequence[str], limits: Sequence[Limit]) -> dict[str, Any]:
+def _of_sites(
+    span: _Span, centers: Sequence[str], limits: Sequence[Limit], lowest_pu: Mapping[str, AnyFloats]
+) -> dict[str, Any]:
     """Those metrics of standards that are of data centers, by name; what the log does not tell is left out."""
     log, step_s = span.log, span.step_s
+    terminals = {name: terminal_of(log, name, limits, step_s, lowest_pu.get(name)) for name in centers}
     return {
-        "terminal": {name: one for name in centers if (one := terminal_of(log, name, limits, step_s)) is not None},
+        "terminal": {name: one for name, one in terminals.items() if one is not None},
         "spectrum": {name: kinds for name in centers if (kinds := spectra_of(log, name, step_s, span.disturbed))},
         "demand": {name: mw for name in centers if (mw := demand_of(log, name, step_s)) is not None},
         "power_factor": {name: pf for name in centers if (pf := power_factor_of(log, name, step_s)) is not None},
@@ -256,7 +266,9 @@ def _extremes(log: Log) -> VoltageExtremes | None:
     return extremes_of(list(log.names("bus_extremes")), t_s, (low_pu, low_node), (high_pu, high_node))
 
 
-def _voltage(log: Log, names: list[str], neutral: DisplacedNeutral, events: VoltageEventMeter) -> Voltage | None:
+def _voltage(
+    log: Log, names: list[str], neutral: DisplacedNeutral, events: VoltageEventMeter, terminals: LowestAtTerminals
+) -> Voltage | None:
     if not names:
         return None
     low, high = voltage_paths(log)
@@ -268,20 +280,11 @@ def _voltage(log: Log, names: list[str], neutral: DisplacedNeutral, events: Volt
             if path == low:
                 meter.update_low(t_s, vm_pu)
                 events.update_low(t_s, vm_pu)
+                terminals.update(vm_pu)
             if path == high:
                 meter.update_high(t_s, vm_pu)
                 events.update_high(t_s, vm_pu)
-    return meter.result(_sag_totals(log, names), neutral.nodes)
-
-
-def _sag_totals(log: Log, names: list[str]) -> SagTotals | None:
-    """Sags of every bus at full step; None where the log has not all of them."""
-    keys = [f"bus/{name.replace('/', '_')}" for name in names]
-    columns = {key: [total(log, f"{bus}/{key}") for bus in keys] for key in ("n_sag", "sag_s", "longest_sag_s")}
-    if any(value is None for column in columns.values() for value in column):
-        return None
-    n_sag, sag_s, longest_s = (np.array(column, dtype=np.float64) for column in columns.values())
-    return SagTotals(n_sag.astype(np.int64), sag_s, longest_s)
+    return meter.result(sag_totals(log, names), neutral.nodes)
 
 
 def _largest(log: Log, group: str, also: Sequence[Callable[[Floats, AnyFloats], None]] = ()) -> Floats | None:

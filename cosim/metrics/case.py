@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from cosim.metrics.limits import Limit
 from cosim.metrics.loading import Equipment
-from cosim.metrics.log import Floats, Log, has
+from cosim.metrics.log import AnyFloats, Floats, Log, has
 from cosim.metrics.standards import Standards
 
 Status = Literal["passed", "failed", "not_seen"]
@@ -68,6 +69,8 @@ class Case:
     datacenters: list[str]
     standards: Standards
     equipment: Equipment = field(default_factory=Equipment)
+    lowest_pu: Mapping[str, AnyFloats] = field(default_factory=dict)
+    """Lowest voltage of each data center since the row before, by name. [pu]"""
 
 
 def verdict_of(

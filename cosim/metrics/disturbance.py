@@ -9,15 +9,18 @@ import numpy.typing as npt
 
 from cosim.metrics.log import Floats
 
-PAIRS = (
+SUPPLY_PAIRS = (
     ("source_lost", "source_returned"),
     ("dip_started", "dip_ended"),
     ("fault_applied", "fault_cleared"),
     ("window_left", "window_entered"),
+)
+"""Kinds of event between which the voltage is disturbed."""
+SITE_PAIRS = (
     ("ups_transferred", "ups_returned"),
     ("load_shed", "load_restored"),
 )
-"""Kinds of event between which the supply is disturbed."""
+"""Kinds of event between which a site is off its supply, however good that may be by then."""
 RECOVERY_S = 120.0
 """Longest that the walk-in of a UPS after its return counts as disturbance. [s]"""
 
@@ -39,10 +42,29 @@ def disturbed_spans(events: Any, end_s: float, margin_s: float = 0.0) -> Floats:
     ndarray, shape (m, 2)
         Start and end of disjoint spans, ascending. [s]
     """
-    spans: list[tuple[float, float]] = []
-    for start, end in PAIRS:
-        spans += _paired(events[events["kind"].isin([start, end])], start, end_s)
-    spans += _walk_ins(events[events["kind"].isin(["ups_returned", "ups_released"])], end_s)
+    return _merged([*_all_paired(events, SUPPLY_PAIRS, end_s), *_of_sites(events, end_s)], margin_s)
+
+
+def supply_spans(events: Any, end_s: float) -> Floats:
+    """Those in which the voltage itself was disturbed, of the same form. [s]"""
+    return _merged(_all_paired(events, SUPPLY_PAIRS, end_s), 0.0)
+
+
+def site_spans(events: Any, end_s: float) -> Floats:
+    """Those in which a site was off its supply or coming back, of the same form. [s]"""
+    return _merged(_of_sites(events, end_s), 0.0)
+
+
+def _of_sites(events: Any, end_s: float) -> list[tuple[float, float]]:
+    walk_ins = _walk_ins(events[events["kind"].isin(["ups_returned", "ups_released"])], end_s)
+    return _all_paired(events, SITE_PAIRS, end_s) + walk_ins
+
+
+def _all_paired(events: Any, pairs: tuple[tuple[str, str], ...], end_s: float) -> list[tuple[float, float]]:
+    return [span for pair in pairs for span in _paired(events[events["kind"].isin(pair)], pair[0], end_s)]
+
+
+def _merged(spans: list[tuple[float, float]], margin_s: float) -> Floats:
     merged: list[list[float]] = []
     for from_s, to_s in sorted(spans):
         if merged and from_s <= merged[-1][1]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cosim.metrics.log import AnyFloats, Floats
-from cosim.metrics.voltage import INTERRUPTION_PU, SAG_PU, SWELL_PU
+from cosim.metrics.voltage import INTERRUPTION_PU, SAG_PU, SWELL_PU, SagTotals
+
+if TYPE_CHECKING:
+    from cosim.metrics.points import Point
 
 MOMENTARY_S = 0.5
 """From 30 cycles of 60 Hz on an event is momentary, below instantaneous: IEEE 1159-2019, table 2. [s]"""
@@ -40,7 +44,8 @@ class VoltageEvent(NamedTuple):
     start_s: float
     """Start of the first log interval that it touches. [s]"""
     duration_s: float
-    """Time of the log intervals that it touches: too long by less than two log steps. [s]"""
+    """Time of the log intervals that it touches, too long by less than two log steps; of a sag no longer than the
+    longest of its node at every step; of a node followed at every step that of the one-cycle rms. [s]"""
     vm_pu: float
     """Lowest voltage of a sag, highest of a swell. [pu]"""
     area_pu_s: float
@@ -217,6 +222,60 @@ def _furthest(events: list[VoltageEvent]) -> list[VoltageEvent]:
     return sorted(events, key=lambda e: -abs(1.0 - e.vm_pu))[:MAX_EVENT]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of voltage events beyond the rows."""
+
+    point: Mapping[int, Point] = field(default_factory=dict)
+    """Nodes followed at every step, by place in the list of nodes: their events by one-cycle rms are all there are."""
+    longest_sag_s: Floats | None = None
+    """Longest sag of each node at every step, infinite where that is not known; None: of none. [s]"""
+
+    def of(self, node: int) -> list[VoltageEvent]:
+        """Events of a followed node."""
+        return [_of_point(node, *one) for one in self.point[node].event]
+
+    def dips(self, node: int) -> list[VoltageEvent]:
+        """Those held to curves: interruptions not cut out."""
+        return [_of_point(node, *one) for one in self.point[node].dip]
+
+    def bounded(self, event: VoltageEvent) -> VoltageEvent:
+        """A sag told by rows, no longer than the longest of its node."""
+        if self.longest_sag_s is None or not INTERRUPTION_PU <= event.vm_pu < SAG_PU:
+            return event
+        return event._replace(duration_s=min(event.duration_s, float(self.longest_sag_s[event.node])))
+
+
+def known_of(
+    points: Mapping[str, Point], names: Sequence[str], sags: SagTotals | None, judged: npt.NDArray[np.int64]
+) -> Known:
+    """What a log tells of events beyond its rows.
+
+    Parameters
+    ----------
+    points : mapping
+        Nodes followed at every step, by name; those whose events are not all kept are left to the rows.
+    names : sequence of str
+        Nodes of the log.
+    sags : SagTotals or None
+        Sags of all of them at every step.
+    judged : ndarray
+        Nodes whose rows hold another voltage than that.
+    """
+    point = {k: points[name] for k, name in enumerate(names) if name in points and points[name].is_whole}
+    if sags is None:
+        return Known(point)
+    longest_s = sags.longest_s.copy()
+    longest_s[judged] = np.inf
+    return Known(point, longest_s)
+
+
+def _of_point(node: int, start_s: float, lasted_s: float, vm_pu: float, *beyond_s: float) -> VoltageEvent:
+    """An event by one-cycle rms; its area as if it had its depth all the time."""
+    area = abs(1.0 - vm_pu) * lasted_s
+    return VoltageEvent(node, start_s, lasted_s, vm_pu, area, tuple(Beyond(s, 1) for s in beyond_s))
+
+
 class VoltageEventMeter:
     """Sags and interruptions from the lowest voltage of each interval, swells from the highest.
 
@@ -240,18 +299,32 @@ class VoltageEventMeter:
         """Take in the highest voltages likewise. [pu]"""
         self._swells.update(t_s, vm_pu)
 
-    def result(self, energized: npt.NDArray[np.bool_]) -> VoltageEvents:
-        """All events of a run."""
-        kinds = [meter.result(energized) for meter in (self._sags, self._interruptions, self._swells)]
+    def result(self, energized: npt.NDArray[np.bool_], known: Known | None = None) -> VoltageEvents:
+        """All events of a run: those of the rows, and of followed nodes those by one-cycle rms in their place."""
+        known = Known() if known is None else known
+        nodes = [node for node in known.point if energized[node]]
+        rest = energized.copy()
+        rest[nodes] = False
+        kinds = [meter.result(rest) for meter in (self._sags, self._interruptions, self._swells)]
+        below = self._below.result(rest)
         category: dict[str, int] = {}
         for found in kinds:
             category |= found.category
-        below = self._below.result(energized)
+        exact = [event for node in nodes for event in known.of(node)]
+        for event in exact:
+            category[event.category] = category.get(event.category, 0) + 1
+        dip = [*below.dip, *kinds[2].dip, *(one for node in nodes for one in known.dips(node))]
+        n_node, n_rest = int(energized.sum()), int(rest.sum())
+        sarfi = {key: value * n_rest / max(n_node, 1) for key, value in (below.sarfi | kinds[2].sarfi).items()}
+        for level in (*SARFI_PU, *SARFI_SWELL_PU):
+            sign = 1.0 if level < 1.0 else -1.0
+            n = sum(sign * (one.vm_pu - level) < 0.0 for node in nodes for one in known.dips(node))
+            sarfi[f"{100 * level:g}"] += n / max(n_node, 1)
         return VoltageEvents(
-            n_node=kinds[0].n_node,
-            dip=sorted([*below.dip, *kinds[2].dip], key=lambda e: e.start_s),
-            event=sorted((e for found in kinds for e in found.event), key=lambda e: e.start_s),
-            n_event=sum(found.n_event for found in kinds),
+            n_node=n_node,
+            dip=sorted(dip, key=lambda e: e.start_s),
+            event=sorted([*exact, *(known.bounded(e) for f in kinds for e in f.event)], key=lambda e: e.start_s),
+            n_event=sum(found.n_event for found in kinds) + len(exact),
             category=category,
-            sarfi=below.sarfi | kinds[2].sarfi,
+            sarfi=sarfi,
         )

@@ -161,6 +161,14 @@ class HotSpotLimit(_Limit):
     only: tuple[str, ...] = Field((), description="Ids of those it is of; default all")
 
 
+class StartNoticeLimit(_Limit):
+    """How long ahead a site announces starts above a size."""
+
+    kind: Literal["start_notice"]
+    larger_than_mw: float = Field(ge=0, description="Rise of its power from which a start needs a notice [MW]")
+    notice_s: float = Field(gt=0, description="Shortest notice [s]")
+
+
 class SagStep(BaseModel):
     """Below this voltage no longer than that."""
 
@@ -200,6 +208,7 @@ Limit = (
     | LoadingLimit
     | HotSpotLimit
     | MagnitudeDurationLimit
+    | StartNoticeLimit
 )
 
 

@@ -134,3 +134,9 @@ def total(log: Log, path: str) -> float | None:
             return None
         here = here[key]
     return None if isinstance(here, Mapping) else float(here)
+
+
+def column(log: Log, path: str, kind: Any = np.float32) -> Any:
+    """A channel of one column as a whole."""
+    parts = [np.asarray(values, dtype=kind).ravel() for _, values in blocks(log, path)]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)

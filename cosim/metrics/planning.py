@@ -14,10 +14,9 @@ from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.feeder import Feeder
 from cosim.metrics.analysis import Analysis
 from cosim.metrics.interconnection import Interconnection, interconnection
-from cosim.metrics.log import Floats, Log, has
+from cosim.metrics.log import Floats, Log, column, has
 from cosim.metrics.model import feeder_of
 from cosim.metrics.rating import datacenter_bus
-from cosim.metrics.standards import column
 from cosim.metrics.storage import Storage
 from cosim.metrics.trafo_loss import TrafoLoss, trafo_loss
 from cosim.ups.optimum import least_storage

@@ -132,6 +132,11 @@ class Point:
     rms_min_pu: float | None
     rms_max_pu: float | None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its events are kept one by one."""
+        return len(self.event) == self.n_sag + self.n_swell
+
 
 @dataclass(frozen=True)
 class Points:

@@ -60,6 +60,12 @@ def datacenter_bus(scenario: Mapping[str, Any], name: str) -> str | None:
     return None if bus is None else str(bus)
 
 
+def sees_phase_to_phase(scenario: Mapping[str, Any], name: str) -> bool:
+    """Whether the voltages to ground of its bus are not what a data center sees."""
+    facility: Mapping[str, Any] = _datacenter(scenario, name).get("facility") or {}
+    return facility.get("v_sensed") == "phase_to_phase"
+
+
 def utilization(p_ai_mw: AnyFloats, rating: FleetRating) -> AnyFloats:
     """GPU utilization that the power implies: Eq. 6 solved for U, not below 0.
 

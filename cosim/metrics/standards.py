@@ -12,9 +12,9 @@ from cosim.metrics.demand import DEMAND_S, DemandMeter, PowerFactor, PowerFactor
 from cosim.metrics.events import VoltageEvents
 from cosim.metrics.lamps import LAMPS
 from cosim.metrics.limits import FlickerLimit, Limit, MeanVoltageLimit, UnbalanceLimit
-from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has
+from cosim.metrics.log import AnyFloats, Floats, Log, blocks, column, has
 from cosim.metrics.points import Points
-from cosim.metrics.rating import datacenter_bus
+from cosim.metrics.ride_through import SystemLoss, terminal_voltage
 from cosim.metrics.spectrum import STEP_MAX_S, Spectrum, SpectrumMeter
 from cosim.metrics.terminal import Terminal, largest_plt, terminal
 from cosim.metrics.unbalance import Unbalance, UnbalanceMeter, three_phase_buses
@@ -52,6 +52,8 @@ class Standards:
     """By data center: 15 minutes; of a shorter run none."""
     power_factor: dict[str, PowerFactor] = field(default_factory=dict)
     """By data center, over 15 minutes."""
+    system_loss: SystemLoss | None = None
+    """What all data centers together lost in their worst disturbance."""
     points: Points = field(default_factory=Points)
     """Nodes followed at every step of the run."""
 
@@ -96,35 +98,17 @@ class UnbalanceReader:
         return {window_s: meter.result() for window_s, meter in self._meters.items()}
 
 
-def terminal_of(log: Log, name: str, limits: Iterable[Limit], step_s: float) -> Terminal | None:
+def terminal_of(
+    log: Log, name: str, limits: Iterable[Limit], step_s: float, lowest_pu: AnyFloats | None
+) -> Terminal | None:
     """Rapid changes, flicker and recovery at one data center; None where the log lacks its voltage."""
     vm_pu = terminal_voltage(log, name)
-    if vm_pu is None:
+    if vm_pu is None or lowest_pu is None:
         return None
     lamps: dict[str, None] = {limit.lamp: None for limit in limits if isinstance(limit, FlickerLimit)}
     power = f"datacenter/{name}/p_grid_mw"
     p_mw = column(log, power) if has(log, power) else None
-    return terminal(column(log, "t_s", np.float64), vm_pu, p_mw, step_s, tuple(lamps) or LAMPS[:1])
-
-
-def terminal_voltage(log: Log, name: str) -> AnyFloats | None:
-    """Voltage at the terminals of a data center, shape (n,). [pu]"""
-    path = f"datacenter/{name}/vm_pu"
-    if has(log, path):
-        vm_pu: AnyFloats = column(log, path)
-        return vm_pu
-    bus = datacenter_bus(log.scenario, name)
-    if bus is None or not has(log, "bus/vm_pu") or bus not in log.names("bus"):
-        return None
-    names = list(log.names("bus"))
-    place = names.index(bus)
-    return np.concatenate([vm[:, place] for _, vm in blocks(log, "bus/vm_pu", len(names))])
-
-
-def column(log: Log, path: str, kind: Any = np.float32) -> Any:
-    """A channel of one column as a whole."""
-    parts = [np.asarray(values, dtype=kind).ravel() for _, values in blocks(log, path)]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)
+    return terminal(column(log, "t_s", np.float64), vm_pu, lowest_pu, p_mw, step_s, tuple(lamps) or LAMPS[:1])
 
 
 def spectra_of(log: Log, name: str, step_s: float, disturbed: Floats) -> dict[str, Spectrum]:

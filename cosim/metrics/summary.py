@@ -13,6 +13,7 @@ from cosim.metrics.calls import calls_of
 from cosim.metrics.log import Log
 from cosim.metrics.ramp import Ramp
 from cosim.metrics.standards import summary as standards_summary
+from cosim.metrics.starts import starts_of
 from cosim.metrics.verdict import counted
 from cosim.metrics.voltage import (
     INTERRUPTION_PU,
@@ -64,8 +65,12 @@ def summarize(log: Log, analysis: Analysis | None = None, planning: Planning | N
     for name in found.datacenter:
         if calls := calls_of(log, name):
             summary["datacenter"][name]["calls"] = [call._asdict() for call in calls]
+        if starts := starts_of(log, name):
+            summary["datacenter"][name]["starts"] = [start.summary() for start in starts]
     if found.ups:
         summary["ups"] = {name: part.summary() for name, part in found.ups.items()}
+    if (lost := found.standards.system_loss) is not None:
+        summary["system"] = lost.summary()
     names = found.voltage.name if found.voltage is not None else []
     standards = standards_summary(found.standards, names)
     if standards:

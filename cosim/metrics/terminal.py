@@ -15,7 +15,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from cosim.metrics.disturbance import touches
 from cosim.metrics.flicker import N_PST_PER_PLT, PST_WINDOW_S, Flickermeter, band_hz, short_term_severities
 from cosim.metrics.log import AnyFloats, Floats
-from cosim.metrics.ride_through import LoadLoss, load_losses
+from cosim.metrics.ride_through import LoadLoss, dips, load_losses
 from cosim.metrics.voltage import SAG_PU, SWELL_PU
 from cosim.metrics.window import rows_in, sliding_swing
 
@@ -110,16 +110,25 @@ class Recovery(NamedTuple):
     back_s: float
     """When the voltage was back. [s]"""
     took_s: float
-    """From then until the load was back; until the next dip or the end where it was not. [s]"""
+    """From then until the load was back, whatever dips came in between; until the end where it was not. [s]"""
     is_back: bool
     lost_mw: float
     """Power before the dip less the lowest during and after it. [MW]"""
 
 
 def recoveries(
-    t_s: Floats, vm_pu: AnyFloats, p_mw: AnyFloats, step_s: float, vm_min_pu: float = 0.9, share: float = 0.9
+    t_s: Floats,
+    vm_pu: AnyFloats,
+    p_mw: AnyFloats,
+    step_s: float,
+    vm_min_pu: float = 0.9,
+    share: float = 0.9,
+    lowest_pu: AnyFloats | None = None,
 ) -> list[Recovery]:
     """How a load came back after each dip of its voltage.
+
+    A load that the next dip finds not back yet has not come back from this one: its time goes on, and the load that
+    the next one is held against is still that before the first.
 
     Parameters
     ----------
@@ -131,28 +140,30 @@ def recoveries(
         Voltage below which a dip lies. [pu]
     share : float
         Share of the mean power over the second before the dip.
+    lowest_pu : ndarray, shape (n,), optional
+        Lowest voltage since the row before; not given: that of the rows. [pu]
 
     Returns
     -------
     list of Recovery
-        One for each dip that ends within the record and found the load on.
+        One for each dip that ends within the record and found the load on, or not back from a dip that had.
     """
-    low = np.asarray(vm_pu) < vm_min_pu
-    change = np.diff(np.concatenate(([0], low.astype(np.int8), [0])))
-    first, after = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+    on = np.asarray(vm_pu) >= vm_min_pu
     n = rows_in(STEADY_S, step_s)
-    found = []
-    for i, (a, b) in enumerate(zip(first.tolist(), after.tolist(), strict=True)):
-        if a == 0 or b >= len(low):
-            continue
-        before_mw = float(np.mean(p_mw[max(0, a - n) : a], dtype=np.float64))
-        if before_mw <= 0.0:
-            continue
-        stop = int(first[i + 1]) if i + 1 < len(first) else len(low)
-        back = np.flatnonzero(p_mw[b:stop] >= share * before_mw)
-        until = b + int(back[0]) if len(back) else stop - 1
+    found: list[Recovery] = []
+    before_mw, until, is_back = 0.0, -1, True
+    for a, b in dips(vm_pu, vm_pu if lowest_pu is None else lowest_pu, vm_min_pu):
+        if b == len(on):
+            continue  # it lasts to the end
+        if is_back and a > until:
+            before_mw = float(np.mean(p_mw[max(0, a - n) : a], dtype=np.float64))
+            if before_mw <= 0.0:
+                continue
+        if b > until:
+            back = np.flatnonzero((p_mw[b:] >= share * before_mw) & on[b:])
+            is_back, until = len(back) > 0, b + int(back[0]) if len(back) else len(on) - 1
         lost_mw = max(0.0, before_mw - float(p_mw[a : until + 1].min()))
-        found.append(Recovery(float(t_s[b]), float(t_s[until] - t_s[b]), len(back) > 0, lost_mw))
+        found.append(Recovery(float(t_s[b]), float(t_s[until] - t_s[b]), is_back, lost_mw))
     return found
 
 
@@ -212,8 +223,7 @@ class Terminal:
             numbers["flicker_seen_hz"] = self.flicker_hz
         if self.losses:
             most = max(self.losses, key=lambda loss: loss.lost_mw)
-            numbers |= {"disturbance_t_s": most.start_s, "disturbance_n_dip": most.n_dip, "lost_mw": most.lost_mw}
-            numbers |= {f"not_returned_{after}_mw": p_mw for after, p_mw in most.not_returned_mw.items()}
+            numbers |= most.summary()
         if self.recovery:
             numbers |= {
                 "n_dip": len(self.recovery),
@@ -224,16 +234,33 @@ class Terminal:
         return numbers
 
 
-def terminal(t_s: Floats, vm_pu: AnyFloats, p_mw: AnyFloats | None, step_s: float, lamps: tuple[str, ...]) -> Terminal:
-    """Take the metrics of one terminal: times [s], voltage [pu] and power drawn [MW] of shape (n,)."""
+def terminal(
+    t_s: Floats,
+    vm_pu: AnyFloats,
+    lowest_pu: AnyFloats,
+    p_mw: AnyFloats | None,
+    step_s: float,
+    lamps: tuple[str, ...],
+) -> Terminal:
+    """Take the metrics of one terminal.
+
+    Parameters
+    ----------
+    t_s, vm_pu, lowest_pu, p_mw : ndarray, shape (n,)
+        Times [s], voltage [pu], the lowest since the last row [pu], power drawn [MW].
+    step_s : float
+        Their distance. [s]
+    lamps : tuple of str
+        Lamps of the flickermeter.
+    """
     sees_flicker = 0.0 < step_s <= FLICKER_STEP_MAX_S * (1.0 + 1e-9)
     pst = {lamp: severities(vm_pu, step_s, lamp) for lamp in lamps if sees_flicker}
     return Terminal(
         rvc=rapid_changes(t_s, vm_pu, step_s) if 0.0 < step_s <= STEADY_STEP_MAX_S else None,
         pst=pst,
         flicker_hz=band_hz(step_s) if sees_flicker else 0.0,
-        recovery=recoveries(t_s, vm_pu, p_mw, step_s) if p_mw is not None else [],
-        losses=load_losses(t_s, vm_pu, p_mw, step_s) if p_mw is not None else [],
+        recovery=recoveries(t_s, vm_pu, p_mw, step_s, lowest_pu=lowest_pu) if p_mw is not None else [],
+        losses=load_losses(t_s, vm_pu, p_mw, step_s, lowest_pu=lowest_pu) if p_mw is not None else [],
     )
 
 

@@ -10,17 +10,14 @@ import numpy as np
 
 from cosim.metrics import limits as lim
 from cosim.metrics.case import Case, Seen, Verdict, centers_with, never_calm, seconds, too_coarse, too_short, verdict_of
-from cosim.metrics.events import Beyond, VoltageEvent
+from cosim.metrics.events import VoltageEvent
 from cosim.metrics.limits import Limit
-from cosim.metrics.log import blocks
+from cosim.metrics.log import blocks, column
 from cosim.metrics.oscillation import mode, oscillation
 from cosim.metrics.ramp import LargestRamp
-from cosim.metrics.standards import (
-    column,
-    demand_of,
-    power_factor_of,
-    terminal_voltage,
-)
+from cosim.metrics.ride_through import terminal_voltage
+from cosim.metrics.standards import demand_of, power_factor_of
+from cosim.metrics.starts import start_notice
 from cosim.metrics.terminal import (
     FLICKER_STEP_MAX_S,
     STEADY_STEP_MAX_S,
@@ -171,8 +168,9 @@ def _recovery(limit: lim.RecoveryLimit, case: Case) -> Verdict:
         if vm_pu is None:
             continue
         t_s, p_mw = column(case.log, "t_s", np.float64), column(case.log, f"datacenter/{name}/p_grid_mw")
-        for one in recoveries(t_s, vm_pu, p_mw, case.step_s, limit.vm_min_pu, limit.share):
-            note = "" if one.is_back else "not back before the next dip or the end"
+        lowest_pu = case.lowest_pu.get(name)
+        for one in recoveries(t_s, vm_pu, p_mw, case.step_s, limit.vm_min_pu, limit.share, lowest_pu):
+            note = "" if one.is_back else "not back before the end of the run"
             took_s = one.took_s if one.is_back else max(one.took_s, limit.max_s + case.step_s)
             seen.append(Seen(took_s, one.back_s, name, note))
     return verdict_of(limit, "s", limit.max_s, seen, f"no dip below {limit.vm_min_pu:g} pu ended in the run")
@@ -215,8 +213,9 @@ def _magnitude_duration(limit: lim.MagnitudeDurationLimit, case: Case) -> Verdic
     events = case.standards.events
     if events is None:
         return verdict_of(limit, "events", 0.0, [], "the log holds no voltage by node")
-    followed = _followed(case)
-    coarse = [event for event in events.dip if case.names[event.node] not in case.standards.points.point]
+    exact = {name for name, point in case.standards.points.point.items() if point.is_whole}
+    coarse = [event for event in events.dip if case.names[event.node] not in exact]
+    followed = [event for event in events.dip if case.names[event.node] in exact]
     surely = [event for event in coarse if passes_curve(limit, event, 2.0 * case.step_s)]
     maybe = [event for event in coarse if passes_curve(limit, event, 0.0)]
     outside = [event for event in followed if passes_curve(limit, event, case.standards.points.half_cycle_s)]
@@ -224,7 +223,8 @@ def _magnitude_duration(limit: lim.MagnitudeDurationLimit, case: Case) -> Verdic
     note = f"{len(maybe)} of {len(coarse) + len(followed)} events"
     if surely:
         worst = max(surely, key=lambda e: (abs(1.0 - e.vm_pu), e.duration_s))
-        note = f"worst {worst.category}: {worst.vm_pu:.3g} pu for {seconds(worst.duration_s)}"
+        lasted = seconds(worst.duration_s) if worst in outside else f"at most {seconds(worst.duration_s)}"
+        note = f"worst {worst.category}: {worst.vm_pu:.3g} pu for {lasted}"
         return verdict_of(limit, "events", 0.0, [Seen(float(len(surely)), worst.start_s, case.names[worst.node], note)])
     if maybe:
         worst = max(maybe, key=lambda e: (abs(1.0 - e.vm_pu), e.duration_s))
@@ -232,24 +232,6 @@ def _magnitude_duration(limit: lim.MagnitudeDurationLimit, case: Case) -> Verdic
         partial = f"{note} may be outside: durations are known to two log steps of {seconds(case.step_s)}"
         return verdict_of(limit, "events", 0.0, [seen], partial=partial)
     return verdict_of(limit, "events", 0.0, [Seen(0.0, math.nan, "", f"{events.n_event} events")])
-
-
-def _followed(case: Case) -> list[VoltageEvent]:
-    """Events of the nodes followed at every step, by one-cycle rms: known to half a cycle."""
-    place = {name: k for k, name in enumerate(case.names)}
-    return [
-        VoltageEvent(
-            place[name],
-            start_s,
-            lasted_s,
-            vm_pu,
-            abs(1.0 - vm_pu) * lasted_s,
-            tuple(Beyond(s, 1) for s in beyond_s),
-        )
-        for name, one in case.standards.points.point.items()
-        if name in place
-        for start_s, lasted_s, vm_pu, *beyond_s in one.dip
-    ]
 
 
 def passes_curve(limit: lim.MagnitudeDurationLimit, event: VoltageEvent, unsure_s: float) -> bool:
@@ -281,4 +263,5 @@ _JUDGES: dict[str, Callable[[Any, Case], Verdict]] = {
     "loading": loading,
     "hot_spot": hot_spot,
     "magnitude_duration": _magnitude_duration,
+    "start_notice": start_notice,
 }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from cosim.metrics.log import AnyFloats, Floats
+from cosim.metrics.log import AnyFloats, Floats, Log, total
 from cosim.metrics.window import chosen
 
 SAG_PU = 0.9
@@ -93,6 +93,16 @@ class SagTotals:
         return SagTotals(*(np.where(taken, b, a) for a, b in zip(mine, others, strict=True)))
 
 
+def sag_totals(log: Log, names: Sequence[str]) -> SagTotals | None:
+    """Sags of every bus at full step; None where the log has not all of them."""
+    keys = [f"bus/{name.replace('/', '_')}" for name in names]
+    columns = {key: [total(log, f"{bus}/{key}") for bus in keys] for key in ("n_sag", "sag_s", "longest_sag_s")}
+    if any(value is None for column in columns.values() for value in column):
+        return None
+    n_sag, sag_s, longest_s = (np.array(column, dtype=np.float64) for column in columns.values())
+    return SagTotals(n_sag.astype(np.int64), sag_s, longest_s)
+
+
 @dataclass(frozen=True)
 class Voltage:
     """Voltage record of all buses; arrays have shape (n_bus,)."""
@@ -131,6 +141,9 @@ class Voltage:
     """Spells above 1.1 pu."""
     swell_s: Floats
     """Their total duration. [s]"""
+    is_followed: npt.NDArray[np.bool_]
+    """Nodes followed at every step: interruptions by one-cycle rms. Of the others they are those of the rows, too long
+    by less than two log steps each."""
 
     @property
     def energized(self) -> npt.NDArray[np.bool_]:
@@ -145,6 +158,30 @@ class Voltage:
     def worst(self) -> int | None:
         """Index of the bus with the lowest voltage while energized; None if there is none."""
         return int(np.nanargmin(self.vm_min_pu)) if self.energized.any() else None
+
+
+def with_points(voltage: Voltage, point: Mapping[int, Sequence[tuple[float, float, float]]]) -> Voltage:
+    """The same with the interruptions of nodes followed at every step, by their place.
+
+    Parameters
+    ----------
+    voltage : Voltage
+    point : mapping
+        Start [s], duration [s] and lowest one-cycle rms [pu] of every event of such a node.
+    """
+    count, total_s = voltage.n_interruption.copy(), voltage.interruption_s.copy()
+    longest_s, is_followed = voltage.interruption_longest_s.copy(), voltage.is_followed.copy()
+    for k, events in point.items():
+        lasted = [lasted_s for _, lasted_s, vm_pu in events if vm_pu < INTERRUPTION_PU]
+        count[k], total_s[k], longest_s[k] = len(lasted), sum(lasted), max(lasted, default=0.0)
+        is_followed[k] = True
+    return replace(
+        voltage,
+        n_interruption=count,
+        interruption_s=total_s,
+        interruption_longest_s=longest_s,
+        is_followed=is_followed,
+    )
 
 
 NO_NODES: npt.NDArray[np.int64] = np.zeros(0, np.int64)
@@ -237,6 +274,7 @@ class VoltageMeter:
             above_range_a_s=self._above.total_s,
             n_swell=self._swell.count,
             swell_s=self._swell.total_s,
+            is_followed=np.zeros(len(self.name), dtype=np.bool_),
         )
 
     def _edges(self, side: str, t_s: Floats) -> Floats:

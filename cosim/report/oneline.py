@@ -16,8 +16,12 @@ from cosim.report.words import named
 
 MAX_BUS = 3000
 """A feeder of more buses is not drawn."""
-WIDTH, ROW, MARGIN, CHAR = 1300, 13, 26, 6.6
-"""Of the picture, of a row, around it, of a letter. [px]"""
+WIDTH, MARGIN, CHAR, TEXT = 1300, 26, 6.6, 12
+"""Of the picture, around it, of a letter, height of a line of text. [px]"""
+ROW, ROW_MAX, HEIGHT = 13, 26, 700
+"""Least and largest height of a row, between which it fills this height. [px]"""
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom. [px]"""
 _SCALE = ("#00224e", "#434e6c", "#7d7c78", "#bcae6c", "#fee838")
 """Of the colour map cividis, readable without telling red from green: low voltage dark, high bright."""
 
@@ -108,58 +112,108 @@ def _svg(
     at = places(parents, roots)
     if not at or not low:
         return ""
-    deepest, rows = max(d for d, _ in at.values()), max(y for _, y in at.values())
-    step = (WIDTH - 2 * MARGIN - 90) / max(deepest, 1)
-    xy = {bus: (MARGIN + depth * step, MARGIN + y * ROW) for bus, (depth, y) in at.items()}
     bottom, top = min(low.values()), max(low.values())
-    worst = min(low, key=lambda bus: low[bus])
+    labels = _labels(network, low, sites, list(at))
+    deepest, rows = max(d for d, _ in at.values()), max(y for _, y in at.values())
+    row = min(max(HEIGHT / max(rows, 1.0), ROW), ROW_MAX)
+    right = max((_width(text) for text in labels.values()), default=0.0) + 12.0
+    step = (WIDTH - 2 * MARGIN - right) / max(deepest, 1)
+    xy = {bus: (MARGIN + depth * step, MARGIN + y * row) for bus, (depth, y) in at.items()}
     parts = [
         f'<path d="M{xy[parent][0]:.1f} {xy[parent][1]:.1f}V{xy[bus][1]:.1f}H{xy[bus][0]:.1f}"/>'
         for bus, parent in parents.items()
         if parent >= 0
     ]
+    worst = min(low, key=lambda bus: low[bus])
     marks = []
     for bus, (x, y) in xy.items():
         name = str(network.bus_name[bus])
         tip = f"{name}: lowest {low[bus]:.4f} pu" if bus in low else f"{name}: not logged"
         color = _color((low[bus] - bottom) / max(top - bottom, 1e-9)) if bus in low else "none"
         marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" fill="{color}"><title>{escape(tip)}</title></circle>')
-        label = [f"data center {sites[name]}"] if name in sites else []
-        label += [f"lowest, {low[bus]:.4f} pu at {name}"] if bus == worst else []
         if name in sites:
             marks.append(f'<rect x="{x - 7:.1f}" y="{y - 7:.1f}" width="14" height="14" fill="none" stroke-width="2"/>')
         if bus == worst:
             ring = 'r="8" fill="none" style="stroke:#d6453b;stroke-width:2.5"'
             marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" {ring}/>')
-        if label:
-            marks.append(_label("; ".join(label), x, y, list(xy.values())))
-    for root in roots:
-        marks.append(f'<text x="{xy[root][0]:.1f}" y="{xy[root][1] - 10:.1f}">source</text>')
-    loaded = _most_loaded(run)
+    taken = [_box("start", xy[root][0], xy[root][1] - 10, "source") for root in roots]
+    marks += [f'<text x="{xy[root][0]:.1f}" y="{xy[root][1] - 10:.1f}">source</text>' for root in roots]
+    wires = _wires(parents, xy)
+    for bus, text in labels.items():
+        marks.append(_label(text, xy[bus], list(xy.values()), wires, taken))
     hollow = "" if all(bus in low for bus in xy) else ", hollow not logged"
-    height = 2 * MARGIN + rows * ROW
+    height = 2 * MARGIN + rows * row
     return (
         f'<div class="scroll tall"><svg class="oneline" viewBox="0 0 {WIDTH} {height:.0f}" role="img" '
         f'aria-label="One-line picture of the feeder"><g class="wires">{"".join(parts)}</g>'
         f'<g class="buses">{"".join(marks)}</g></svg></div><p class="note">Buses by lowest voltage, dark {bottom:.4f} '
         f"to bright {top:.4f} pu{hollow}; rows and columns, not map positions; loops are drawn open."
-        f"{escape(loaded)}</p>"
+        f"{escape(_most_loaded(run))}</p>"
     )
 
 
-def _label(text: str, x: float, y: float, buses: list[tuple[float, float]]) -> str:
-    """Text beside a bus, on the side on which it hides fewest other buses and stays inside the picture."""
+def _labels(network: Network, low: dict[int, float], sites: dict[str, str], buses: list[int]) -> dict[int, str]:
+    """What is written beside buses: data centers, and the lowest voltage."""
+    worst = min(low, key=lambda bus: low[bus])
+    found: dict[int, str] = {}
+    for bus in buses:
+        name = str(network.bus_name[bus])
+        told = [f"data center {sites[name]}"] if name in sites else []
+        told += [f"lowest, {low[bus]:.4f} pu at {name}"] if bus == worst else []
+        if told:
+            found[bus] = "; ".join(told)
+    return found
 
-    def hidden(place: tuple[str, float]) -> int:
-        anchor, base = place
-        left = x + 11 if anchor == "start" else x - 11 - CHAR * len(text)
-        if left < 0 or left + CHAR * len(text) > WIDTH:
-            return len(buses)
-        return sum(left - 5 < bx < left + CHAR * len(text) + 5 and base - 13 < by < base + 5 for bx, by in buses)
 
-    anchor, base = min(((side, y + dy) for dy in (-8.0, 20.0, 33.0, -21.0) for side in ("start", "end")), key=hidden)
-    at = x + 11 if anchor == "start" else x - 11
-    return f'<text x="{at:.1f}" y="{base:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def _wires(parents: dict[int, int], xy: dict[int, tuple[float, float]]) -> list[Box]:
+    """Every stretch of wire as a box without thickness."""
+    found: list[Box] = []
+    for bus, parent in parents.items():
+        if parent >= 0:
+            (x0, y0), (x1, y1) = xy[parent], xy[bus]
+            found += [(x0, min(y0, y1), x0, max(y0, y1)), (x0, y1, x1, y1)]
+    return found
+
+
+def _width(text: str) -> float:
+    return CHAR * len(text)
+
+
+def _box(anchor: str, x: float, base: float, text: str) -> Box:
+    """What a text covers that starts or ends at x on a base line."""
+    left = x if anchor == "start" else x - _width(text)
+    return left, base - TEXT + 2.0, left + _width(text), base + 3.0
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] <= b[3] and b[1] <= a[3]
+
+
+def _label(
+    text: str, at: tuple[float, float], buses: list[tuple[float, float]], wires: list[Box], taken: list[Box]
+) -> str:
+    """Text beside a bus where it meets no other label and fewest buses and wires; `taken` grows by what it covers.
+
+    First choice is its own row, behind it: there nothing runs on from a bus without branches.
+    """
+
+    def hidden(place: tuple[str, float, float]) -> int:
+        anchor, x, base = place
+        box = _box(anchor, x, base, text)
+        if box[0] < 0.0 or box[2] > WIDTH or box[1] < 0.0:
+            return 10**9
+        n_label = sum(_meet(box, other) for other in taken)
+        n_bus = sum(_meet(box, (bx - 5.0, by - 5.0, bx + 5.0, by + 5.0)) for bx, by in buses)
+        return 10_000 * n_label + 3 * n_bus + sum(_meet(box, wire) for wire in wires)
+
+    x, y = at
+    places_ = [("start", x + 12.0, y + 4.0)]
+    places_ += [
+        (side, x + dx, y + dy) for dy in (-10.0, 19.0, 32.0, -23.0) for side, dx in (("start", 9.0), ("end", -9.0))
+    ]
+    anchor, left, base = min(places_, key=hidden)
+    taken.append(_box(anchor, left, base, text))
+    return f'<text x="{left:.1f}" y="{base:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _color(share: float) -> str:

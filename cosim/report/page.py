@@ -20,6 +20,7 @@ from cosim.metrics.log import Log
 from cosim.metrics.planning import plan, with_optimum
 from cosim.report import tables
 from cosim.report.captures import capture_section
+from cosim.report.findings import comparison, findings, headline
 from cosim.report.gleaner import Gleaner
 from cosim.report.oneline import oneline_section
 from cosim.report.panels import foreseen
@@ -27,7 +28,7 @@ from cosim.report.payload import COLORS, MAX_EVENT, Run, labels, payload
 from cosim.report.planning import planning_section
 from cosim.report.standards import standards_data, standards_section
 from cosim.report.verdicts import verdict_section
-from cosim.report.words import Finding, comparison, findings, status_note
+from cosim.report.words import Finding, status_note
 
 
 def write_report(
@@ -112,6 +113,11 @@ def _head(runs: list[Run], title: str) -> str:
         note = status_note(run.log, run.found)
         if note:
             parts.append(f'<p class="warn"><b>{escape(run.label)}: {escape(run.log.status)}.</b> {escape(note)}</p>')
+    for run in runs:
+        first = headline(run.log, run.found)
+        if first is not None:
+            label = f"{escape(run.label)}: " if len(runs) > 1 else ""
+            parts.append(f'<p class="headline"><b>{label}{escape(first.text)}</b>{_link(first, run)}</p>')
     parts.append(verdict_section(runs))
     for run in runs:
         items = "".join(_item(finding, run) for finding in findings(run.log, run.found))
@@ -129,13 +135,18 @@ def _head(runs: list[Run], title: str) -> str:
 
 
 def _item(finding: Finding, run: Run) -> str:
+    return f"<li>{escape(finding.text)}{_link(finding, run)}</li>"
+
+
+def _link(finding: Finding, run: Run) -> str:
+    """Where to see it on the time axis; empty where it has no time."""
     link = ""
     if finding.t_s is not None and run.found.n_row > 1:
         half_s = max(5.0, 50.0 * run.found.step_s)
         from_s = max(run.found.start_s, finding.t_s - half_s)
         to_s = min(run.found.end_s, finding.t_s + half_s)
         link = f' <a href="#t={from_s:g},{to_s:g}">show</a>'
-    return f"<li>{escape(finding.text)}{link}</li>"
+    return link
 
 
 def _body(runs: list[Run], data: dict[str, Any]) -> str:
@@ -144,14 +155,18 @@ def _body(runs: list[Run], data: dict[str, Any]) -> str:
     parts = [
         oneline_section(runs[0]),
         "<h2>Over time</h2>",
-        '<div class="bar"><button id="whole">Whole run</button><button id="left">&#8592;</button>'
+        '<div class="bar"><button id="whole">Whole run</button>',
+        '<button id="focus">Disturbance</button>' if data["focus"] else "",
+        '<button id="left">&#8592;</button>'
         '<button id="in">Closer</button><button id="out">Wider</button><button id="right">&#8594;</button>'
         '<span id="every"></span></div>',
         '<div id="panels" class="plot"></div>',
         '<p class="note">Drag across a panel to zoom in, double-click for the whole run; all panels share the time '
-        "axis. Diamonds are events, dotted lines the rare ones. Red bands: the supply was disturbed (outage, "
-        "dip, transfer). A gap in a voltage curve is an interruption. Dashed red lines: ANSI range A. "
-        "Dots on steps: a tap changer or capacitor bank moved there.</p>",
+        "axis. Diamonds are events, dotted lines the rare ones. Red bands: the voltage was disturbed (outage, dip, "
+        "fault); grey ones: a site was off its supply (transfer, shedding) or coming back. "
+        "A gap in a voltage curve is an interruption. Dashed red lines: ANSI range A. "
+        "Dots on steps: a tap changer or capacitor bank moved there."
+        f"{' The page opens on the disturbance.' if data['focus'] else ''}</p>",
     ]
     if data["events"]:
         parts += ["<h2>Events</h2>", tables.events_table(data["kinds"], with_run=len(data["runs"]) > 1)]

@@ -12,10 +12,13 @@ import numpy as np
 
 from cosim.events import UNITS
 from cosim.metrics.analysis import Analysis
+from cosim.metrics.disturbance import site_spans, supply_spans
 from cosim.metrics.histogram import Histogram
 from cosim.metrics.log import Floats, Log
+from cosim.metrics.ride_through import CLUSTER_S, LoadLoss
 from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU
 from cosim.report.captures import capture_curves
+from cosim.report.findings import headline
 from cosim.report.panels import PANELS, Signal, reduced, signals
 from cosim.report.series import TimeGrid, bucket_times, quantized, rows_per_bucket
 
@@ -23,6 +26,11 @@ COLORS = ("#1f5fa8", "#d9731a", "#23835a", "#a23b72", "#6b4fa1", "#7a6a00", "#00
 """One per run."""
 MAX_VALUE = 1_900_000
 """Values of all curves in a page: 3.8 MB, 5.1 MB in base64; with the plotting library and tables below 8 MB."""
+MAX_SPAN = 200
+"""Bands of disturbances in a page, of each kind and run."""
+FOCUS_SHARE, FOCUS_PAD, FOCUS_LEAST_S = 0.2, 0.25, 10.0
+"""A disturbance that takes less than this part of the run is what the page opens on, with so much of its own length,
+and not less than so long [s], before and after it."""
 MAX_EVENT = 20_000
 """Events in a page."""
 RARE = 12
@@ -62,6 +70,7 @@ def payload(runs: list[Run]) -> dict[str, Any]:
         "runs": about,
         "series": series,
         "panels": [{"key": key, "title": title} for key, title in PANELS.items() if key in used],
+        "focus": focus_s(drawn),
         "kinds": kinds,
         "event_units": [_UNIT_OF_KIND.get(kind, "") for kind in kinds],
         "events": events,
@@ -84,8 +93,26 @@ def _about(run: Run, n_row: int) -> dict[str, Any]:
         "grid": grid.encoded(),
         "end_s": found.end_s,
         "step_s": found.step_s,
-        "disturbed": [[float(a), float(b)] for a, b in found.disturbed[:200]],
+        "disturbed": supply_spans(run.log.events, found.end_s)[:MAX_SPAN].tolist(),
+        "away": site_spans(run.log.events, found.end_s)[:MAX_SPAN].tolist(),
     }
+
+
+def focus_s(runs: list[Run]) -> list[float] | None:
+    """What a page opens on: the worst disturbance of its runs where it takes a small part of them; None: all. [s]"""
+    losses = [lost.loss for run in runs if (lost := run.found.standards.system_loss) and headline(run.log, run.found)]
+    if not losses:
+        return None
+    first, last = min(loss.start_s for loss in losses), max(_settled_s(loss) for loss in losses)
+    pad_s = max(FOCUS_LEAST_S, FOCUS_PAD * (last - first))
+    start, end = min(run.found.start_s for run in runs), max(run.found.end_s for run in runs)
+    from_s, to_s = max(start, first - pad_s), min(end, last + pad_s)
+    return [from_s, to_s] if to_s - from_s < FOCUS_SHARE * (end - start) else None
+
+
+def _settled_s(loss: LoadLoss) -> float:
+    """When the load was back, if that was soon after the voltage was; else when that was. [s]"""
+    return loss.end_s + (loss.returned_after_s or 0.0 if (loss.returned_after_s or 0.0) <= CLUSTER_S else 0.0)
 
 
 def _series(run: Run, wanted: list[Signal], n_row: int) -> list[dict[str, Any]]:

@@ -18,8 +18,9 @@ from cosim.metrics.planning import plan
 from cosim.metrics.verdict import counted
 from cosim.metrics.voltage import RANGE_A_MIN_PU, noun
 from cosim.report.captures import CaptureRow, capture_rows
+from cosim.report.findings import findings, headline
 from cosim.report.planning import planning_pairs
-from cosim.report.words import energy, findings, measure, named, number, status_note, times
+from cosim.report.words import energy, measure, named, number, status_note, times
 
 N_BUS = 5
 """Buses in the table of voltages: those with the lowest."""
@@ -59,6 +60,9 @@ def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = 
     note = status_note(result, found)
     if note is not None:
         console.print(f"[bold red]{escape(note)}[/bold red]")
+    first = headline(result, found)
+    if first is not None:
+        console.print(f"[bold]{escape(first.text)}[/bold]")
     for finding in findings(result, found):
         console.print(f"  - {escape(finding.text)}")
     if "verdicts" in summary:

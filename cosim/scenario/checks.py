@@ -26,7 +26,7 @@ from cosim.scenario.schema import (
     is_whole_us,
 )
 from cosim.scenario.supply_checks import check_ratings
-from cosim.scenario.timeline import check_timeline
+from cosim.scenario.timeline import allowed_s, check_timeline
 from cosim.scenario.tree import Node, Path
 from cosim.units import US_PER_S
 
@@ -243,9 +243,12 @@ def _check_names(parts: Parts) -> list[Problem]:
 def _check_weights(parts: Parts) -> list[Problem]:
     """Jobs that events start may not ask for more than the fleet together with those that run."""
     found = []
+    every = [event for _, event in parts.events]
     for name, site in parts.datacenters.items():
         switched = [
-            (event.at_s, event.job, isinstance(event, ev.JobStarted))
+            (allowed_s(event, every), event.job, True)
+            if isinstance(event, ev.JobStarted)
+            else (event.at_s, event.job, False)
             for _, event in parts.events
             if isinstance(event, ev.JobStarted | ev.JobStopped) and event.datacenter == name
         ]
@@ -332,6 +335,10 @@ def _check_target(parts: Parts, i: int, event: Any, site: DatacenterSite) -> lis
     if job is not None and job not in site.load.jobs:
         message = f"{event.datacenter} has no such job; {nearest(job, site.load.jobs)}"
         return [parts.problem(("events", i, "job"), message, job)]
+    is_open = isinstance(event, ev.JobStarted) and event.notice_s is not None and event.p_mw is None
+    if is_open and site.load.jobs[event.job].kind == "trace":
+        message = f"is missing: job {event.job} is a trace, which does not tell how far its power will rise"
+        return [parts.problem(("events", i, "p_mw"), message)]
     path: Path = ("events", i, "datacenter")
     if isinstance(event, ev.UpsUnlocked) and site.facility.composite is not None:
         return []

@@ -34,9 +34,26 @@ class _JobEvent(_Event):
 
 
 class JobStarted(_JobEvent):
-    """A job starts, from cold."""
+    """A job starts, from cold; a large one may be announced to the grid before."""
 
     kind: Literal["job_started"]
+    notice_s: float | None = Field(
+        None, gt=0, description="The site announces the start to the grid so long ahead; null: it does not [s]"
+    )
+    p_mw: float | None = Field(
+        None,
+        gt=0,
+        description="Rise of its power from the feeder that it announces; null: what the job at its highest stage and "
+        "the facility around it take, cooling settled [MW]",
+    )
+
+    @model_validator(mode="after")
+    def _is_announced_within_the_run(self) -> Self:
+        if self.p_mw is not None and self.notice_s is None:
+            raise ValueError("p_mw is what a notice announces; give notice_s")
+        if self.notice_s is not None and self.notice_s > self.at_s:
+            raise ValueError(f"notice_s={self.notice_s:.12g} reaches back before the run, at_s={self.at_s:.12g}")
+        return self
 
 
 class JobStopped(_JobEvent):
@@ -181,6 +198,14 @@ class DemandResponseStarted(_Event):
     ramp_mw_per_s: float = Field(1e6, gt=0, description="The cap comes down, and goes, at this ramp [MW/s]")
 
 
+class StartHoldStarted(_Event):
+    """The utility allows no start of a job at a site; those due meanwhile wait until it ends."""
+
+    kind: Literal["start_hold_started"]
+    datacenter: ElementId = Field(description="Name of the data center")
+    duration_s: float = Field(gt=0, description="Until starts are allowed again [s]")
+
+
 Event = Annotated[
     JobStarted
     | JobStopped
@@ -197,6 +222,7 @@ Event = Annotated[
     | UpsInService
     | UpsUnlocked
     | UpsReference
-    | DemandResponseStarted,
+    | DemandResponseStarted
+    | StartHoldStarted,
     Field(discriminator="kind"),
 ]

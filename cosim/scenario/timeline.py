@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from cosim.scenario import events as ev
 from cosim.scenario.schema import TimeConfig
@@ -19,6 +19,7 @@ PRIORITY = {
     "ups_in_service": 0,
     "ups_unlocked": 0,
     "demand_response_ended": 0,
+    "start_hold_ended": 0,
     "load_shapes": 0,
     "protection": 0,
     "controller": 2,
@@ -53,7 +54,8 @@ def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> 
     ordered = sorted(events, key=lambda pair: (to_us(pair[1].at_s), priority(pair[1].kind)))
     yield from _check_dips([(i, e) for i, e in ordered if isinstance(e, ev.DipStarted)])
     yield from _check_pairs([(i, e) for i, e in ordered if isinstance(e, ev.SourceLost | ev.SourceReturned)], "source")
-    yield from _check_calls(ordered)
+    yield from _check_calls(ordered, ev.DemandResponseStarted, "call")
+    yield from _check_calls(ordered, ev.StartHoldStarted, "hold on starts")
     yield from _check_faults([(i, e) for i, e in ordered if isinstance(e, ev.FaultApplied | ev.FaultCleared)])
     sites = {e.datacenter for _, e in ordered if isinstance(e, ev.UpsOutOfService | ev.UpsInService)}
     for site in sorted(sites):
@@ -63,15 +65,27 @@ def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> 
         yield from _check_pairs(service, f"UPS of {site}")
 
 
-def _check_calls(events: Sequence[tuple[int, ev.Event]]) -> Iterator[Found]:
-    """Calls for demand response of one site must not overlap."""
+def _check_calls(
+    events: Sequence[tuple[int, ev.Event]], kind: type[ev.DemandResponseStarted | ev.StartHoldStarted], noun: str
+) -> Iterator[Found]:
+    """Calls for demand response, or holds on starts, of one site must not overlap."""
     until: dict[str, int] = {}
     for i, event in events:
-        if isinstance(event, ev.DemandResponseStarted):
+        if isinstance(event, kind):
             if to_us(event.at_s) < until.get(event.datacenter, 0):
-                message = f"begins while another call to {event.datacenter} lasts"
+                message = f"begins while another {noun} of {event.datacenter} lasts"
                 yield ("events", i, "at_s"), message, event.at_s
             until[event.datacenter] = to_us(event.at_s) + to_us(event.duration_s)
+
+
+def allowed_s(start: ev.JobStarted, events: Iterable[ev.Event]) -> float:
+    """When a job starts that may have to wait for holds on starts of its site. [s]"""
+    at_s = start.at_s
+    holds = [e for e in events if isinstance(e, ev.StartHoldStarted) and e.datacenter == start.datacenter]
+    for hold in sorted(holds, key=lambda e: e.at_s):
+        if to_us(hold.at_s) <= to_us(at_s) < to_us(hold.at_s) + to_us(hold.duration_s):
+            at_s = hold.at_s + hold.duration_s
+    return at_s
 
 
 def _check_end(time: TimeConfig, i: int, event: ev.Event) -> Iterator[Found]:

@@ -33,7 +33,7 @@ def test_show_says_the_findings_and_the_tables():
 def test_show_says_the_voltage_of_a_data_center_and_that_it_was_out():
     log = campus_log()
     name, low = log.names("bus"), log.read("bus/vm_min_pu")[:, log.names("bus").index("bus 18")]
-    said = f"at campus (bus 18) {low[low >= 0.1].min():.4f} pu, and interrupted for 4.9 s"
+    said = f"at campus (bus 18) {low[low >= 0.1].min():.4f} pu, and interrupted for at most 4.9 s"
     assert said in shown(log, 400)
     assert (low < 0.1).any()
     # Of an unbalanced feeder nodes are logged: any phase of the bus counts, or those at which it stands.

@@ -202,9 +202,10 @@
   const rare = new Set(page.rare);
   function shapes() {
     const out = [];
-    const bands = new Map(runs.flatMap((run) => run.disturbed).map((span) => [span.map((t) => t.toFixed(3)).join(), span]));
-    bands.forEach(([a, b]) => out.push({
-      type: "rect", xref: "x", yref: "paper", x0: a, x1: b, y0: 0, y1: 1, layer: "below", line: { width: 0 }, fillcolor: "rgba(179,38,30,0.10)" }));
+    const bands = (key, fill, edge) => new Map(runs.flatMap((run) => run[key]).map((span) => [span.map((t) => t.toFixed(3)).join(), span])).forEach(([a, b]) => out.push({
+      type: "rect", xref: "x", yref: "paper", x0: a, x1: b, y0: 0, y1: 1, layer: "below", line: edge ? { width: 1, color: edge } : { width: 0 }, fillcolor: fill }));
+    bands("away", "rgba(91,107,122,0.09)", null);
+    bands("disturbed", "rgba(179,38,30,0.14)", "rgba(179,38,30,0.45)");  // its edge shows what is thinner than a pixel
     page.events.filter((e) => rare.has(e[2])).slice(0, 120).forEach((e) => out.push({
       type: "line", xref: "x", yref: "paper", x0: e[1], x1: e[1], y0: 0, y1: 1, layer: "below",
       line: { width: 1, dash: "dot", color: many ? runs[e[0]].color : "#8a97a5" } }));
@@ -299,7 +300,7 @@
   function fromHash() {
     const m = /t=(-?[\d.e+-]+),(-?[\d.e+-]+)/.exec(location.hash);
     const t0 = m ? Number(m[1]) : NaN, t1 = m ? Number(m[2]) : NaN;
-    return t1 > t0 ? [Math.max(first, t0), Math.min(last, t1)] : [first, last];
+    return t1 > t0 ? [Math.max(first, t0), Math.min(last, t1)] : page.focus || [first, last];
   }
   function go(t0, t1) {
     const hash = t0 <= first && t1 >= last ? "#" : `#t=${Number(t0.toPrecision(9))},${Number(t1.toPrecision(9))}`;
@@ -323,6 +324,7 @@
     plot.on("plotly_doubleclick", () => { go(first, last); return false; });
     window.addEventListener("hashchange", () => draw(...fromHash()));
     el("whole").onclick = () => go(first, last);
+    if (el("focus")) el("focus").onclick = () => go(...page.focus);
     el("in").onclick = () => { const m = (drawn[0] + drawn[1]) / 2, w = (drawn[1] - drawn[0]) / 8; go(m - w, m + w); };
     el("out").onclick = () => { const m = (drawn[0] + drawn[1]) / 2, w = (drawn[1] - drawn[0]) * 2; go(Math.max(first, m - w), Math.min(last, m + w)); };
     el("left").onclick = () => { const w = drawn[1] - drawn[0], a = Math.max(first, drawn[0] - w / 2); go(a, a + w); };

@@ -7,14 +7,21 @@ dips in 82 s, still away an hour later, because counters kept it away.
 from __future__ import annotations
 
 import pytest
-from measures import MEASURES, figures
+from measures import MEASURES, SITES, figures
+
+import cosim
+from cosim.metrics.ride_through import LowestAtTerminals, system_loss
 
 pytestmark = pytest.mark.validation
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("july")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("july")
+
+
+@pytest.fixture(scope="module")
+def found(folder):
     names = list(MEASURES)
     short = {"time.duration_s": 300}  # back within a minute, or not at all
     runs = {0: {}, 2: short, 6: short}
@@ -27,6 +34,18 @@ def test_about_1500_mw_leave_and_are_away_an_hour_later(found):
     assert was["not_back_1h"] == pytest.approx(was["before_mw"], rel=1e-6)
     assert was["n_lockout"] == 6
     assert was["down_s"] == 0.0  # storage, then generators carried IT all the time
+
+
+def test_what_is_told_of_all_sites_together_is_what_the_source_misses(found, folder):
+    """By each site's own voltage and power, against the dips at the bus of the source."""
+    with cosim.open_result(folder / "0.h5") as log:
+        lost = system_loss(log, LowestAtTerminals(log, SITES, []).result(), log.t_s[1] - log.t_s[0])
+    told, was = lost.summary(), found[0]
+    assert (told["n_site"], told["n_locked_out"], told["disturbance_n_dip"]) == (6, was["n_lockout"], 6)
+    assert told["locked_out_t_s"] == pytest.approx(90.0, abs=0.05)  # the third dip
+    for mine, theirs in (("before_mw",) * 2, ("lost_mw",) * 2, ("not_returned_1h_mw", "not_back_1h")):
+        assert told[mine] == pytest.approx(was[theirs], rel=1e-6)
+    assert (told["returned_after_s"], told["unlocked_t_s"]) == (None, None)
 
 
 def test_without_the_counter_the_load_is_back_within_a_minute(found):
