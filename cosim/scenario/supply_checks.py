@@ -5,9 +5,11 @@ What a facility draws is taken low here, without losses of its converters, so th
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 
+from cosim.datacenter.config import ConverterConfig
 from cosim.errors import Problem
 from cosim.scenario.parts import Parts
 from cosim.scenario.schema import DatacenterSite
@@ -41,6 +43,28 @@ def most_mw(site: DatacenterSite) -> float:
     it_mw, cooling = _it_mw(site, "p_peak_w"), site.facility.cooling
     per_heat = 1.0 / cooling.chiller_cop + cooling.tower_per_heat + cooling.pumps_per_heat + cooling.crac_per_heat
     return site.facility.support.p_fixed_mw + it_mw * (1.0 + per_heat)
+
+
+def peaks_mva(parts: Parts) -> dict[str, complex]:
+    """What data centers draw at each bus while all their accelerators are at their peak, storage at rest. [MVA]
+
+    With the efficiency and displacement factor of the rated load; traces not.
+    """
+    found: dict[str, complex] = {}
+    for name, site in parts.datacenters.items():
+        cooling, rectifier, support = site.facility.cooling, site.facility.rectifier, site.facility.support
+        it_mw = _it_mw(site, "p_peak_w")
+        per_heat = 1.0 / cooling.chiller_cop + cooling.tower_per_heat + cooling.pumps_per_heat
+        on_dc_mw = min(it_mw * (1.0 + cooling.crac_per_heat), rectifier.max_p_mw or math.inf)
+        drawn = _input_mva(rectifier, on_dc_mw) + _input_mva(support, support.p_fixed_mw + per_heat * it_mw)
+        found[parts.buses[name]] = found.get(parts.buses[name], 0j) + drawn
+    return found
+
+
+def _input_mva(converter: ConverterConfig, p_mw: float) -> complex:
+    """What a converter draws at its output, with the efficiency and displacement factor of its highest point. [MVA]"""
+    p_in, cos_phi = p_mw / converter.efficiency[-1].eta, converter.displacement_factor[-1].cos_phi
+    return complex(p_in, math.copysign(p_in * math.tan(math.acos(abs(cos_phi))), cos_phi))
 
 
 def _it_mw(site: DatacenterSite, each_w: str) -> float:

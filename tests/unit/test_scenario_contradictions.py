@@ -14,7 +14,7 @@ from cosim.wiring import prepare
 UPS_AT, FACILITY_AT = "datacenters.campus.ups", "datacenters.campus.facility"
 PHASE = {"curve": "iec_standard_inverse", "pickup_a": 400, "time_dial": 0.1}
 RELAY = {"kind": "relay", "name": "r1", "line": "2", "phase": PHASE}
-FUSE = {"kind": "fuse", "name": "f1", "line": "2", "speed": "k", "rated_a": 100}
+FUSE = {"kind": "fuse", "name": "f1", "line": "2", "speed": "k", "rated_a": 150}
 RECLOSER = {
     "kind": "recloser", "name": "c1", "line": "2", "fast": PHASE | {"time_dial": 0.05}, "slow": PHASE, "n_fast": 1,
     "n_slow": 1, "open_s": [1],
