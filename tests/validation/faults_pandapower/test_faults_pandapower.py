@@ -8,15 +8,14 @@ currents then times c.
 from __future__ import annotations
 
 import numpy as np
+import pandapower
+import pandapower.shortcircuit as sc
 import pytest
 
-pandapower = pytest.importorskip("pandapower")
-import pandapower.shortcircuit as sc  # noqa: E402
-
-from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower  # noqa: E402
-from cosim.feeder.compile import solve_totals  # noqa: E402
-from cosim.feeder.faults import FaultConfig  # noqa: E402
-from cosim.feeder.linear_network import LinearNetwork  # noqa: E402
+from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower
+from cosim.feeder.compile import solve_totals
+from cosim.feeder.faults import FaultConfig
+from cosim.feeder.linear_network import LinearNetwork
 
 pytestmark = [pytest.mark.validation]
 

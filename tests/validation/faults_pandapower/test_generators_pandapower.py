@@ -7,17 +7,17 @@ emf stands behind K_G times the file's reactance. OpenDSS has the emf that follo
 from __future__ import annotations
 
 import numpy as np
+import opendssdirect as dss
+import pandapower
+import pandapower.networks as pn
+import pandapower.shortcircuit as sc
 import pytest
 
-pandapower = pytest.importorskip("pandapower")
-import pandapower.networks as pn  # noqa: E402
-import pandapower.shortcircuit as sc  # noqa: E402
-
-from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower  # noqa: E402
-from cosim.feeder import arrays as ix  # noqa: E402
-from cosim.feeder.compile import solve_totals  # noqa: E402
-from cosim.feeder.faults import FaultConfig  # noqa: E402
-from cosim.feeder.linear_network import LinearNetwork  # noqa: E402
+from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower
+from cosim.feeder import arrays as ix
+from cosim.feeder.compile import solve_totals
+from cosim.feeder.faults import FaultConfig
+from cosim.feeder.linear_network import LinearNetwork
 
 pytestmark = [pytest.mark.validation]
 C_MAX, COS_PHI, KV = 1.1, 0.85, 110.0
@@ -85,7 +85,6 @@ def test_currents_beside_generators_are_those_of_calc_sc(fault, kind, r_ohm):
 
 def dss_voltages(emf, fault_bus, r_ohm):
     """Positive-sequence voltages [pu] of OpenDSS's circuit of the same impedances behind the given emfs [pu]."""
-    dss = pytest.importorskip("opendssdirect")
     z_ohm = {0: KV**2 / S_SC_MVA * (1 + 1j * X_OVER_R) / np.hypot(1, X_OVER_R)}
     z_ohm |= {bus: r + 1j * x * KV**2 / sn for bus, (sn, x, r) in MACHINES.items()}
     text = ["clear"]
