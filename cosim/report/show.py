@@ -18,6 +18,7 @@ from cosim.metrics.planning import plan
 from cosim.metrics.verdict import counted
 from cosim.metrics.voltage import RANGE_A_MIN_PU, noun
 from cosim.report.captures import CaptureRow, capture_rows
+from cosim.report.outcomes import outcomes
 from cosim.report.planning import planning_pairs
 from cosim.report.words import energy, findings, measure, named, number, status_note, times
 
@@ -59,7 +60,7 @@ def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = 
     note = status_note(result, found)
     if note is not None:
         console.print(f"[bold red]{escape(note)}[/bold red]")
-    for finding in findings(result, found):
+    for finding in (*findings(result, found), *outcomes(result, found)):
         console.print(f"  - {escape(finding.text)}")
     if "verdicts" in summary:
         for line in _verdicts(found.verdicts):

@@ -134,6 +134,8 @@ def findings(log: Log, found: Analysis) -> list[Finding]:
         saturated = storage.spells.get("saturated")
         if saturated is not None and saturated.n:
             text += f"; could not hold its limit {times(saturated.n, saturated.total_s)} in all"
+        if storage.wear is not None:
+            text += f"; if all time were like this run, its cells would last {number(storage.wear.life_years, 2)} years"
         said.append(Finding(text + "."))
     return said
 
