@@ -115,7 +115,7 @@ def _head(runs: list[Run], title: str) -> str:
             parts.append(f'<p class="warn"><b>{escape(run.label)}: {escape(run.log.status)}.</b> {escape(note)}</p>')
     parts.append(verdict_section(runs))
     for run in runs:
-        said = (*findings(run.log, run.found), *outcomes(run.log, run.found))
+        said = (*outcomes(run.log, run.found), *findings(run.log, run.found))
         items = "".join(_item(finding, run) for finding in said)
         if not items:
             continue

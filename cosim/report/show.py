@@ -60,7 +60,7 @@ def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = 
     note = status_note(result, found)
     if note is not None:
         console.print(f"[bold red]{escape(note)}[/bold red]")
-    for finding in (*findings(result, found), *outcomes(result, found)):
+    for finding in (*outcomes(result, found), *findings(result, found)):
         console.print(f"  - {escape(finding.text)}")
     if "verdicts" in summary:
         for line in _verdicts(found.verdicts):

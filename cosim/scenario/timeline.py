@@ -54,6 +54,7 @@ def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> 
     yield from _check_dips([(i, e) for i, e in ordered if isinstance(e, ev.DipStarted)])
     yield from _check_pairs([(i, e) for i, e in ordered if isinstance(e, ev.SourceLost | ev.SourceReturned)], "source")
     yield from _check_calls(ordered)
+    yield from _check_open_lines(ordered)
     yield from _check_faults([(i, e) for i, e in ordered if isinstance(e, ev.FaultApplied | ev.FaultCleared)])
     sites = {e.datacenter for _, e in ordered if isinstance(e, ev.UpsOutOfService | ev.UpsInService)}
     for site in sorted(sites):
@@ -72,6 +73,22 @@ def _check_calls(events: Sequence[tuple[int, ev.Event]]) -> Iterator[Found]:
                 message = f"begins while another call to {event.datacenter} lasts"
                 yield ("events", i, "at_s"), message, event.at_s
             until[event.datacenter] = to_us(event.at_s) + to_us(event.duration_s)
+
+
+def _check_open_lines(ordered: Sequence[tuple[int, ev.Event]]) -> Iterator[Found]:
+    """Faults along a line that an event has opened and none closes any more."""
+    for at, (i, event) in enumerate(ordered):
+        if not isinstance(event, ev.FaultApplied) or event.line is None:
+            continue
+        moved = [
+            (k, j, e)
+            for k, (j, e) in enumerate(ordered)
+            if isinstance(e, ev.SwitchOpened | ev.SwitchClosed) and e.switch == f"line:{event.line}"
+        ]
+        before = [one for one in moved if one[0] < at]
+        if before and isinstance(before[-1][2], ev.SwitchOpened) and before[-1] is moved[-1]:
+            message = f"was opened by events.{before[-1][1]}, and nothing closes it: the fault would carry no current"
+            yield ("events", i, "line"), message, event.line
 
 
 def _check_end(time: TimeConfig, i: int, event: ev.Event) -> Iterator[Found]:

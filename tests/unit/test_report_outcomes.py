@@ -9,6 +9,7 @@ from synthetic_log import EVENT_COLUMNS, SyntheticLog
 
 from cosim.metrics.analysis import analyse
 from cosim.report.outcomes import outcomes
+from cosim.report.planning import planning_pairs
 
 T_S = np.arange(0.0, 400.0, 0.5)
 DIPS_S = (100.0, 110.0, 120.0)
@@ -92,3 +93,17 @@ def test_frequency_is_told_with_what_was_shed():
     assert told(log) == [
         "Frequency of the area: lowest 59.352 Hz at 120.66 s; highest 60.020 Hz at 150 s; 20 MW of its load are shed."
     ]
+
+
+def test_both_storages_of_a_hybrid_are_told_apart():
+    one = {
+        "soc_min": 0.6, "soc_max": 0.7, "e_charged_mwh": 0.5, "e_discharged_mwh": 0.4, "second_soc_min": 0.25,
+        "second_soc_max": 0.75, "second_e_charged_mwh": 0.002, "second_e_discharged_mwh": 0.001,
+    }  # fmt: skip
+    (pairs,) = planning_pairs({"engine": {"ups": {"a": one, "b": {"soc_min": 0.1}}}})
+    assert pairs.title == "Storages of the hybrid of a"
+    assert pairs.rows == {
+        "both": "charged 0.5 MWh, discharged 0.4 MWh",
+        "first": "state of charge 60.0 to 70.0 %",
+        "second": "state of charge 25.0 to 75.0 %, charged 2 kWh, discharged 1 kWh, the first's included",
+    }
