@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 from cosim.errors import InputError, Problem
-from cosim.feeder.config import FeederConfig
+from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.from_config import apply_config
 from cosim.feeder.extract_injections import USUAL_XDSS_PU
 from cosim.feeder.faults import FaultConfig, place_fault
+from cosim.feeder.linear_network import LinearNetwork
 from cosim.feeder.load_profile import LoadProfile
 from cosim.feeder.load_shapes import Driven, LoadShapes
 from cosim.feeder.network import Network
-from cosim.feeder.protection.chains import chain_problems, same_end_problems, warn_of_loops
+from cosim.feeder.protection.chains import Chains, chain_problems, same_end_problems, warn_of_loops
+from cosim.feeder.protection.coordination import coordination_problems
 from cosim.feeder.protection.desk import ProtectionDesk
 from cosim.feeder.protection.placing import place_all, warn_of_low_pickups
 
 
-def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
-    """Controls and load shapes that the feeder cannot have; paths begin with `feeder.`."""
+def feeder_problems(
+    network: Network,
+    config: FeederConfig,
+    source: SourceConfig | None = None,
+    peaks_mva: Mapping[str, complex] | None = None,
+) -> list[Problem]:
+    """Controls, protection and load shapes that the feeder cannot have; paths begin with `feeder.`.
+
+    Parameters
+    ----------
+    network : Network
+    config : FeederConfig
+    source : SourceConfig, optional
+        Whose impedance bounds fault currents.
+    peaks_mva : mapping of bus to MVA, optional
+        What data centers draw there at their peak.
+    """
     problems: list[Problem] = []
     try:
         make_desk(network, config)
     except InputError as error:
         problems += error.problems
-    try:
-        warn_of_low_pickups(config.protection, network)
-        placed = place_all(config.protection, network)
-        problems += [*chain_problems(network, placed), *same_end_problems(network, placed)]
-        warn_of_loops(network, placed)
-    except InputError as error:
-        problems += error.problems
+    if config.protection:
+        problems += _protection_problems(network, config, source, peaks_mva or {})
     if config.zero_sequence is not None and not network.is_balanced:
         told = "is for balanced feeders: this one has its phases and neutrals in its own file"
         problems.append(Problem(told, path="feeder.zero_sequence"))
@@ -42,6 +55,25 @@ def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
         except InputError as error:
             problems += error.problems
     return problems
+
+
+def _protection_problems(
+    network: Network, config: FeederConfig, source: SourceConfig | None, peaks_mva: Mapping[str, complex]
+) -> list[Problem]:
+    """Devices that cannot stand where they do, or could never act; warns of those that would act wrongly."""
+    linear = LinearNetwork(network, source)
+    try:
+        placed = place_all(config.protection, network)
+        warn_of_low_pickups(placed, linear, peaks_mva)
+    except InputError as error:
+        return error.problems
+    chains = Chains(network, placed)
+    warn_of_loops(chains)
+    return [
+        *chain_problems(chains),
+        *same_end_problems(placed),
+        *coordination_problems(chains, linear, config.coordination_interval_s),
+    ]
 
 
 def fault_problems(network: Network, config: FaultConfig, feeder: FeederConfig | None) -> list[Problem]:

@@ -48,6 +48,13 @@ class FeederConfig(BaseModel):
     protection: list[DeviceConfig] = Field(
         [], description="Relays, reclosers, sectionalizers and fuses, each at an end of a line or transformer"
     )
+    coordination_interval_s: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Least time from a protective device's interruption to the decision of the next one towards the "
+        "source; less of it at some current is warned of [s]",
+    )
     zero_sequence: ZeroSequenceConfig | None = Field(
         None,
         description="Zero sequence of what a balanced feeder's file has no such data for; null: faults to ground are "

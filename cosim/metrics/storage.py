@@ -100,9 +100,9 @@ class Storage:
     spells: dict[str, Spells] = field(default_factory=dict)
     """Engaged, saturated, transferred: from the events."""
     max_e_mwh: float | None = None
+    """Energy of the storage, full to empty; None where the scenario does not give it. [MWh]"""
     second_e_mwh: float = 0.0
     """Energy of a second storage; states of charge are those of the first. [MWh]"""
-    """Energy of the storage, full to empty; None where the scenario does not give it. [MWh]"""
     wear: Wear | None = None
     """What its cycles took of its life; None where the log has no state of charge."""
     e_gained_mwh: float | None = None

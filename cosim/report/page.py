@@ -23,6 +23,7 @@ from cosim.report.captures import capture_section
 from cosim.report.findings import comparison, findings, headline
 from cosim.report.gleaner import Gleaner
 from cosim.report.oneline import oneline_section
+from cosim.report.outcomes import outcomes
 from cosim.report.panels import foreseen
 from cosim.report.payload import COLORS, MAX_EVENT, Run, labels, payload
 from cosim.report.planning import planning_section
@@ -120,7 +121,8 @@ def _head(runs: list[Run], title: str) -> str:
             parts.append(f'<p class="headline"><b>{label}{escape(first.text)}</b>{_link(first, run)}</p>')
     parts.append(verdict_section(runs))
     for run in runs:
-        items = "".join(_item(finding, run) for finding in findings(run.log, run.found))
+        said = (*outcomes(run.log, run.found), *findings(run.log, run.found))
+        items = "".join(_item(finding, run) for finding in said)
         if not items:
             continue
         if len(runs) > 1:

@@ -40,6 +40,9 @@ def planning_pairs(summary: Mapping[str, Any]) -> Iterator[Pairs]:
             yield Pairs(f"Call of {name} at {number(call['start_s'], 6)} s", _call(call))
     if area := summary.get("engine", {}).get("area"):
         yield Pairs("Frequency of the area", _area(area))
+    for name, one in summary.get("engine", {}).get("ups", {}).items():
+        if "second_soc_max" in one:
+            yield Pairs(f"Storages of the hybrid of {name}", _hybrid(one))
     accounts = summary.get("accounts", {})
     if accounts:
         yield Pairs("Carbon and cost", _accounts(accounts, summary.get("planning", {}).get("trafo_loss", {})))
@@ -89,6 +92,23 @@ def _area(area: Mapping[str, float]) -> dict[str, str]:
     rows["fastest change"] = f"{number(area['max_slope_hz_per_s'])} Hz/s"
     rows["load shed"] = f"{number(area['p_shed_mw'])} MW" if area["p_shed_mw"] else ""
     return rows
+
+
+def _hybrid(one: Mapping[str, float]) -> dict[str, str]:
+    """What two storages did; energy that one gives the other is in neither number of both."""
+
+    def moved(prefix: str) -> str:
+        charged, discharged = (energy(one[f"{prefix}e_{way}_mwh"]) for way in ("charged", "discharged"))
+        return f"charged {charged}, discharged {discharged}"
+
+    def level(prefix: str) -> str:
+        return f"state of charge {100 * one[f'{prefix}soc_min']:.1f} to {100 * one[f'{prefix}soc_max']:.1f} %"
+
+    return {
+        "both": moved(""),
+        "first": level(""),
+        "second": f"{level('second_')}, {moved('second_')}, the first's included",
+    }
 
 
 def _place(key: str) -> str:

@@ -19,6 +19,7 @@ from cosim.metrics.verdict import counted
 from cosim.metrics.voltage import RANGE_A_MIN_PU, noun
 from cosim.report.captures import CaptureRow, capture_rows
 from cosim.report.findings import findings, headline
+from cosim.report.outcomes import outcomes
 from cosim.report.planning import planning_pairs
 from cosim.report.words import energy, measure, named, number, status_note, times
 
@@ -63,7 +64,7 @@ def render_show(result: Log, console: Console, limits: Sequence[Limit] | None = 
     first = headline(result, found)
     if first is not None:
         console.print(f"[bold]{escape(first.text)}[/bold]")
-    for finding in findings(result, found):
+    for finding in (*outcomes(result, found), *findings(result, found)):
         console.print(f"  - {escape(finding.text)}")
     if "verdicts" in summary:
         for line in _verdicts(found.verdicts):

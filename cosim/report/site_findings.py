@@ -183,4 +183,6 @@ def _storage(storage: Storage) -> Sentence:
     saturated = storage.spells.get("saturated")
     if saturated is not None and saturated.n:
         told.add(f"; could not hold its limit {times(saturated.n, saturated.total_s)} in all")
+    if storage.wear is not None:
+        told.add("; if all time were like this run, its cells would last {} years", storage.wear.life_years)
     return told.sentence(".")

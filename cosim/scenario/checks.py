@@ -47,12 +47,16 @@ def check_internal(scenario: Scenario | Parts) -> list[Problem]:
 
 
 def _check_frequency(parts: Parts) -> Iterator[Problem]:
-    """Nobody can answer a frequency that nothing moves."""
+    """Nobody can answer a frequency that nothing moves; an area that is held to the end moves none."""
     for name, site in parts.datacenters.items():
         for owner, part in (("facility", site.facility), ("ups", site.ups)):
             if part is not None and part.frequency is not None and not parts.has_area:
                 path: Path = ("datacenters", name, owner, "frequency")
                 yield parts.problem(path, "answers a frequency that nothing moves: give source.area")
+    area = parts.source.area if parts.source is not None else None
+    if area is not None and parts.time is not None and area.start_s >= parts.time.duration_s:
+        told = f"is not before the end of the run, {parts.time.duration_s:g} s: its frequency would never move"
+        yield parts.problem(("source", "area", "start_s"), told, area.start_s)
 
 
 def _check_shedding(parts: Parts) -> Iterator[Problem]:

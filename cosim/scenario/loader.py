@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cosim.errors import InputError, Problem, unreadable
-from cosim.feeder.config import FeederConfig
+from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.names import is_dss
 from cosim.scenario.accounts import CarbonConfig, PriceConfig
 from cosim.scenario.checks import check_against_feeder, check_internal
@@ -32,6 +32,7 @@ from cosim.scenario.schema import (
     dss_root,
     feeder_source,
 )
+from cosim.scenario.supply_checks import peaks_mva
 from cosim.scenario.tree import Node, from_python
 from cosim.scenario.validation import errors_behind, validated
 from cosim.scenario.yaml_source import parse_yaml, read_yaml
@@ -228,6 +229,7 @@ def _valid_parts(root: Node, plain: Any, folder: FilePath) -> Parts:
     simple = {
         "time": TimeConfig,
         "feeder": FeederConfig,
+        "source": SourceConfig,
         "log": LogConfig,
         "carbon": CarbonConfig,
         "price": PriceConfig,
@@ -281,7 +283,8 @@ def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
         names.dead_buses,
         names.fault_problems,
     )
-    return found + [_placed(problem, parts.root) for problem in names.problems(parts.feeder)]
+    wrong = names.problems(parts.feeder, parts.source, peaks_mva(parts))
+    return found + [_placed(problem, parts.root) for problem in wrong]
 
 
 def _placed(problem: Problem, root: Node) -> Problem:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cosim.errors import Problem
-from cosim.feeder.config import FeederConfig
+from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.faults import FaultConfig
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FaultProblems = Callable[[FaultConfig, FeederConfig | None], list[Problem]]
 """Why a fault cannot be where it should on a feeder of this config."""
+FeederProblems = Callable[[FeederConfig, SourceConfig | None, Mapping[str, complex]], list[Problem]]
+"""What a feeder cannot have of its config, behind this source, with these peaks of data centers by bus [MVA]."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class FeederNames:
     lines: tuple[str, ...]
     nodes: tuple[str, ...] = ()
     """`bus.phase` of an unbalanced feeder."""
-    problems: Callable[[FeederConfig], list[Problem]] = lambda _: []
+    problems: FeederProblems = lambda *_: []
     """What it cannot have of the controls and shapes that a scenario wants."""
     dead_buses: frozenset[str] = frozenset()
     """Buses without voltage in the feeder as its file has it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from cosim.errors import Problem
-from cosim.feeder.config import FeederConfig
+from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.scenario import events as ev
 from cosim.scenario.accounts import CarbonConfig, PriceConfig
 from cosim.scenario.problems import problem_at
@@ -23,6 +23,7 @@ class Parts:
     folder: FilePath
     time: TimeConfig | None = None
     feeder: FeederConfig | None = None
+    source: SourceConfig | None = None
     datacenters: Mapping[str, DatacenterSite] = field(default_factory=dict)
     buses: Mapping[str, str] = field(default_factory=dict)
     """Bus of each data center, also of one that is wrong elsewhere."""
@@ -48,6 +49,7 @@ def parts_of(scenario: Scenario) -> Parts:
         folder=scenario.folder,
         time=scenario.time,
         feeder=scenario.feeder,
+        source=scenario.source,
         datacenters=scenario.datacenters,
         buses={name: site.bus for name, site in scenario.datacenters.items()},
         events=list(enumerate(scenario.events)),

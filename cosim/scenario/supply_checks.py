@@ -5,10 +5,13 @@ What a facility draws is taken low here, without losses of its converters, so th
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 
+from cosim.datacenter.config import ConverterConfig
 from cosim.errors import Problem
+from cosim.scenario.events import DemandResponseStarted
 from cosim.scenario.parts import Parts
 from cosim.scenario.schema import DatacenterSite
 from cosim.scenario.tree import Path
@@ -29,6 +32,21 @@ def check_ratings(parts: Parts) -> Iterator[Problem]:
             yield parts.problem(("datacenters", name, *keys), message, value)
         for key, told in (*_generator_advice(site), *_storage_advice(site), *_rating_advice(site)):
             warnings.warn(f"datacenters.{name}.{key}: {told}", UserWarning, stacklevel=2)
+    _warn_of_empty_calls(parts)
+
+
+def _warn_of_empty_calls(parts: Parts) -> None:
+    """Warn of calls for demand response that ask for nothing, of sites whose peak is known."""
+    for i, event in parts.events:
+        if not isinstance(event, DemandResponseStarted):
+            continue
+        site = parts.datacenters.get(event.datacenter)
+        if site is None or any(job.kind == "trace" for job in site.load.jobs.values()):
+            continue
+        most = peak_mva(site).real + (site.ups.max_p_charge_mw if site.ups is not None else 0.0)
+        if event.p_mw >= most:
+            told = f"{event.p_mw:g} MW are not below the {most:.4g} MW that {event.datacenter} draws at most"
+            warnings.warn(f"events.{i}.p_mw: {told}: it asks for nothing", UserWarning, stacklevel=2)
 
 
 def least_mw(site: DatacenterSite) -> float:
@@ -41,6 +59,32 @@ def most_mw(site: DatacenterSite) -> float:
     it_mw, cooling = _it_mw(site, "p_peak_w"), site.facility.cooling
     per_heat = 1.0 / cooling.chiller_cop + cooling.tower_per_heat + cooling.pumps_per_heat + cooling.crac_per_heat
     return site.facility.support.p_fixed_mw + it_mw * (1.0 + per_heat)
+
+
+def peaks_mva(parts: Parts) -> dict[str, complex]:
+    """What data centers draw at each bus at their peak. [MVA]"""
+    found: dict[str, complex] = {}
+    for name, site in parts.datacenters.items():
+        found[parts.buses[name]] = found.get(parts.buses[name], 0j) + peak_mva(site)
+    return found
+
+
+def peak_mva(site: DatacenterSite) -> complex:
+    """What a facility draws while all its accelerators are at their peak, storage at rest; traces not. [MVA]
+
+    With the efficiency and displacement factor of the rated load.
+    """
+    cooling, rectifier, support = site.facility.cooling, site.facility.rectifier, site.facility.support
+    it_mw = _it_mw(site, "p_peak_w")
+    per_heat = 1.0 / cooling.chiller_cop + cooling.tower_per_heat + cooling.pumps_per_heat
+    on_dc_mw = min(it_mw * (1.0 + cooling.crac_per_heat), rectifier.max_p_mw or math.inf)
+    return _input_mva(rectifier, on_dc_mw) + _input_mva(support, support.p_fixed_mw + per_heat * it_mw)
+
+
+def _input_mva(converter: ConverterConfig, p_mw: float) -> complex:
+    """What a converter draws at its output, with the efficiency and displacement factor of its highest point. [MVA]"""
+    p_in, cos_phi = p_mw / converter.efficiency[-1].eta, converter.displacement_factor[-1].cos_phi
+    return complex(p_in, math.copysign(p_in * math.tan(math.acos(abs(cos_phi))), cos_phi))
 
 
 def _it_mw(site: DatacenterSite, each_w: str) -> float:

@@ -56,6 +56,7 @@ def check_timeline(time: TimeConfig, events: Sequence[tuple[int, ev.Event]]) -> 
     yield from _check_pairs([(i, e) for i, e in ordered if isinstance(e, ev.SourceLost | ev.SourceReturned)], "source")
     yield from _check_calls(ordered, ev.DemandResponseStarted, "call")
     yield from _check_calls(ordered, ev.StartHoldStarted, "hold on starts")
+    yield from _check_open_lines(ordered)
     yield from _check_faults([(i, e) for i, e in ordered if isinstance(e, ev.FaultApplied | ev.FaultCleared)])
     sites = {e.datacenter for _, e in ordered if isinstance(e, ev.UpsOutOfService | ev.UpsInService)}
     for site in sorted(sites):
@@ -86,6 +87,22 @@ def allowed_s(start: ev.JobStarted, events: Iterable[ev.Event]) -> float:
         if to_us(hold.at_s) <= to_us(at_s) < to_us(hold.at_s) + to_us(hold.duration_s):
             at_s = hold.at_s + hold.duration_s
     return at_s
+
+
+def _check_open_lines(ordered: Sequence[tuple[int, ev.Event]]) -> Iterator[Found]:
+    """Faults along a line that an event has opened and none closes any more."""
+    for at, (i, event) in enumerate(ordered):
+        if not isinstance(event, ev.FaultApplied) or event.line is None:
+            continue
+        moved = [
+            (k, j, e)
+            for k, (j, e) in enumerate(ordered)
+            if isinstance(e, ev.SwitchOpened | ev.SwitchClosed) and e.switch == f"line:{event.line}"
+        ]
+        before = [one for one in moved if one[0] < at]
+        if before and isinstance(before[-1][2], ev.SwitchOpened) and before[-1] is moved[-1]:
+            message = f"was opened by events.{before[-1][1]}, and nothing closes it: the fault would carry no current"
+            yield ("events", i, "line"), message, event.line
 
 
 def _check_end(time: TimeConfig, i: int, event: ev.Event) -> Iterator[Found]:

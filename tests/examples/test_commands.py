@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import xarray
 
 import cosim
 
@@ -201,14 +202,12 @@ def test_resume_of_another_scenario_is_refused(long_run, folder):
 
 
 def test_xarray_opens_a_finished_log_plainly(quick):
-    xarray = pytest.importorskip("xarray")
     with xarray.open_dataset(quick, engine="h5netcdf", group="bus") as data:
         assert data["vm_pu"].dims == ("t_s", "name")
         assert float(data["vm_pu"].sel(name="Bus 34").isel(t_s=0)) > 0.9
 
 
 def test_xarray_opens_a_live_and_a_killed_log(folder, long_run):
-    xarray = pytest.importorskip("xarray")
     process = subprocess.Popen([*COSIM, "run", "long.yaml", "-o", "live.h5", "--quiet"], cwd=folder)
     path = folder / "live.h5"
     live_rows = 0

@@ -9,6 +9,8 @@ import time
 import warnings
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 
 import cosim
@@ -20,7 +22,6 @@ LIMIT_S = 60.0 if os.environ.get("CI", "").lower() == "true" else 180.0
 
 
 def read(path):
-    nbformat = pytest.importorskip("nbformat", reason="notebooks need the dev extra")
     return nbformat.read(path, as_version=4)
 
 
@@ -46,9 +47,6 @@ def test_there_are_three_notebooks():
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_within_a_minute_and_draws_what_it_shows(path, tmp_path, warm):
-    nbclient = pytest.importorskip("nbclient", reason="notebooks need the dev extra")
-    pytest.importorskip("ipykernel", reason="notebooks need the dev extra")
-    pytest.importorskip("matplotlib", reason="notebooks need the dev extra")
     stored, fresh = read(path), read(path)
     for cell in fresh.cells:
         if cell.cell_type == "code":

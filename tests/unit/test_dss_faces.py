@@ -16,8 +16,6 @@ from cosim.feeder.dss.scan import scan
 from cosim.feeder.network import Network
 from cosim.scenario import FeederNames, check_against_feeder, feeder_names, load_scenario
 
-pytest.importorskip("opendssdirect")
-
 MASTER = """\
 clear
 new circuit.small basekv=12.47 pu=1.0 phases=3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 
+import opendssdirect
 import pytest
 from dss_circuit import CIRCUIT
 from dss_engine import Engine, tree
@@ -20,7 +21,7 @@ from cosim.feeder.dss.stage import runnable
 
 @pytest.fixture(scope="module")
 def opendss():
-    return pytest.importorskip("opendssdirect").dss
+    return opendssdirect.dss
 
 
 def test_lists_are_the_engines_own(opendss):

@@ -36,7 +36,7 @@ RECLOSER = {
     "open_s": [0.5, 2.0],
     "reset_s": 8,
 }
-FUSE = {"name": "f1", "kind": "fuse", "line": "108_109", "speed": "t", "rated_a": 100}
+FUSE = {"name": "f1", "kind": "fuse", "line": "108_109", "speed": "t", "rated_a": 120}
 """On the lateral of phase a at bus 108, behind the recloser."""
 LATERAL = {"kind": "fault_applied", "at_s": 5, "bus": "110", "type": "line_to_ground", "phases": "a"}
 
@@ -233,7 +233,7 @@ def test_protection_that_cannot_be_is_named_before_the_run(device, path, told):
 
 
 def test_device_without_a_source_side_is_named_before_the_run():
-    tie = {"name": "r", "kind": "fuse", "line": "20", "speed": "t", "rated_a": 100}
+    tie = {"name": "r", "kind": "fuse", "line": "20", "speed": "t", "rated_a": 120}
     open_line = load_feeder("case33bw").network
     dead = open_line.el_name[np.flatnonzero(~open_line.el_in_service)]
     assert dead.size
@@ -242,7 +242,7 @@ def test_device_without_a_source_side_is_named_before_the_run():
 
 
 def test_pickup_below_the_load_current_is_warned_of():
-    with pytest.warns(UserWarning, match="below the .* A that the feeder draws"):
+    with pytest.warns(UserWarning, match="below the .* A of the feeder.s own load"):
         prepare(case([], [FUSE | {"line": "sw5", "rated_a": 10}]))
 
 

@@ -47,6 +47,7 @@ def run(*relays):
 
 
 @pytest.mark.parametrize(("pickup_a", "dial"), [(300.0, 0.1), (335.0, 0.005)])
+@pytest.mark.filterwarnings("ignore:feeder.protection")  # under load, or never
 def test_quiet_currents_change_no_trip(monkeypatch, pickup_a, dial):
     n_wanted, found = surfaces.Surfaces._n_wanted, []
 

@@ -14,13 +14,18 @@ from cosim.wiring import prepare
 UPS_AT, FACILITY_AT = "datacenters.campus.ups", "datacenters.campus.facility"
 PHASE = {"curve": "iec_standard_inverse", "pickup_a": 400, "time_dial": 0.1}
 RELAY = {"kind": "relay", "name": "r1", "line": "2", "phase": PHASE}
-FUSE = {"kind": "fuse", "name": "f1", "line": "2", "speed": "k", "rated_a": 100}
+FUSE = {"kind": "fuse", "name": "f1", "line": "2", "speed": "k", "rated_a": 150}
 RECLOSER = {
     "kind": "recloser", "name": "c1", "line": "2", "fast": PHASE | {"time_dial": 0.05}, "slow": PHASE, "n_fast": 1,
     "n_slow": 1, "open_s": [1],
 }  # fmt: skip
 FAULT = {"kind": "fault_applied", "at_s": 5, "type": "three_phase", "duration_s": 0.1}
 BIG = {"max_p_mw": 5.0}
+OPENED = {"kind": "switch_opened", "at_s": 2, "switch": "line:2"}
+CALL = {
+    "kind": "demand_response_started", "at_s": 5, "datacenter": "campus", "p_mw": 0.5, "ramp_mw_per_s": 0.1,
+    "duration_s": 8,
+}  # fmt: skip
 
 
 def case(ups=None, facility=None, protection=(), events=(), model="case33bw", has_ups=True):
@@ -52,6 +57,23 @@ def case(ups=None, facility=None, protection=(), events=(), model="case33bw", ha
         (case(events=[FAULT | {"line": "33", "position": 0.5}]), "events.0.line: is out of service"),
         (case(events=[FAULT | {"line": "2", "position": 1.2}]), "events.0.position: must be above 0, below 1"),
         (
+            case(events=[OPENED, FAULT | {"line": "2", "position": 0.5}]),
+            "events.1.line: was opened by events.0, and nothing closes it",
+        ),
+        (
+            case() | {"source": {"area": {"s_base_mva": 100, "start_s": 20}}},
+            "source.area.start_s: is not before the end of the run, 20 s",
+        ),
+        (case(events=[CALL, CALL | {"at_s": 8}]), "events.1.at_s: begins while another call of campus lasts"),
+        (
+            case({"soc_reserve": 0.9, "soc_target": 0.5}),
+            f"{UPS_AT}.soc_reserve: 0.9 is above soc_target=0.5",
+        ),
+        (
+            case(events=[{"kind": "ups_unlocked", "at_s": 5, "datacenter": "campus"}]),
+            "events.0.datacenter: the UPS of campus has no ride_through.counter",
+        ),
+        (
             case(events=[FAULT | {"bus": "5"}, FAULT | {"bus": "5", "at_s": 5.05}]),
             "events.1.at_s: begins while the fault of events.0",
         ),
@@ -80,6 +102,7 @@ def test_contradiction_is_named_with_its_field(plain, words):
             case({"storage": "supercapacitor", "second": {"max_p_mw": 1.0, "max_e_mwh": 0.01}}),
             f"{UPS_AT}.second.storage: is supercapacitor as the first",
         ),
+        (case(events=[CALL | {"p_mw": 50}]), "events.0.p_mw: 50 MW are not below the"),
         (case({"response_delay_s": 0.5}), f"{UPS_AT}.response_delay_s: 0.5 s are longer"),
         (case({"ride_through": {"walk_in_mw_per_s": 1e-4}}), f"{UPS_AT}.ride_through.walk_in_mw_per_s: at 0.0001"),
         (case(facility={"rectifier": {"max_p_mw": 0.5}}), f"{FACILITY_AT}.rectifier.max_p_mw: 0.5 MW are less"),
@@ -95,6 +118,8 @@ def test_unwise_rating_is_warned_of_with_its_field(plain, words):
 def test_line_that_an_event_closes_may_carry_a_fault():
     closed = {"kind": "switch_closed", "at_s": 2, "switch": "line:33"}
     prepare(case(events=[closed, FAULT | {"line": "33", "position": 0.5}]))
+    again = {"kind": "switch_closed", "at_s": 6, "switch": "line:2"}
+    prepare(case(events=[OPENED, FAULT | {"line": "2", "position": 0.5, "duration_s": 3}, again]))
 
 
 def test_site_whose_ratings_fit_is_warned_of_nothing():

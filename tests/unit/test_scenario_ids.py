@@ -46,6 +46,7 @@ def in_case(turn: Any) -> dict[str, Any]:
     )
 
 
+@pytest.mark.filterwarnings("ignore:.*not selective")  # two alike relays
 def test_ids_of_an_opendss_feeder_are_known_in_either_case():
     lower = load_scenario(in_case(str.lower), names_of=feeder_names)
     upper = load_scenario(in_case(str.upper), names_of=feeder_names)

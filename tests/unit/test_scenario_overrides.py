@@ -75,7 +75,7 @@ def test_scenario_override_leaves_the_rest_alone():
         ("datacenters.campus.upss.soc_init", 1, "datacenters.campus.upss", "nearest: ups"),
         ("datacenters.campus.ups.soc_initt", 1, "datacenters.campus.ups.soc_initt", "nearest: soc_init"),
         ("datacenters.campus.load.jobs.pretrian.start_s", 1, "datacenters.campus.load.jobs.pretrian", "pretrain"),
-        ("events.40.at_s", 3, "events.40", "has 18 entries, 0 to 17"),
+        ("events.40.at_s", 3, "events.40", "has 19 entries, 0 to 18"),
         ("events.x.at_s", 3, "events.x", "no such entry"),
         ("events.-1.at_s", 3, "events.-1", "no such entry"),
         ("name.x", 3, "name.x", "single value"),

@@ -7,13 +7,14 @@ opened, and isolates nothing in a loop.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
 from cosim.errors import Problem
-from cosim.feeder.network import LINE, Ints, Network
-from cosim.feeder.protection.config import RecloserConfig, SectionalizerConfig
+from cosim.feeder.network import LINE, Bools, Ints, Network
+from cosim.feeder.protection.config import AnyConfig, RecloserConfig, SectionalizerConfig
 from cosim.feeder.protection.devices import pickups
 from cosim.feeder.protection.placing import Placed
 from cosim.feeder.topology import build_topology
@@ -21,27 +22,54 @@ from cosim.feeder.topology import build_topology
 _PLACE = "feeder.protection"
 
 
-def chain_problems(network: Network, placed: Sequence[Placed]) -> list[Problem]:
-    """Sectionalizers that could never open as they should, as the network's switches stand; paths of their fields."""
+class Chains:
+    """Which device stands behind which, as the network's switches stand.
+
+    Parameters
+    ----------
+    network : Network
+    placed : sequence of Placed
+    """
+
+    def __init__(self, network: Network, placed: Sequence[Placed]) -> None:
+        self.net, self.placed = network, list(placed)
+        self._dead: dict[int, Bools] = {}
+
+    @cached_property
+    def _dead_anyway(self) -> Bools:
+        return _rows_without(self.net, np.zeros(0, np.int64)) < 0
+
+    def cut_off(self, k: int) -> Bools:
+        """Nodes that only device k connects with a source."""
+        if k not in self._dead:
+            self._dead[k] = (_rows_without(self.net, self.placed[k].conductors) < 0) & ~self._dead_anyway
+        return self._dead[k]
+
+    def nearest_behind(self, k: int, counts: Callable[[AnyConfig], bool]) -> int | None:
+        """The nearest device of some kind on the source side of device k, at its own place too; None without any."""
+        own = self.placed[k].conductors
+        found = []
+        for j, other in enumerate(self.placed):
+            if j != k and counts(other.config):
+                cut = self.cut_off(j)
+                if np.all(cut[self.net.el_node[own]]) or np.array_equal(other.conductors, own):
+                    found.append((int(cut.sum()), j))
+        return min(found)[1] if found else None
+
+
+def chain_problems(chains: Chains) -> list[Problem]:
+    """Sectionalizers that could never open as they should; paths of their fields."""
     problems = []
-    for k, device in enumerate(placed):
-        if isinstance(device.config, SectionalizerConfig):
-            found = _sectionalizer_problem(network, device.config, _behind(network, device, placed))
-            if found is not None:
-                problems.append(Problem(found.message, f"{_PLACE}.{k}.{found.path}", found.value))
-    return problems
-
-
-def _behind(net: Network, device: Placed, placed: Sequence[Placed]) -> RecloserConfig | None:
-    """The nearest recloser without which a device has no supply; None without any."""
-    found: list[tuple[int, RecloserConfig]] = []
-    for other in placed:
-        if not isinstance(other.config, RecloserConfig):
+    for k, device in enumerate(chains.placed):
+        if not isinstance(device.config, SectionalizerConfig):
             continue
-        row = _rows_without(net, other.conductors)
-        if np.all(row[net.el_node[device.conductors]] < 0) or np.array_equal(other.conductors, device.conductors):
-            found.append((int(np.sum(row < 0)), other.config))
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+        j = chains.nearest_behind(k, lambda config: isinstance(config, RecloserConfig))
+        behind = chains.placed[j].config if j is not None else None
+        assert behind is None or isinstance(behind, RecloserConfig)
+        found = _sectionalizer_problem(device.config, behind)
+        if found is not None:
+            problems.append(Problem(found.message, f"{_PLACE}.{k}.{found.path}", found.value))
+    return problems
 
 
 def _rows_without(net: Network, conductors: Ints) -> Ints:
@@ -52,7 +80,7 @@ def _rows_without(net: Network, conductors: Ints) -> Ints:
     return build_topology(net, net.switch_closed, line_on, net.el_y, is_cut).node
 
 
-def same_end_problems(network: Network, placed: Sequence[Placed]) -> list[Problem]:
+def same_end_problems(placed: Sequence[Placed]) -> list[Problem]:
     """Devices that share the poles of one end: a recloser would close what the other opened; others are warned of."""
     problems: list[Problem] = []
     for k, device in enumerate(placed):
@@ -70,18 +98,15 @@ def same_end_problems(network: Network, placed: Sequence[Placed]) -> list[Proble
     return problems
 
 
-def warn_of_loops(network: Network, placed: Sequence[Placed]) -> None:
+def warn_of_loops(chains: Chains) -> None:
     """Warn of reclosers whose opening leaves everything supplied, from the other side."""
-    dead = _rows_without(network, np.zeros(0, np.int64)) < 0
-    for k, device in enumerate(placed):
-        if isinstance(device.config, RecloserConfig) and not np.any(
-            (_rows_without(network, device.conductors) < 0) & ~dead
-        ):
+    for k, device in enumerate(chains.placed):
+        if isinstance(device.config, RecloserConfig) and not chains.cut_off(k).any():
             told = f"{_PLACE}.{k}: recloser {device.config.name} stands in a loop: its opening cuts nothing off"
             warnings.warn(told, UserWarning, stacklevel=2)
 
 
-def _sectionalizer_problem(net: Network, own: SectionalizerConfig, recloser: RecloserConfig | None) -> Problem | None:
+def _sectionalizer_problem(own: SectionalizerConfig, recloser: RecloserConfig | None) -> Problem | None:
     if recloser is None:
         return Problem("no recloser stands on its source side, whose openings it could count", "count", own.count)
     n = recloser.n_fast + recloser.n_slow

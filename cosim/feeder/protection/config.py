@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from cosim.feeder.protection.curves import (
     ARCING_S,
     K_LINK,
+    LEAST_MULTIPLE,
     MELTING_SPREAD,
     T_LINK,
     CurveName,
@@ -111,7 +112,7 @@ class RecloserConfig(_Device):
 
 def _check_order(fast: OvercurrentElementConfig, slow: OvercurrentElementConfig) -> None:
     """The fast curve must lie below the slow one at currents that both see."""
-    for multiple in (1.5, 2.0, 3.0, 5.0, 10.0, 20.0):
+    for multiple in (LEAST_MULTIPLE, 2.0, 3.0, 5.0, 10.0, 20.0):
         i_a = multiple * max(fast.pickup_a, slow.pickup_a)
         quick = operate_time_s(fast.curve, fast.time_dial, i_a / fast.pickup_a)
         late = operate_time_s(slow.curve, slow.time_dial, i_a / slow.pickup_a)

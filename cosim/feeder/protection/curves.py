@@ -47,6 +47,9 @@ CURVES: Final[dict[str, InverseCurve]] = {
     "ieee_extremely_inverse": InverseCurve(28.2, 0.1217, 2.0, 29.1, math.inf),
 }
 
+LEAST_MULTIPLE: Final = 1.5
+"""Current over pick-up from which on the time of an inverse curve is declared, and curves are compared. [1]"""
+
 K_LINK: Final = ((2.0, 300.0), (2.2, 20.0), (3.0, 4.0), (4.0, 1.3), (6.0, 0.41), (30.0, 0.02))
 T_LINK: Final = ((2.0, 300.0), (2.1, 100.0), (3.0, 10.1), (4.0, 4.0), (6.0, 1.4), (22.0, 0.1), (50.0, 0.02))
 """Least melting time [s] over current in rated ones [1]."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from cosim.errors import InputError, Problem
 from cosim.feeder.controls.specs import Sensor
+from cosim.feeder.linear_network import LinearNetwork
 from cosim.feeder.network import LINE, SWITCH_ELEMENT, TRAFO, Ints, Network
-from cosim.feeder.places import named
+from cosim.feeder.places import named, nodes_at
 from cosim.feeder.protection.config import AnyConfig
 from cosim.feeder.protection.devices import pickups
 from cosim.feeder.sequences import TO_PHASES
@@ -101,28 +102,40 @@ def _check_place(config: AnyConfig, net: Network, e: int, terminal: int, here: I
         raise InputError(Problem(told, field, name))
 
 
-def warn_of_low_pickups(configs: Sequence[AnyConfig], network: Network) -> None:
-    """Warn of devices whose pick-up lies below the current of the feeder as its file has it, without data centers."""
-    for placed in place_all(configs, network):
-        i_a = base_currents_a(network, placed)
-        phase_a, _ = pickups(placed.config)
-        if i_a.size and i_a.max() > phase_a:
-            told = (
-                f"protection {placed.config.name} picks up at {phase_a:g} A, below the {i_a.max():.4g} A that the "
-                "feeder draws there without a data center"
-            )
+def warn_of_low_pickups(placed: Sequence[Placed], linear: LinearNetwork, peaks_mva: Mapping[str, complex]) -> None:
+    """Warn of devices whose pick-up lies below the current of the load.
+
+    Parameters
+    ----------
+    placed : sequence of Placed
+    linear : LinearNetwork
+        Whose loads are as its file has them.
+    peaks_mva : mapping of bus to MVA
+        What data centers draw there at their peak, evenly on the phases of the bus.
+    """
+    net = linear.net
+    known: dict[str, complex] = {}
+    for bus, power in peaks_mva.items():
+        try:
+            nodes_at(net, bus)
+        except InputError:  # which is said elsewhere, with its field
+            continue
+        known[bus] = power
+    v = linear.loaded(known)
+    if not np.isfinite(v).all():
+        warnings.warn(
+            "feeder: with its loads as in its file it cannot carry its data centers at their peak: no voltage solves "
+            "that, so pick-ups are held to its loads alone",
+            UserWarning,
+            stacklevel=2,
+        )
+        v = net.node_v
+    for k, device in enumerate(placed):
+        phase_a, _ = pickups(device.config)
+        loads_a, all_a = (np.abs(linear.currents_a(device.conductors, at)).max(initial=0.0) for at in (net.node_v, v))
+        if max(loads_a, all_a) > phase_a:
+            what = f"{loads_a:.4g} A of the feeder's own load"
+            if all_a > loads_a * 1.001:
+                what = f"{all_a:.4g} A of load with data centers at their peak ({loads_a:.4g} A without)"
+            told = f"{_PLACE}.{k}: {device.config.name} picks up at {phase_a:g} A, below the {what}"
             warnings.warn(told, UserWarning, stacklevel=2)
-
-
-def base_currents_a(net: Network, placed: Placed) -> Any:
-    """Current of each phase of a device in the feeder as its file has it. [A]"""
-    e = int(np.searchsorted(net.el_ptr, placed.conductors[0], side="right") - 1)
-    span = slice(net.el_ptr[e], net.el_ptr[e + 1])
-    n = span.stop - span.start
-    start = int((np.diff(net.el_ptr[: e + 1]) ** 2).sum())
-    node = net.el_node[span]
-    v = np.where(node >= 0, net.node_v[np.maximum(node, 0)], 0)
-    current = net.el_y[start : start + n * n].reshape(n, n) @ v
-    kv = net.node_vn_kv[np.maximum(node, 0)]
-    per_pu_a = 1e3 / (kv * np.sqrt(3.0) if net.is_balanced else kv)
-    return np.abs(current * per_pu_a)[placed.conductors - span.start]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-pytest.importorskip("opendssdirect")
 from balanced_circuit import BUSES, S_SC_MVA, VMIN_PU, X_OVER_R, PhaseCircuit, pandapower_net
 
 from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower

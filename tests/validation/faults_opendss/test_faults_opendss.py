@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("opendssdirect")
 from fault_judge import FaultJudge, phases_of
 
 from cosim.feeder import CompiledFeeder, Feeder, FeederConfig, load_feeder

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
-
-pytest.importorskip("opendssdirect")
 import pandapower as pp
+import pytest
 from opendssdirect import dss as engines
 
 from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower

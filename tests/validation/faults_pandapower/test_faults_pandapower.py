@@ -8,14 +8,14 @@ currents then times c.
 from __future__ import annotations
 
 import numpy as np
+import pandapower
+import pandapower.shortcircuit as sc
 import pytest
 
-pandapower = pytest.importorskip("pandapower")
-import pandapower.shortcircuit as sc  # noqa: E402
-
-from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower  # noqa: E402
-from cosim.feeder.compile import solve_totals  # noqa: E402
-from cosim.feeder.faults import FaultConfig  # noqa: E402
+from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower
+from cosim.feeder.compile import solve_totals
+from cosim.feeder.faults import FaultConfig
+from cosim.feeder.linear_network import LinearNetwork
 
 pytestmark = [pytest.mark.validation]
 
@@ -46,12 +46,14 @@ def test_three_phase_currents_are_those_of_calc_sc():
     feeder = from_pandapower(net)
     source = SourceConfig(s_sc_mva=S_SC_MVA / C_MAX_MV, x_over_r=X_OVER_R)
     compiled = CompiledFeeder(feeder.network, [], FeederConfig(model="bare"), source)
+    linear = LinearNetwork(feeder.network, source)
     for bus in range(len(expected_ka)):
         compiled.apply_fault("f", FaultConfig(bus=feeder.bus_names[bus], type="three_phase", r_ohm=1e-5))
         solve_totals(compiled)
         found_ka = C_MAX_MV * abs(compiled.fault_current_a("f")[0]) / 1e3
         compiled.clear_fault("f")
         assert found_ka == pytest.approx(expected_ka[bus], rel=1e-5), bus
+        assert C_MAX_MV * linear.fault_a(np.array([bus])) / 1e3 == pytest.approx(expected_ka[bus], rel=1e-5), bus
 
 
 def earthed_net(k_t: float = 1.0):

@@ -7,16 +7,17 @@ emf stands behind K_G times the file's reactance. OpenDSS has the emf that follo
 from __future__ import annotations
 
 import numpy as np
+import opendssdirect as dss
+import pandapower
+import pandapower.networks as pn
+import pandapower.shortcircuit as sc
 import pytest
 
-pandapower = pytest.importorskip("pandapower")
-import pandapower.networks as pn  # noqa: E402
-import pandapower.shortcircuit as sc  # noqa: E402
-
-from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower  # noqa: E402
-from cosim.feeder import arrays as ix  # noqa: E402
-from cosim.feeder.compile import solve_totals  # noqa: E402
-from cosim.feeder.faults import FaultConfig  # noqa: E402
+from cosim.feeder import CompiledFeeder, FeederConfig, SourceConfig, from_pandapower
+from cosim.feeder import arrays as ix
+from cosim.feeder.compile import solve_totals
+from cosim.feeder.faults import FaultConfig
+from cosim.feeder.linear_network import LinearNetwork
 
 pytestmark = [pytest.mark.validation]
 C_MAX, COS_PHI, KV = 1.1, 0.85, 110.0
@@ -71,17 +72,19 @@ def test_currents_beside_generators_are_those_of_calc_sc(fault, kind, r_ohm):
     expected_ka = net.res_bus_sc["ikss_ka"].to_numpy()
     pandapower.runpp(net)
     feeder, compiled = compiled_of(meshed_net(k_g), S_SC_MVA / C_MAX)
+    linear = LinearNetwork(feeder.network, SourceConfig(s_sc_mva=S_SC_MVA / C_MAX, x_over_r=X_OVER_R))
     for bus in range(len(expected_ka)):
         compiled.apply_fault("f", FaultConfig(bus=feeder.bus_names[bus], type=kind, r_ohm=r_ohm))
         solve_totals(compiled)
         found_ka = C_MAX * np.abs(compiled.fault_current_a("f")).max() / 1e3
         compiled.clear_fault("f")
         assert found_ka == pytest.approx(expected_ka[bus], rel=1e-5), bus
+        if fault == "3ph":
+            assert C_MAX * linear.fault_a(np.array([bus])) / 1e3 == pytest.approx(expected_ka[bus], rel=1e-5), bus
 
 
 def dss_voltages(emf, fault_bus, r_ohm):
     """Positive-sequence voltages [pu] of OpenDSS's circuit of the same impedances behind the given emfs [pu]."""
-    dss = pytest.importorskip("opendssdirect")
     z_ohm = {0: KV**2 / S_SC_MVA * (1 + 1j * X_OVER_R) / np.hypot(1, X_OVER_R)}
     z_ohm |= {bus: r + 1j * x * KV**2 / sn for bus, (sn, x, r) in MACHINES.items()}
     text = ["clear"]

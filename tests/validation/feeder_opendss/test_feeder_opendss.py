@@ -19,7 +19,6 @@ from place import Place
 from placement import ten_places
 from published import spread_pu
 
-pytest.importorskip("opendssdirect")
 pytestmark = [pytest.mark.validation]
 
 MAX_DV_PU = 1e-6

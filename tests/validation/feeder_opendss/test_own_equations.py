@@ -9,7 +9,6 @@ from dss_cases import CASES, write_case
 from dss_reference import OpenDss
 from own_equations import OwnEquations
 
-pytest.importorskip("opendssdirect")
 pytestmark = [pytest.mark.validation]
 
 PROMISED_PU = 1e-9

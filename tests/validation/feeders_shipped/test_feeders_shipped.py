@@ -11,7 +11,6 @@ from shipped_peer import FEEDERS, IEEE, making, solve_shipped, tables_of
 from cosim.feeder.shipped import shipped_feeders
 
 pytestmark = pytest.mark.validation
-pytest.importorskip("opendssdirect", reason="OpenDSSDirect.py is not installed")
 
 # Largest deviation from the published magnitudes [pu] and angles [degree], whose last digits are 1e-4 and 0.01.
 # OpenDSS's own files of the same feeders reach 0.0013, 0.0013, 0.0001 and 0.0014 pu.
