@@ -12,13 +12,13 @@ from cosim.metrics.accounts import Accounts, LoadSquare, SquareMeter, accounts_o
 from cosim.metrics.ageing import Ageing, AgeingMeter
 from cosim.metrics.case import Case, Verdict
 from cosim.metrics.disturbance import disturbed_spans
-from cosim.metrics.events import VoltageEventMeter, known_of
+from cosim.metrics.events import VoltageEventMeter, VoltageEvents, known_of
 from cosim.metrics.limits import Limit, load_limits
 from cosim.metrics.loading import Equipment, loading_meters
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, has, log_step_s, members, time_span_s, total
 from cosim.metrics.neutral import DisplacedNeutral, MeansShown
 from cosim.metrics.overload import Overload, OverloadMeter
-from cosim.metrics.points import points_of
+from cosim.metrics.points import Points, points_of
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter, energy_of
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, storage_kind, utilization
@@ -157,28 +157,22 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     wanted = load_limits() if limits is None else tuple(limits)
     if log.n_rows == 0:
         return Analysis(step_s=0.0, start_s=0.0, end_s=0.0, n_row=0)
-    step_s, noted = log_step_s(log), log.events
-    start_s, end_s = time_span_s(log)
+    step_s, noted, (start_s, end_s) = log_step_s(log), log.events, time_span_s(log)
     span = _Span(log, step_s, end_s - start_s, disturbed_spans(noted, end_s, margin_s=step_s))
     ups = {name: _storage(log, name, noted, (start_s, end_s)) for name in members(log, "ups")}
     source, source_ramp = span.power("source/p", ramped=True)
     names, centers = _names(log, "bus"), members(log, "datacenter")
-    means, events = mean_meters(wanted, len(names), step_s), VoltageEventMeter()
+    means, points = mean_meters(wanted, len(names), step_s), points_of(log)
     angles = UnbalanceReader(log, names, wanted, step_s)
-    neutral = DisplacedNeutral(log, names)
-    lowest = LowestAtTerminals(log, centers, names)
-    voltage, points = _voltage(log, names, neutral, events, lowest), points_of(log)
+    neutral, lowest = DisplacedNeutral(log, names), LowestAtTerminals(log, centers, names)
+    voltage, events = _voltage(log, names, neutral, lowest, points)
     lowest_pu = lowest.result()
-    known = known_of(points.point, names, sag_totals(log, names), neutral.nodes)
-    if voltage is not None:
-        voltage = with_points(voltage, {k: point.event for k, point in known.point.items()})
     shown = [angles.update, MeansShown(neutral, means.values()).update]
     voltage_swing = span.swing("bus/vm_pu", len(names), shown)
     standards = Standards(
         mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
-        events=events.result(voltage.energized, known) if voltage is not None else None,
+        events=events,
         unbalance=angles.result(),
-        system_loss=system_loss(log, lowest_pu, step_s),
         points=points,
         **_of_sites(span, centers, wanted, lowest_pu),
     )
@@ -210,10 +204,11 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
 def _of_sites(
     span: _Span, centers: Sequence[str], limits: Sequence[Limit], lowest_pu: Mapping[str, AnyFloats]
 ) -> dict[str, Any]:
-    """Those metrics of standards that are of data centers, by name; what the log does not tell is left out."""
+    """Those metrics of standards that are of data centers, all or by name; what the log does not tell is left out."""
     log, step_s = span.log, span.step_s
     terminals = {name: terminal_of(log, name, limits, step_s, lowest_pu.get(name)) for name in centers}
     return {
+        "system_loss": system_loss(log, lowest_pu, step_s),
         "terminal": {name: one for name, one in terminals.items() if one is not None},
         "spectrum": {name: kinds for name in centers if (kinds := spectra_of(log, name, step_s, span.disturbed))},
         "demand": {name: mw for name in centers if (mw := demand_of(log, name, step_s)) is not None},
@@ -267,14 +262,13 @@ def _extremes(log: Log) -> VoltageExtremes | None:
 
 
 def _voltage(
-    log: Log, names: list[str], neutral: DisplacedNeutral, events: VoltageEventMeter, terminals: LowestAtTerminals
-) -> Voltage | None:
-    if not names:
-        return None
+    log: Log, names: list[str], neutral: DisplacedNeutral, terminals: LowestAtTerminals, points: Points
+) -> tuple[Voltage | None, VoltageEvents | None]:
+    """Voltage record and events of all nodes; `terminals` are shown the same rows."""
     low, high = voltage_paths(log)
-    if low is None or high is None:
-        return None
-    meter = VoltageMeter(names)
+    if not names or low is None or high is None:
+        return None, None
+    meter, events = VoltageMeter(names), VoltageEventMeter()
     for path in dict.fromkeys((low, high)):
         for t_s, vm_pu in neutral.blocks(path):
             if path == low:
@@ -284,7 +278,11 @@ def _voltage(
             if path == high:
                 meter.update_high(t_s, vm_pu)
                 events.update_high(t_s, vm_pu)
-    return meter.result(sag_totals(log, names), neutral.nodes)
+    sags = sag_totals(log, names)
+    known = known_of(points.point, names, sags, neutral.nodes)
+    exact = {k: point.event for k, point in known.point.items()}
+    voltage = with_points(meter.result(sags, neutral.nodes), exact)
+    return voltage, events.result(voltage.energized, known)
 
 
 def _largest(log: Log, group: str, also: Sequence[Callable[[Floats, AnyFloats], None]] = ()) -> Floats | None:

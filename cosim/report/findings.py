@@ -16,6 +16,8 @@ from cosim.report.words import Finding, at_time, named, number
 
 DEAD_PU = 1e-3
 """Below it there is no voltage at all. [pu]"""
+TELLING = 10.0
+"""A single dip's length is told from so many log steps on, of which it is known to one."""
 FELT = ("window_left", "ups_transferred", "load_shed", "cooling_lost")
 """Kinds of event by which a data center answers a dip."""
 
@@ -36,6 +38,8 @@ def headline(log: Log, found: Analysis) -> Finding | None:
     what, when = "dip" if loss.vm_min_pu > DEAD_PU else "outage", f"at {at_time(loss.start_s)}"
     if loss.n_dip > 1:
         what, when = f"{what}s", f"from t = {number(loss.start_s, 6)} to {number(loss.end_s, 6)} s"
+    elif loss.end_s - loss.start_s >= TELLING * found.step_s:
+        what += f" of {number(loss.end_s - loss.start_s, 3)} s"
     of = "the data center" if lost.n_site == 1 else f"{lost.n_site} data centers"
     text = f"{loss.n_dip} {what} {when} took {number(loss.lost_mw)} of {number(loss.before_mw)} MW of {of} "
     missing = [f"{number(p_mw)} MW {_AFTER[after]}" for after, p_mw in loss.not_returned_mw.items()]
@@ -176,31 +180,39 @@ def _loading(found: Analysis) -> list[Finding]:
 
 
 def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str:
-    """What the second run changes against the first, in one sentence; empty if nothing compares."""
-    parts = []
+    """What the second run changes against the first, in one sentence; empty if nothing compares or differs."""
+    pairs: list[tuple[str, str, str, str]] = []
     if first.voltage is not None and other.voltage is not None:
         low = [voltage.vm_min_pu[voltage.energized].min(initial=9.0) for voltage in (first.voltage, other.voltage)]
         if max(low) < 9.0:
-            parts.append(f"lowest voltage {low[0]:.4f} to {low[1]:.4f} pu")
+            pairs.append(("lowest voltage", f"{low[0]:.4f}", f"{low[1]:.4f}", "pu"))
     swings = [swing for swing in (first.source_swing, other.source_swing) if swing and MINUTE_S in swing.within]
-    if len(swings) == 2:
-        moved = [float(swing.undisturbed[MINUTE_S][0]) for swing in swings]
-    if len(swings) == 2 and not any(map(math.isnan, moved)):
-        parts.append(f"swing of the source within a minute {number(moved[0], 3)} to {number(moved[1], 3)} MW")
+    moved = [float(swing.undisturbed[MINUTE_S][0]) for swing in swings]
+    if len(moved) == 2 and not any(map(math.isnan, moved)):
+        pairs.append(("swing of the source within a minute", number(moved[0], 3), number(moved[1], 3), "MW"))
     losses = [lost.loss for run in (first, other) if (lost := run.standards.system_loss) is not None]
     if len(losses) == 2:
-        parts.append(f"load lost {number(losses[0].lost_mw)} to {number(losses[1].lost_mw)} MW")
-        for after in losses[0].not_returned_mw.keys() & losses[1].not_returned_mw.keys() & {"1min"}:
-            still = [number(loss.not_returned_mw[after]) for loss in losses]
-            parts.append(f"not returned {_AFTER[after]} {still[0]} to {still[1]} MW")
-    for name in first.datacenter.keys() & other.datacenter.keys():
-        ramps = [part.datacenter[name].ramp.get("grid", {}) for part in (first, other)]
-        for window_s in sorted(ramps[0].keys() & ramps[1].keys()):
-            fast = [ramp[window_s].undisturbed_max_ramp_mw_per_s for ramp in ramps]
-            if window_s < 1.0 or not all(map(math.isfinite, fast)):
-                continue
-            parts.append(
-                f"fastest {window_s:g} s ramp of {name} on the feeder {number(fast[0], 3)} to {number(fast[1], 3)} MW/s"
-            )
-            break
+        pairs.append(("load lost", number(losses[0].lost_mw), number(losses[1].lost_mw), "MW"))
+        for after, words in _AFTER.items():
+            still = [number(one.not_returned_mw[after]) for one in losses if after in one.not_returned_mw]
+            if len(still) == 2:
+                pairs.append((f"not returned {words}", still[0], still[1], "MW"))
+    pairs += _ramps(first, other)
+    parts = [f"{what} {a} to {b} {unit}" for what, a, b, unit in pairs if a != b]
     return f"From {labels[0]} to {labels[1]}: {'; '.join(parts)}." if parts else ""
+
+
+def _ramps(first: Analysis, other: Analysis) -> list[tuple[str, str, str, str]]:
+    """Fastest rises on the feeder of both runs, those that are alike once for all their data centers."""
+    found: dict[tuple[float, str, str], list[str]] = {}
+    for name in first.datacenter:
+        ramps = [run.datacenter[name].ramp.get("grid", {}) for run in (first, other) if name in run.datacenter]
+        for window_s in sorted(ramps[0].keys() & ramps[-1].keys() if len(ramps) == 2 else ()):
+            fast = [ramp[window_s].undisturbed_max_ramp_mw_per_s for ramp in ramps]
+            if window_s >= 1.0 and all(map(math.isfinite, fast)):
+                found.setdefault((window_s, number(fast[0], 3), number(fast[1], 3)), []).append(name)
+                break
+    return [
+        (f"fastest {window_s:g} s ramp of {', '.join(names)} on the feeder", a, b, "MW/s")
+        for (window_s, a, b), names in found.items()
+    ]

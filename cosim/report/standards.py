@@ -80,12 +80,14 @@ def _points(run: Run) -> dict[str, Any]:
         alike.setdefault(key, []).append(event)
     points = sorted(alike.items(), key=lambda item: -abs(1.0 - item[0][1]))[:MAX_POINT]
     names = voltage.name if voltage is not None else []
+    exact = voltage.is_followed if voltage is not None else np.zeros(len(names), dtype=np.bool_)
+    unsure_s = (2.0 * run.found.step_s, run.found.standards.points.half_cycle_s)
     return {
         "label": run.label,
         "color": run.color,
         "x": [key[0] for key, _ in points],
         "y": [key[1] for key, _ in points],
-        "shorter": [min(key[0], 2.0 * run.found.step_s) for key, _ in points],
+        "shorter": [min(key[0], unsure_s[all(exact[one.node] for one in mine)]) for key, mine in points],
         "text": [_point_text(mine, names) for _, mine in points],
     }
 
@@ -140,7 +142,8 @@ def standards_section(runs: list[Run], data: dict[str, Any]) -> str:
             '<p class="note">'
             + ("" if n else "No sag, interruption or swell in this run. ")
             + "Each point is an event of a node (IEEE 1159), or several alike; its line reaches down to the shortest "
-            "duration that the log step leaves open. Below the lower or above the upper stairs lies what equipment "
+            "duration that is left open: two log steps less, half a cycle where the node is followed at every step. "
+            "Below the lower or above the upper stairs lies what equipment "
             "need not ride through.</p>",
         ]
     if data["spectra"]:

@@ -160,7 +160,8 @@ def sag_note() -> str:
     """What the columns of the bus table mean."""
     return (
         f"Voltages are the extremes within each log interval, so an event shorter than the log step shows. "
-        "Durations count whole log intervals, those of sags full steps where the run has ended. "
+        "Durations count whole log intervals, too long by less than two log steps; those of sags count full steps "
+        "where the run has ended, those of interruptions half cycles where the node is followed at every step. "
         f"A sag lies below {SAG_PU} pu and above 0.1 pu, an interruption "
         f"below 0.1 pu (IEEE 1159); readings of an interruption do not count as lowest voltage. "
         f"{RANGE_A_MIN_PU} and {RANGE_A_MAX_PU} pu are the service limits of range A (ANSI C84.1)."

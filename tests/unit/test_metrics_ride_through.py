@@ -14,6 +14,7 @@ from cosim.metrics import analyse, summarize
 from cosim.metrics.limits import load_limits
 from cosim.metrics.ride_through import load_losses
 from cosim.metrics.terminal import recoveries
+from cosim.report.findings import comparison
 from cosim.report.payload import Run, focus_s
 from cosim.report.show import render_show
 
@@ -167,3 +168,13 @@ def test_show_says_first_what_left_the_feeder_and_the_page_opens_on_it():
     render_show(log, console)
     assert "off the feeder" not in console.file.getvalue()
     assert focus_s([Run(log, found, {}, "", "")]) is None
+
+
+def test_comparison_tells_what_differs_and_nothing_else():
+    first, other = two_sites(), two_sites()
+    assert comparison(analyse(first), analyse(other), ("x", "y")) == ""
+    other.channels["datacenter/a/p_grid_mw"] = np.where(other.t_s == 1020.0, 20.0, 100.0)
+    told = comparison(analyse(first), analyse(other), ("x", "y"))
+    assert told.startswith("From x to y: load lost 150 to 130 MW; not returned after 1 s 150 to 50 MW; ")
+    assert "after 1 min 100 to 0 MW" in told
+    assert "after 1 h" not in told

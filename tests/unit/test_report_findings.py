@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from cosim.metrics.disturbance import disturbed_spans, site_spans, supply_spans
 from cosim.metrics.events import VoltageEventMeter, known_of
 from cosim.metrics.points import Point
 from cosim.metrics.voltage import SagTotals, VoltageMeter, with_points
@@ -31,6 +33,25 @@ def needing(*p_mw):
 )
 def test_sentences_that_are_alike_are_said_once(sentences, told):
     assert [finding.text for finding in gathered(sentences, "sites")] == told
+
+
+def test_bands_tell_the_voltage_from_sites_that_stay_away():
+    events = pd.DataFrame(
+        [
+            (10.0, "dip_started", "source"),
+            (10.1, "window_left", "a"),
+            (10.1, "ups_transferred", "a"),
+            (10.2, "dip_ended", "source"),
+            (10.3, "window_entered", "a"),
+            (20.0, "ups_returned", "a"),
+            (25.0, "ups_released", "a"),
+            (30.0, "load_shed", "b"),
+        ],
+        columns=["t_s", "kind", "element"],
+    )
+    assert supply_spans(events, 100.0).tolist() == [[10.0, 10.3]]
+    assert site_spans(events, 100.0).tolist() == [[10.1, 25.0], [30.0, 100.0]]
+    assert disturbed_spans(events, 100.0, 0.5).tolist() == [[10.0, 25.5], [30.0, 100.5]]
 
 
 def dipping(n_node):

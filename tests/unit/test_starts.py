@@ -8,6 +8,7 @@ import pytest
 from engine_cases import UPS, campus, scenario, simulate
 from synthetic_log import EVENT_COLUMNS, SyntheticLog
 
+from cosim.engine.simulation import Simulation
 from cosim.errors import InputError
 from cosim.metrics import analyse, summarize
 from cosim.metrics.limits import load_limits
@@ -62,6 +63,39 @@ def test_held_start_comes_when_the_hold_ends_and_not_before():
     ]
     p_free, p_held = (run["datacenter/campus/p_ai_mw"] for run in (free, rows))
     assert p_held[30:] == pytest.approx(p_free[:-30], abs=1e-12)  # the same start, 3 s later
+
+
+def test_start_that_waits_survives_a_checkpoint():
+    plain = case(HOLD, START | {"notice_s": 6})
+    _, whole, _ = simulate(plain)
+    config, feeder = prepare(plain)
+    stopped, again = (Simulation(config, feeder, config.folder) for _ in range(2))
+    events = []
+    for block in stopped.blocks(1.0):
+        events += block.events
+        if block.now_us >= 21_000_000:  # held at 20 s, until 23 s
+            break
+    again.restore(stopped.state())
+    for block in again.blocks(1.0):
+        events += block.events
+    assert events == whole
+
+
+class Operator:
+    """Holds starts of the site for 8 s as soon as it looks."""
+
+    period_s = 15.0
+
+    def on_tick(self, view, t_s):
+        hold = {key: value for key, value in HOLD.items() if key != "at_s"}
+        return [hold] if t_s == 15.0 else []
+
+
+def test_controller_holds_starts_as_an_event_does():
+    config, feeder = prepare(case(START))
+    simulation = Simulation(config, feeder, config.folder, [Operator()])
+    told = [(e[0], e[1]) for block in simulation.blocks() for e in block.events if "start" in e[1]]
+    assert told[-2:] == [(23_000_000, "start_hold_ended"), (23_000_000, "job_started")]
 
 
 @pytest.mark.parametrize(
