@@ -52,6 +52,7 @@ KINDS = (
     "sectionalizer_opened",
     "sectionalizer_blocked",
     "sectionalizer_reset",
+    "surface_given_up",
 )
 
 (
@@ -63,6 +64,7 @@ KINDS = (
     DEMAND_RESPONSE_ENDED, FAULT_APPLIED, FAULT_CLEARED, RELAY_TRIPPED, RECLOSER_OPENED,
     RECLOSER_CLOSED, RECLOSER_LOCKED_OUT, RECLOSER_RESET, FUSE_BLOWN, FUSE_DAMAGED, AREA_LOAD_SHED,
     SECTIONALIZER_COUNTED, SECTIONALIZER_OPENED, SECTIONALIZER_BLOCKED, SECTIONALIZER_RESET,
+    SURFACE_GIVEN_UP,
 ) = range(len(KINDS))  # fmt: skip
 
 UNITS = {
@@ -70,7 +72,7 @@ UNITS = {
            "ups_saturated", "generator_started", "cooling_lost", "demand_response_started", "demand_response_ended",
            "area_load_shed"),
     "MW/s": ("ups_engaged",),
-    "pu": ("dip_started", "dip_ended", "window_left", "window_entered", "ups_transferred"),
+    "pu": ("dip_started", "dip_ended", "window_left", "window_entered", "ups_transferred", "surface_given_up"),
     "s": ("ups_unlocked", "generator_stopped", "cooling_returned"),
     "ohm": ("fault_applied",),
     "A": ("fault_cleared", "relay_tripped", "fuse_blown", "sectionalizer_blocked"),

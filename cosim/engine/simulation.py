@@ -28,12 +28,13 @@ from cosim.engine.rooms import new_clock, new_log
 from cosim.engine.samples import captured_places, n_before, ring_size, take_samples
 from cosim.engine.serving import serving_columns
 from cosim.errors import InputError, Problem
-from cosim.events import KINDS
+from cosim.events import AREA_LOAD_SHED, KINDS, SURFACE_GIVEN_UP
 from cosim.feeder.checks import make_desk, make_protection, make_shapes
 from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.desk import ControlEvent
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP
+from cosim.feeder.surfaces import ALLOWED
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
 from cosim.scenario.names import FeederNames
@@ -334,8 +335,9 @@ class Simulation:
             name = KINDS[kind]
             owner = self.job_names[element] if name.startswith("job_") else self.sites[element]
             if element == NOBODY:
-                owner = "area"
-            self.events.append((t_us, name, owner, value, ""))
+                owner = "area" if kind == AREA_LOAD_SHED else "feeder"
+            detail = f"off a full solve; allowed {ALLOWED:g} pu" if kind == SURFACE_GIVEN_UP else ""
+            self.events.append((t_us, name, owner, value, detail))
         self.load.n_event[0] = 0
 
     def _report_collapse(self) -> None:

@@ -15,6 +15,7 @@ from cosim.feeder.kernel_surface import (
     GIVEN_UP,
     IN_CELL,
     IN_SLOT,
+    MISSED_BY,
     N_CELL,
     N_CHECKED,
     N_REFUSED,
@@ -29,7 +30,7 @@ from cosim.feeder.kernel_surface import (
     cell_of,
     evaluate,
     find_slot,
-    lowest_phase,
+    sensed_voltage,
 )
 from cosim.jit import inner, njit
 
@@ -125,7 +126,7 @@ def check_cell(s, f, watch_row, c):
     most = 0.0
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output)
     for k in range(f.sizes[N_DC]):
-        most = max(most, abs(lowest_phase(s, f, k) - f.port_vm_pu[k]))
+        most = max(most, abs(sensed_voltage(s, k) - f.port_vm_pu[k]))
     for i in range(watch_row.size):
         if watch_row[i] >= 0:
             vm = 0.0
@@ -135,6 +136,7 @@ def check_cell(s, f, watch_row, c):
     s.error[WORST_CHECK] = max(s.error[WORST_CHECK], most)
     if most > s.error[ALLOWED]:
         s.cell[c, SLOT] = GIVEN_UP
+        s.error[MISSED_BY] = most
         s.info[N_REFUSED] += 1
 
 

@@ -15,7 +15,9 @@ from cosim.feeder.kernel_surface import SurfaceArrays
 from cosim.feeder.kernel_surface_block import slots_of_block, tile_terms
 from cosim.feeder.network import Floats, Ints
 from cosim.feeder.surface_basis import MAX_TERMS, Basis
+from cosim.feeder.surface_cells import box_around
 from cosim.feeder.surface_fit import MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell
+from cosim.feeder.surface_outputs import Outputs
 
 ALLOWED = 1e-9
 """Deviation from a full solve at which a surface is given up during the run. [pu]"""
@@ -25,8 +27,6 @@ MAX_BYTES = 512 * 1024 * 1024
 """Memory of the polynomials of one state from which on cells are given up rather than built. [byte]"""
 EXPECTED = -1
 """Depth of a cell that another state's requests make likely."""
-MARGIN = 0.2
-"""By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
 TILE = 256
 """Requests whose terms are worked out side by side before they are multiplied out: what the fast cache holds."""
 SHORT = 64
@@ -60,7 +60,8 @@ class Surfaces:
         self._scratch: tuple[Floats, ...] = ()
         leg_row = np.unique(f.leg_row[f.leg_row >= 0])
         self._pickup = f.sensor_pickup[f.sizes[ix.N_CONTROL_SENSOR] :]
-        self.n_out = ix.N_TOTALS + int(f.site_ptr[-1]) + 2 * f.sensor.shape[0]
+        outputs = Outputs.of(f)
+        self.n_out = outputs.size
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
         info[[ks.IN_CELL, ks.WANTED]] = -1
@@ -69,13 +70,14 @@ class Surfaces:
         info[ks.WAIT] = 2 * MAX_TERMS[d] if info[ks.ENABLED] else 1
         self._fixed = {
             "info": info,
-            "error": np.array([ALLOWED, 0.0]),
+            "error": np.array([ALLOWED, 0.0, 0.0]),
             "cell": z((MAX_CELLS, 4), np.int64),
             "box": z((MAX_CELLS, 2 * d, 2)),
             "slope": z((MAX_CELLS, d)),
             "stray": z((int(info[ks.WAIT]), 2 * d)),
             "x": z(2 * d),
             "output": z(self.n_out),
+            "sensed": outputs.sensed,
             "last": z((2, d)),
             "leg_row": leg_row,
             "leg_step": z(2 * leg_row.size),
@@ -316,25 +318,12 @@ class Surfaces:
             if c == MAX_CELLS:
                 info[ks.N_STRAY] = 0
                 return
-            box[c], self.arrays.slope[c] = self._around_strays()
+            strays, slope = self.arrays.stray[: info[ks.N_STRAY]], self.arrays.slope
+            box[c], slope[c] = box_around(strays, box[:c], slope[:c])
             cell[c] = ks.UNBUILT, info[ks.WAIT], 0, 0
             info[ks.N_CELL] += 1
             info[ks.N_STRAY] = 0
         self._build(c, lab)
-
-    def _around_strays(self) -> tuple[Floats, Floats]:
-        """A box around the stray requests and all cells so far, with room to grow; the slope along which it lies."""
-        a = self.arrays
-        n, d = int(a.info[ks.N_CELL]), a.slope.shape[1]
-        strays = a.stray[: a.info[ks.N_STRAY]]
-        corner_p, corner_q = _corners(a.box[:n], a.slope[:n])
-        p, q = np.vstack([strays[:, 0::2], corner_p]), np.vstack([strays[:, 1::2], corner_q])
-        slope = np.array([_least_slope(p[:, k], q[:, k]) for k in range(d)])
-        rest = q - slope * p
-        low, high = (np.column_stack([pick(p, axis=0), pick(rest, axis=0)]).ravel() for pick in (np.min, np.max))
-        size = np.maximum(np.abs(low), np.abs(high)).max()
-        room = np.maximum(MARGIN * (high - low), 1e-3 * max(size, 1e-3))
-        return np.column_stack([low - room, high + room]), slope
 
     def _fit_cell(self, c: int, lab: FeederArrays) -> list[Fit]:
         return fit_cell(lab, self._fixed["box"][c].copy(), self._fixed["slope"][c].copy(), self.watch_row)
@@ -376,21 +365,6 @@ def _quick(guard: Floats) -> tuple[int, Floats]:
     behind = np.cumsum(np.abs(guard[:, ::-1]), axis=1)[:, ::-1].max(axis=0, initial=0.0)
     n_quick = int(np.sum(behind > CLOSE_PU))
     return n_quick, SPARE * np.abs(guard[:, n_quick:]).sum(axis=1)
-
-
-def _corners(box: Floats, slope: Floats) -> tuple[Floats, Floats]:
-    """P and Q [4 C, d] at the corners of cells, of each data center on its own. [MW, Mvar]"""
-    p, rest = box[:, 0::2], box[:, 1::2]
-    pairs = [(p[:, :, i], rest[:, :, j] + slope * p[:, :, i]) for i in (0, 1) for j in (0, 1)]
-    return np.vstack([pair[0] for pair in pairs]), np.vstack([pair[1] for pair in pairs])
-
-
-def _least_slope(p: Floats, q: Floats) -> float:
-    """The slope for which Q - slope P is spread least: that of least squares, or none. [1]"""
-    off = p - p.mean()
-    square = float(off @ off)
-    slope = float(off @ q) / square if square > 0 else 0.0
-    return slope if np.ptp(q - slope * p) < np.ptp(q) else 0.0
 
 
 def _runs(of: Ints) -> list[tuple[int, int, int]]:
