@@ -119,7 +119,7 @@ class Simulation:
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
             self.compiled.arrays.port_across[s] = dc.facility.v_sensed == "phase_to_phase"
         self.compiled.watch(watched_nodes(scenario, self.compiled))
-        self.area = build_area(self._area_config)
+        self.area = build_area(self._area_config, feeder.network.f_hz)
         self.desk = make_desk(feeder.network, scenario.feeder)
         self.protection = make_protection(
             feeder.network, scenario.feeder, 0 if self.desk is None else self.desk.rows.n_sensor

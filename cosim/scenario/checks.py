@@ -32,6 +32,8 @@ from cosim.units import US_PER_S
 
 MAX_TIME_S = 1e10
 """Largest value of any key in seconds; microseconds of it stay inside int64. [s]"""
+SAME_HZ = 1e-6
+"""Nominal frequencies that differ by less are one. [Hz]"""
 
 
 def check_internal(scenario: Scenario | Parts) -> list[Problem]:
@@ -74,6 +76,7 @@ def check_against_feeder(
     node_names: Iterable[str] = (),
     dead_buses: Collection[str] = (),
     fault_problems: FaultProblems = lambda *_: [],
+    f_hz: float | None = None,
 ) -> list[Problem]:
     """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
@@ -88,6 +91,8 @@ def check_against_feeder(
         Buses without voltage in the feeder as its file has it.
     fault_problems : callable
         Why a fault cannot be where it should on a feeder of this config; paths are its fields.
+    f_hz : float, optional
+        Frequency of the feeder. [Hz]
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
@@ -111,6 +116,7 @@ def check_against_feeder(
     return [
         *_check_supply(parts, dead_buses),
         *_check_sensed(parts, phases),
+        *_check_nominal(parts, f_hz),
         *(
             parts.problem(("events", i, p.path), p.message, p.value)
             for i, event in parts.events
@@ -145,6 +151,19 @@ def _check_supply(parts: Parts, dead_buses: Collection[str]) -> Iterable[Problem
         if bus in dead_buses:
             message = "has no voltage: it is cut off from the source, and no switch_closed event connects it"
             yield parts.problem(("datacenters", name, "bus"), message, bus)
+
+
+def _check_nominal(parts: Parts, f_hz: float | None) -> Iterable[Problem]:
+    """The area behind the source has the feeder's frequency, and sheds load below it."""
+    if parts.area is None or f_hz is None:
+        return
+    given_hz = parts.area.f_nominal_hz
+    if given_hz is not None and abs(given_hz - f_hz) > SAME_HZ:
+        path: Path = ("source", "area", "f_nominal_hz")
+        yield parts.problem(path, f"the feeder is one of {f_hz:g} Hz: leave it out", given_hz)
+    if parts.area.shedding and parts.area.shedding[0].below_hz >= f_hz:
+        path = ("source", "area", "shedding", 0, "below_hz")
+        yield parts.problem(path, f"must be below the feeder's {f_hz:g} Hz", parts.area.shedding[0].below_hz)
 
 
 def _check_sensed(parts: Parts, phases: Mapping[str, list[str]]) -> Iterable[Problem]:

@@ -34,6 +34,8 @@ class FeederNames:
     """Buses without voltage in the feeder as its file has it."""
     fault_problems: FaultProblems = lambda *_: []
     """Why a fault cannot be where a scenario wants it."""
+    f_hz: float | None = None
+    """Its frequency; None where that is not asked. [Hz]"""
 
     @classmethod
     def of(cls, feeder: Feeder) -> FeederNames:
@@ -49,6 +51,7 @@ class FeederNames:
             problems=partial(feeder_problems, net),
             dead_buses=dead,
             fault_problems=partial(fault_problems, net),
+            f_hz=net.f_hz,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
+from cosim.area.config import AreaConfig
 from cosim.errors import Problem
 from cosim.feeder.config import FeederConfig
 from cosim.scenario import events as ev
@@ -32,6 +33,7 @@ class Parts:
     log: LogConfig | None = None
     carbon: CarbonConfig | None = None
     price: PriceConfig | None = None
+    area: AreaConfig | None = None
     has_area: bool = False
     """Whether there is a source.area, valid or not."""
 
@@ -55,5 +57,6 @@ def parts_of(scenario: Scenario) -> Parts:
         log=scenario.log,
         carbon=scenario.carbon,
         price=scenario.price,
+        area=scenario.source.area if scenario.source is not None else None,
         has_area=scenario.source is not None and scenario.source.area is not None,
     )

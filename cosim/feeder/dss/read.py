@@ -81,6 +81,7 @@ def read_dss(
     position = _positions(used, len(sources))
     network = Network(
         is_balanced=False,
+        f_hz=float(engine.dss.Solution.Frequency()),
         **_node_arrays(nodes, used, volts, sources),
         **element_arrays(elements, position),
         **switch_arrays(elements),
