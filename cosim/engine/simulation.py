@@ -18,6 +18,7 @@ from cosim.engine import advance as adv
 from cosim.engine import kernel_log as kl
 from cosim.engine import protection
 from cosim.engine.checkpoint import restore_arrays, store_arrays
+from cosim.engine.collapse import report_collapse, warn_of_start
 from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.faults import FaultDesk, is_unbalanced_fault
@@ -137,7 +138,10 @@ class Simulation:
         self.events: list[tuple[int, str, str, float, str]] = []
         self.device_range = np.tile(self.compiled.device_values(), (2, 1))
         """Lowest and highest tap, or number of steps on, that each device has had."""
+        self.advice = ""
+        """What would help, once no solution exists."""
         self._schedule()
+        warn_of_start(self)
 
     @property
     def capture_columns(self) -> list[Column]:
@@ -257,7 +261,7 @@ class Simulation:
                 self.compiled.build_surface()
             self._drain_ring()
             if reason == adv.NO_SOLUTION:
-                self._report_collapse()
+                report_collapse(self)
             devices = self.compiled.device_values() if len(self.compiled.device_names) else None
             if reason == adv.CONTROL_DUE:
                 self._act()
@@ -339,11 +343,6 @@ class Simulation:
             detail = f"off a full solve; allowed {ALLOWED:g} pu" if kind == SURFACE_GIVEN_UP else ""
             self.events.append((t_us, name, owner, value, detail))
         self.load.n_event[0] = 0
-
-    def _report_collapse(self) -> None:
-        fraction, p_mw = self.compiled.arrays.last_solvable[:2]
-        asked = float(self.compiled.arrays.port_p_mw.sum())
-        self.emit("collapsed", "feeder", p_mw, f"asked {asked:.4g} MW; last solvable {p_mw:.4g} MW ({fraction:.1%})")
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything a run needs to go on with identical bits."""

@@ -117,13 +117,7 @@ def check_against_feeder(
         *_check_supply(parts, dead_buses),
         *_check_sensed(parts, phases),
         *_check_nominal(parts, f_hz),
-        *(
-            parts.problem(("events", i, p.path), p.message, p.value)
-            for i, event in parts.events
-            if isinstance(event, ev.FaultApplied)
-            for p in fault_problems(event, parts.feeder)
-            if event.line is None or p.path != "line" or not _is_closed_later(parts, event.line)
-        ),
+        *_check_faults(parts, fault_problems),
         *(parts.problem(path, why, place) for path, why, place in found if why),
         *(
             parts.problem(path, f"the feeder has no such {noun}; {nearest(name, known)}", name)
@@ -131,6 +125,15 @@ def check_against_feeder(
             if name not in sets[noun]
         ),
     ]
+
+
+def _check_faults(parts: Parts, fault_problems: FaultProblems) -> Iterator[Problem]:
+    """Faults that cannot be where they should."""
+    for i, event in parts.events:
+        if isinstance(event, ev.FaultApplied):
+            for p in fault_problems(event, parts.feeder):
+                if event.line is None or p.path != "line" or not _is_closed_later(parts, event.line):
+                    yield parts.problem(("events", i, p.path), p.message, p.value)
 
 
 def _is_closed_later(parts: Parts, line: str) -> bool:
@@ -155,15 +158,16 @@ def _check_supply(parts: Parts, dead_buses: Collection[str]) -> Iterable[Problem
 
 def _check_nominal(parts: Parts, f_hz: float | None) -> Iterable[Problem]:
     """The area behind the source has the feeder's frequency, and sheds load below it."""
-    if parts.area is None or f_hz is None:
+    area = None if parts.source is None else parts.source.area
+    if area is None or f_hz is None:
         return
-    given_hz = parts.area.f_nominal_hz
+    given_hz = area.f_nominal_hz
     if given_hz is not None and abs(given_hz - f_hz) > SAME_HZ:
         path: Path = ("source", "area", "f_nominal_hz")
         yield parts.problem(path, f"the feeder is one of {f_hz:g} Hz: leave it out", given_hz)
-    if parts.area.shedding and parts.area.shedding[0].below_hz >= f_hz:
+    if area.shedding and area.shedding[0].below_hz >= f_hz:
         path = ("source", "area", "shedding", 0, "below_hz")
-        yield parts.problem(path, f"must be below the feeder's {f_hz:g} Hz", parts.area.shedding[0].below_hz)
+        yield parts.problem(path, f"must be below the feeder's {f_hz:g} Hz", area.shedding[0].below_hz)
 
 
 def _check_sensed(parts: Parts, phases: Mapping[str, list[str]]) -> Iterable[Problem]:

@@ -10,9 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cosim.area.config import AreaConfig
 from cosim.errors import InputError, Problem, unreadable
-from cosim.feeder.config import FeederConfig
+from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.names import is_dss
 from cosim.scenario.accounts import CarbonConfig, PriceConfig
 from cosim.scenario.checks import check_against_feeder, check_internal
@@ -229,6 +228,7 @@ def _valid_parts(root: Node, plain: Any, folder: FilePath) -> Parts:
     simple = {
         "time": TimeConfig,
         "feeder": FeederConfig,
+        "source": SourceConfig,
         "log": LogConfig,
         "carbon": CarbonConfig,
         "price": PriceConfig,
@@ -238,7 +238,6 @@ def _valid_parts(root: Node, plain: Any, folder: FilePath) -> Parts:
     acting = plain.get("controllers")
     centers = {name: _valid(DatacenterSite, value) for name, value in sites.items()} if isinstance(sites, dict) else {}
     buses = {name: _valid(ElementId, value.get("bus")) for name, value in _mappings(sites)}
-    area = root.at(("source", "area"))
     return replace(
         parts,
         **values,
@@ -246,8 +245,7 @@ def _valid_parts(root: Node, plain: Any, folder: FilePath) -> Parts:
         buses={name: bus for name, bus in buses.items() if bus is not None},
         events=_valid_items(Event, happenings),
         controllers=_valid_items(ControllerConfig, acting),
-        area=None if area is None else _valid(AreaConfig, area.plain()),
-        has_area=area is not None and area.value is not None,
+        has_area=(area := root.at(("source", "area"))) is not None and area.value is not None,
     )
 
 
@@ -285,7 +283,7 @@ def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
         names.fault_problems,
         names.f_hz,
     )
-    return found + [_placed(problem, parts.root) for problem in names.problems(parts.feeder)]
+    return found + [_placed(problem, parts.root) for problem in names.problems(parts.feeder, parts.source)]
 
 
 def _placed(problem: Problem, root: Node) -> Problem:

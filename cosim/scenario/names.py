@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cosim.errors import Problem
-from cosim.feeder.config import FeederConfig
+from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.faults import FaultConfig
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class FeederNames:
     lines: tuple[str, ...]
     nodes: tuple[str, ...] = ()
     """`bus.phase` of an unbalanced feeder."""
-    problems: Callable[[FeederConfig], list[Problem]] = lambda _: []
-    """What it cannot have of the controls and shapes that a scenario wants."""
+    problems: Callable[[FeederConfig, SourceConfig | None], list[Problem]] = lambda *_: []
+    """What it cannot have of the controls, shapes and source that a scenario wants."""
     dead_buses: frozenset[str] = frozenset()
     """Buses without voltage in the feeder as its file has it."""
     fault_problems: FaultProblems = lambda *_: []

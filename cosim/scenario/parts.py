@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
-from cosim.area.config import AreaConfig
 from cosim.errors import Problem
-from cosim.feeder.config import FeederConfig
+from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.scenario import events as ev
 from cosim.scenario.accounts import CarbonConfig, PriceConfig
 from cosim.scenario.problems import problem_at
@@ -33,7 +32,7 @@ class Parts:
     log: LogConfig | None = None
     carbon: CarbonConfig | None = None
     price: PriceConfig | None = None
-    area: AreaConfig | None = None
+    source: SourceConfig | None = None
     has_area: bool = False
     """Whether there is a source.area, valid or not."""
 
@@ -57,6 +56,6 @@ def parts_of(scenario: Scenario) -> Parts:
         log=scenario.log,
         carbon=scenario.carbon,
         price=scenario.price,
-        area=scenario.source.area if scenario.source is not None else None,
+        source=scenario.source,
         has_area=scenario.source is not None and scenario.source.area is not None,
     )

@@ -71,7 +71,6 @@ def read_dss(
     engine.solve_tightly()
     volts = engine.node_volts()
     controls = read_controls(engine.dss) if read_controls is not None else ""
-
     injections = read_injections(engine, nodes, volts)
     sources_el, sources = read_sources(engine, nodes)
     elements = [*read_elements(engine, nodes), *sources_el]
