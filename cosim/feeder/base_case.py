@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cosim.feeder.config import FeederConfig, SourceConfig
-from cosim.feeder.network import LOAD, MOTOR, Floats, Network
+from cosim.feeder.network import LOAD, MOTOR, Complexes, Floats, Network
 
 if TYPE_CHECKING:
     from cosim.feeder.arrays import FeederArrays
@@ -21,6 +21,8 @@ voltage, held by laws of loads that were never meant for it. [pu]"""
 LOWEST_SCR = 2.0
 """Short-circuit power over what is drawn, below which a system is very weak (IEEE Std 1204): at 2, no source of 1 pu
 behind a reactance can give more. [1]"""
+DEAD_PU = 1e-3
+"""Below it a load is not supplied: an open phase that others induce a little voltage in. [pu]"""
 TOLERANCE = 1e-3
 """To which the part of its own load is found. [1]"""
 
@@ -33,9 +35,9 @@ class BaseCase:
     """OK or COLLAPSED, as `solve` has it."""
     node: str
     vm_pu: float
-    """Lowest voltage, and where. [pu]"""
+    """Lowest voltage across a load, and where. [pu]"""
     part: float
-    """Largest part of its own loads and generation with which every node keeps LOWEST_PU, of the source's voltage in a
+    """Largest part of its own loads and generation with which every load keeps LOWEST_PU, of the source's voltage in a
     dip; 1 where it carries all of them. [1]"""
 
     @property
@@ -58,9 +60,8 @@ def base_case(compiled: CompiledFeeder) -> BaseCase:
 
     def held(f: FeederArrays) -> tuple[int, str, float]:
         status = int(solve(f))
-        vm = np.where(f.node_row >= 0, np.sqrt(f.vm2[np.maximum(f.node_row, 0)]), np.inf)
-        at = int(np.argmin(vm))
-        return status, compiled.node_names[at], float(vm[at])
+        v = f.v[0::2] + 1j * f.v[1::2]
+        return status, *lowest_at_loads(compiled.network, np.where(f.node_row >= 0, v[np.maximum(f.node_row, 0)], 0))
 
     status, node, vm_pu = held(compiled.without_datacenters())
     floor_pu = LOWEST_PU * compiled.arrays.params[ix.EMF_FACTOR]
@@ -74,12 +75,31 @@ def base_case(compiled: CompiledFeeder) -> BaseCase:
     return BaseCase(status, node, vm_pu, low)
 
 
+def lowest_at_loads(network: Network, v: Complexes) -> tuple[str, float]:
+    """Node and size of the lowest voltage across a load that is supplied; 1 pu without any.
+
+    Across and not to ground, from which a phase of a delta may stand anywhere.
+
+    Parameters
+    ----------
+    network : Network
+    v : array [n_node] or longer
+        Voltage of every named node. [pu]
+    """
+    a, b = network.leg_node.T
+    drawn = network.inj_s_mva[network.leg_inj] * network.leg_share
+    is_load = np.isin(network.inj_kind[network.leg_inj], (LOAD, MOTOR)) & (drawn != 0)
+    legs = np.flatnonzero(is_load & (a < network.n_node) & (b < network.n_node))
+    a, b = a[legs], b[legs]
+    across: Floats = np.abs(v[a] - np.where(b >= 0, v[b], 0)) / np.where(b >= 0, np.sqrt(3.0), 1.0)
+    across = np.where(across > DEAD_PU, across, np.inf)
+    at = int(np.argmin(across)) if across.size else -1
+    return (str(network.node_name[a[at]]), float(across[at])) if at >= 0 and np.isfinite(across[at]) else ("", 1.0)
+
+
 def lowest_in_file(network: Network) -> tuple[str, float]:
-    """Node of the lowest voltage in the solution that came with a network, and that voltage; 1 pu where all is dead."""
-    vm: Floats = np.abs(network.node_v[: network.n_node])
-    vm = np.where(vm > 0, vm, np.inf)
-    at = int(np.argmin(vm))
-    return (str(network.node_name[at]), float(vm[at])) if np.isfinite(vm[at]) else ("", 1.0)
+    """The same in the solution that came with a network."""
+    return lowest_at_loads(network, network.node_v)
 
 
 def warn_of_base_case(network: Network, config: FeederConfig, source: SourceConfig | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.names import is_path
+from cosim.feeder.names import in_other_case, is_path
 from cosim.load.weights import weights_problem
 from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
@@ -282,7 +282,7 @@ def _check_files(parts: Parts) -> list[Problem]:
     if parts.feeder is not None and is_path(parts.feeder.model):
         file = FilePath(feeder_source(parts.feeder.model, parts.folder))
         if not _is_file(file):
-            found.append(parts.problem(("feeder", "model"), f"no such file: {file}"))
+            found.append(parts.problem(("feeder", "model"), f"no such file: {file}{in_other_case(str(file))}"))
     if parts.feeder is not None and parts.feeder.profile is not None:
         file = parts.folder / parts.feeder.profile
         if not _is_file(file):

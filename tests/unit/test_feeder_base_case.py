@@ -13,7 +13,7 @@ from engine_cases import campus, kinds, scenario, simulate
 import cosim
 from cosim.errors import PhysicsError
 from cosim.feeder import Feeder, FeederConfig, from_pandapower, load_feeder
-from cosim.feeder.base_case import LOWEST_PU, base_case
+from cosim.feeder.base_case import LOWEST_PU, base_case, lowest_in_file
 from cosim.wiring import prepare
 
 Z_OHM, KV, S_MVA = 2.0 + 3.0j, 20.0, 3.0 + 1.0j
@@ -145,3 +145,18 @@ def test_collapse_under_a_data_center_tells_what_it_would_draw():
     fraction = float(detail.split("last solvable ")[1].split("%")[0]) / 100
     assert 0 < fraction < 1
     assert value == pytest.approx(fraction * asked, rel=2e-3)
+
+
+def test_a_load_at_an_open_phase_and_a_delta_off_its_ground_are_no_low_voltage(tmp_path):
+    """A phase behind an open pole has what the others induce in it; a delta has a grounded corner."""
+    (tmp_path / "odd.dss").write_text(
+        "Clear\nNew Circuit.odd basekv=12.47\nNew Line.l bus1=sourcebus bus2=b r1=0.1 x1=0.3 c1=10 c0=5 length=5\n"
+        "New Load.z bus1=b kv=12.47 kw=300\nNew Load.open bus1=b.2 phases=1 kv=7.2 kw=50\n"
+        "New Transformer.t windings=2 buses=(sourcebus low) conns=(wye delta) kvs=(12.47 0.48) kvas=(500 500) xhl=4\n"
+        "New Reactor.corner bus1=low.2 phases=1 r=0.0001 x=0.0001\nNew Load.d bus1=low kv=0.48 kw=200 conn=delta\n"
+        "Set VoltageBases=[12.47 0.48]\nCalcVoltageBases\nOpen Line.l 1 2\nSolve\n"
+    )
+    feeder = load_feeder(tmp_path / "odd.dss")
+    vm = feeder.solve().vm_pu
+    assert vm["low.2"] < 0.01
+    assert lowest_in_file(feeder.network)[1] > 0.9
