@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cosim.feeder.config import FeederConfig, SourceConfig
-from cosim.feeder.network import LOAD, MOTOR, Complexes, Floats, Network
+from cosim.feeder.network import LOAD, MOTOR, Complexes, Floats, Ints, Network
 
 if TYPE_CHECKING:
-    from cosim.feeder.arrays import FeederArrays
     from cosim.feeder.compile import CompiledFeeder
 
 LOWEST_PU = 0.5
@@ -23,6 +22,8 @@ LOWEST_SCR = 2.0
 behind a reactance can give more. [1]"""
 DEAD_PU = 1e-3
 """Below it a load is not supplied: an open phase that others induce a little voltage in. [pu]"""
+SMALLEST = 1e-9
+"""Part of its own load below which nothing is carried. [1]"""
 TOLERANCE = 1e-3
 """To which the part of its own load is found. [1]"""
 
@@ -54,29 +55,45 @@ class BaseCase:
 
 
 def base_case(compiled: CompiledFeeder) -> BaseCase:
-    """The feeder without its data centers as it stands, solved in arrays of its own."""
+    """The feeder without its data centers as it stands, solved in arrays of its own.
+
+    Loads that have no voltage even where nothing is drawn, at an open phase, are not counted.
+    """
     from cosim.feeder import arrays as ix
     from cosim.feeder.kernel import solve
 
-    def held(f: FeederArrays) -> tuple[int, str, float]:
+    def solved(part: float) -> tuple[int, Ints, Floats]:
+        f = compiled.without_datacenters(part)
         status = int(solve(f))
         v = f.v[0::2] + 1j * f.v[1::2]
-        return status, *lowest_at_loads(compiled.network, np.where(f.node_row >= 0, v[np.maximum(f.node_row, 0)], 0))
+        at_node = np.where(f.node_row >= 0, v[np.maximum(f.node_row, 0)], 0)
+        return status, *across_loads(compiled.network, at_node)
 
-    status, node, vm_pu = held(compiled.without_datacenters())
     floor_pu = LOWEST_PU * compiled.arrays.params[ix.EMF_FACTOR]
-    if status != ix.COLLAPSED and vm_pu >= floor_pu:
-        return BaseCase(status, node, vm_pu, 1.0)
+    status, node, across = solved(1.0)
+    if status != ix.COLLAPSED and (across >= floor_pu).all():
+        return BaseCase(status, *_lowest(compiled.network, node, across), 1.0)
+    is_supplied = solved(0.0)[2] >= floor_pu
+    lowest = _lowest(compiled.network, node[is_supplied], across[is_supplied])
+    if status != ix.COLLAPSED and lowest[1] >= floor_pu:
+        return BaseCase(status, *lowest, 1.0)
     low, high = 0.0, 1.0
-    while high - low > TOLERANCE * high:
+    while high - low > max(TOLERANCE * high, SMALLEST):
         middle = 0.5 * (low + high)
-        at_part = held(compiled.without_datacenters(middle))
-        low, high = (middle, high) if at_part[0] != ix.COLLAPSED and at_part[2] >= floor_pu else (low, middle)
-    return BaseCase(status, node, vm_pu, low)
+        found, _, across = solved(middle)
+        is_held = found != ix.COLLAPSED and bool((across[is_supplied] >= floor_pu).all())
+        low, high = (middle, high) if is_held else (low, middle)
+    return BaseCase(status, *lowest, low)
 
 
-def lowest_at_loads(network: Network, v: Complexes) -> tuple[str, float]:
-    """Node and size of the lowest voltage across a load that is supplied; 1 pu without any.
+def _lowest(network: Network, node: Ints, across: Floats) -> tuple[str, float]:
+    """Name of the node of the lowest voltage, and that; 1 pu without any."""
+    at = int(np.argmin(across)) if across.size else -1
+    return (str(network.node_name[node[at]]), float(across[at])) if at >= 0 and np.isfinite(across[at]) else ("", 1.0)
+
+
+def across_loads(network: Network, v: Complexes) -> tuple[Ints, Floats]:
+    """Node of every leg in which a load draws, and the voltage across it, infinite where it is de-energized.
 
     Across and not to ground, from which a phase of a delta may stand anywhere.
 
@@ -85,21 +102,27 @@ def lowest_at_loads(network: Network, v: Complexes) -> tuple[str, float]:
     network : Network
     v : array [n_node] or longer
         Voltage of every named node. [pu]
+
+    Returns
+    -------
+    tuple of array [n]
+        In the order of the network's legs. [1, pu]
     """
     a, b = network.leg_node.T
     drawn = network.inj_s_mva[network.leg_inj] * network.leg_share
     is_load = np.isin(network.inj_kind[network.leg_inj], (LOAD, MOTOR)) & (drawn != 0)
     legs = np.flatnonzero(is_load & (a < network.n_node) & (b < network.n_node))
     a, b = a[legs], b[legs]
-    across: Floats = np.abs(v[a] - np.where(b >= 0, v[b], 0)) / np.where(b >= 0, np.sqrt(3.0), 1.0)
-    across = np.where(across > DEAD_PU, across, np.inf)
-    at = int(np.argmin(across)) if across.size else -1
-    return (str(network.node_name[a[at]]), float(across[at])) if at >= 0 and np.isfinite(across[at]) else ("", 1.0)
+    at_b = np.where(b >= 0, v[b], 0)
+    across = np.abs(v[a] - at_b) / np.where(b >= 0, np.sqrt(3.0), 1.0)
+    return a, np.where((v[a] == 0) & (at_b == 0), np.inf, across)
 
 
 def lowest_in_file(network: Network) -> tuple[str, float]:
-    """The same in the solution that came with a network."""
-    return lowest_at_loads(network, network.node_v)
+    """Node and size of the lowest voltage across a load in the solution that came with a network; 1 pu without any."""
+    node, across = across_loads(network, network.node_v)
+    is_supplied = across > DEAD_PU
+    return _lowest(network, node[is_supplied], across[is_supplied])
 
 
 def warn_of_base_case(network: Network, config: FeederConfig, source: SourceConfig | None) -> None:
@@ -108,7 +131,7 @@ def warn_of_base_case(network: Network, config: FeederConfig, source: SourceConf
     if vm_pu < LOWEST_PU:
         told = (
             f"{node} is at {vm_pu:.3g} pu in the feeder as its file has it, without data centers: its own loads are "
-            "beyond what it carries"
+            "beyond what it carries, or this one is at an open phase"
         )
         warnings.warn(told, UserWarning, stacklevel=2)
     if source is None or source.s_sc_mva is None:

@@ -160,3 +160,6 @@ def test_a_load_at_an_open_phase_and_a_delta_off_its_ground_are_no_low_voltage(t
     vm = feeder.solve().vm_pu
     assert vm["low.2"] < 0.01
     assert lowest_in_file(feeder.network)[1] > 0.9
+    case = base_case(feeder.compile(["low"]))
+    assert (case.told, case.part) == ("", 1.0)
+    assert case.vm_pu > 0.9
