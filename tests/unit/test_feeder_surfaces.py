@@ -145,6 +145,7 @@ def test_any_number_of_terms_is_summed(n_term):
     np.testing.assert_allclose(out, terms[:n_term] @ coef[:n_term], rtol=1e-13, atol=1e-14)
 
 
+@needs_jit("three thousand solves of three phases")
 def test_a_data_center_behind_a_delta_senses_the_lowest_voltage_between_phases_on_surfaces():
     """Beside one at the same bus that senses the lowest phase, each by the voltages of full solves."""
     compiled = load_feeder("ieee13").compile(["671", "671"])
