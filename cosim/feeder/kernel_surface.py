@@ -273,18 +273,21 @@ def find_slot(s, c, p, q):
 
 
 @inner
-def lowest_output(s, first, end):
-    """Lowest of some of the present outputs, e.g. of a data center's phases: their minimum alone has kinks. [pu]"""
+def lowest_phase(s, f, k):
+    """Voltage of data center k in the present outputs: those of its phases, whose minimum alone has kinks. [pu]"""
     least = math.inf
-    for i in range(first, end):
-        least = min(least, s.output[i])
+    for r in range(f.site_ptr[k], f.site_ptr[k + 1]):
+        least = min(least, s.output[N_TOTALS + r])
     return least
 
 
 @inner
 def sensed_voltage(s, k):
     """Voltage that data center k senses in the present outputs: its lowest phase, or the lowest between two. [pu]"""
-    return lowest_output(s, s.sensed[k, 0], s.sensed[k, 1])
+    least = math.inf
+    for i in range(s.sensed[k, 0], s.sensed[k, 1]):
+        least = min(least, s.output[i])
+    return least
 
 
 @njit
@@ -310,7 +313,7 @@ def evaluate_surface(s, f):
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output[:n_out])
     d, at = f.sizes[N_DC], s.output.size - 2 * f.sensor.shape[0]
     for k in range(d):
-        if lowest_output(s, N_TOTALS + f.site_ptr[k], N_TOTALS + f.site_ptr[k + 1]) <= f.port_v_min_pu[k]:
+        if lowest_phase(s, f, k) <= f.port_v_min_pu[k]:
             return False
         f.port_vm_pu[k] = sensed_voltage(s, k)
     for k in range(d):

@@ -15,7 +15,7 @@ from cosim.feeder.kernel_surface import SurfaceArrays
 from cosim.feeder.kernel_surface_block import slots_of_block, tile_terms
 from cosim.feeder.network import Floats, Ints
 from cosim.feeder.surface_basis import MAX_TERMS, Basis
-from cosim.feeder.surface_cells import box_around
+from cosim.feeder.surface_cell import cell_around
 from cosim.feeder.surface_fit import MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell
 from cosim.feeder.surface_outputs import Outputs
 
@@ -318,8 +318,8 @@ class Surfaces:
             if c == MAX_CELLS:
                 info[ks.N_STRAY] = 0
                 return
-            strays, slope = self.arrays.stray[: info[ks.N_STRAY]], self.arrays.slope
-            box[c], slope[c] = box_around(strays, box[:c], slope[:c])
+            a = self.arrays
+            box[c], a.slope[c] = cell_around(a.stray[: info[ks.N_STRAY]], box[:c], a.slope[:c])
             cell[c] = ks.UNBUILT, info[ks.WAIT], 0, 0
             info[ks.N_CELL] += 1
             info[ks.N_STRAY] = 0

@@ -1,4 +1,4 @@
-"""Cells of requests over which response surfaces are fitted: boxes that lie along what reactive power follows."""
+"""Where the cells of response surfaces lie in the space of requests."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ MARGIN = 0.2
 """By so much of its width a cell reaches beyond the requests that asked for it. [1]"""
 
 
-def box_around(strays: Floats, box: Floats, slope: Floats) -> tuple[Floats, Floats]:
-    """A box around stray requests and all cells so far, with room to grow; the slope along which it lies.
+def cell_around(strays: Floats, box: Floats, slope: Floats) -> tuple[Floats, Floats]:
+    """A cell around stray requests and all cells so far, with room to grow, along what reactive power does.
 
     Parameters
     ----------
     strays : array [n, 2 d]
         P and Q of each data center in turn. [MW, Mvar]
-    box, slope : array [C, 2 d, 2], [C, d]
-        Of the cells so far, as in `SurfaceArrays`. [MW, Mvar, 1]
+    box : array [C, 2 d, 2], slope : array [C, d]
+        Of the cells so far, as in `SurfaceArrays`. [MW, Mvar], [1]
 
     Returns
     -------
-    tuple of array [2 d, 2], [d]
+    tuple of array
+        Box [2 d, 2] and slope [d] of the new one.
     """
     corner_p, corner_q = _corners(box, slope)
     p, q = np.vstack([strays[:, 0::2], corner_p]), np.vstack([strays[:, 1::2], corner_q])
-    own = np.array([_least_slope(p[:, k], q[:, k]) for k in range(p.shape[1])])
-    rest = q - own * p
+    own_slope = np.array([_least_slope(*column) for column in zip(p.T, q.T, strict=True)])
+    rest = q - own_slope * p
     low, high = (np.column_stack([pick(p, axis=0), pick(rest, axis=0)]).ravel() for pick in (np.min, np.max))
     size = np.maximum(np.abs(low), np.abs(high)).max()
     room = np.maximum(MARGIN * (high - low), 1e-3 * max(size, 1e-3))
-    return np.column_stack([low - room, high + room]), own
+    return np.column_stack([low - room, high + room]), own_slope
 
 
 def _corners(box: Floats, slope: Floats) -> tuple[Floats, Floats]:
