@@ -6,8 +6,7 @@ import warnings
 from pathlib import Path
 
 from cosim.errors import InputError, Problem
-from cosim.feeder.base_case import warn_of_base_case
-from cosim.feeder.config import FeederConfig, SourceConfig
+from cosim.feeder.config import FeederConfig
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.from_config import apply_config
 from cosim.feeder.extract_injections import USUAL_XDSS_PU
@@ -20,13 +19,9 @@ from cosim.feeder.protection.desk import ProtectionDesk
 from cosim.feeder.protection.placing import place_all, warn_of_low_pickups
 
 
-def feeder_problems(network: Network, config: FeederConfig, source: SourceConfig | None = None) -> list[Problem]:
-    """Controls and load shapes that the feeder cannot have; paths begin with `feeder.`.
-
-    Warns of what it may have but hardly can want: voltages and a source with which no feeder is run, low pick-ups.
-    """
+def feeder_problems(network: Network, config: FeederConfig) -> list[Problem]:
+    """Controls and load shapes that the feeder cannot have; paths begin with `feeder.`."""
     problems: list[Problem] = []
-    warn_of_base_case(network, config, source)
     try:
         make_desk(network, config)
     except InputError as error:

@@ -272,6 +272,7 @@ def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
         names = names_of(feeder_source(parts.feeder.model, parts.folder), dss_root(parts.feeder, parts.folder))
     except InputError as error:
         return [_placed(problem, parts.root) for problem in error.problems]
+    names.warn(parts.feeder, parts.source)
     found = check_against_feeder(
         parts,
         names.buses,
@@ -283,7 +284,7 @@ def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
         names.fault_problems,
         names.f_hz,
     )
-    return found + [_placed(problem, parts.root) for problem in names.problems(parts.feeder, parts.source)]
+    return found + [_placed(problem, parts.root) for problem in names.problems(parts.feeder)]
 
 
 def _placed(problem: Problem, root: Node) -> Problem:

@@ -28,18 +28,21 @@ class FeederNames:
     lines: tuple[str, ...]
     nodes: tuple[str, ...] = ()
     """`bus.phase` of an unbalanced feeder."""
-    problems: Callable[[FeederConfig, SourceConfig | None], list[Problem]] = lambda *_: []
-    """What it cannot have of the controls, shapes and source that a scenario wants."""
+    problems: Callable[[FeederConfig], list[Problem]] = lambda _: []
+    """What it cannot have of the controls and shapes that a scenario wants."""
     dead_buses: frozenset[str] = frozenset()
     """Buses without voltage in the feeder as its file has it."""
     fault_problems: FaultProblems = lambda *_: []
     """Why a fault cannot be where a scenario wants it."""
     f_hz: float | None = None
     """Its frequency; None where that is not asked. [Hz]"""
+    warn: Callable[[FeederConfig, SourceConfig | None], None] = lambda *_: None
+    """Warns of voltages and a source with which no feeder is run."""
 
     @classmethod
     def of(cls, feeder: Feeder) -> FeederNames:
         """Ids of a feeder that was loaded."""
+        from cosim.feeder.base_case import warn_of_base_case
         from cosim.feeder.checks import fault_problems, feeder_problems
 
         net = feeder.network
@@ -52,6 +55,7 @@ class FeederNames:
             dead_buses=dead,
             fault_problems=partial(fault_problems, net),
             f_hz=net.f_hz,
+            warn=partial(warn_of_base_case, net),
         )
 
 

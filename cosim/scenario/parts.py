@@ -23,6 +23,7 @@ class Parts:
     folder: FilePath
     time: TimeConfig | None = None
     feeder: FeederConfig | None = None
+    source: SourceConfig | None = None
     datacenters: Mapping[str, DatacenterSite] = field(default_factory=dict)
     buses: Mapping[str, str] = field(default_factory=dict)
     """Bus of each data center, also of one that is wrong elsewhere."""
@@ -32,7 +33,6 @@ class Parts:
     log: LogConfig | None = None
     carbon: CarbonConfig | None = None
     price: PriceConfig | None = None
-    source: SourceConfig | None = None
     has_area: bool = False
     """Whether there is a source.area, valid or not."""
 
@@ -49,6 +49,7 @@ def parts_of(scenario: Scenario) -> Parts:
         folder=scenario.folder,
         time=scenario.time,
         feeder=scenario.feeder,
+        source=scenario.source,
         datacenters=scenario.datacenters,
         buses={name: site.bus for name, site in scenario.datacenters.items()},
         events=list(enumerate(scenario.events)),
@@ -56,6 +57,5 @@ def parts_of(scenario: Scenario) -> Parts:
         log=scenario.log,
         carbon=scenario.carbon,
         price=scenario.price,
-        source=scenario.source,
         has_area=scenario.source is not None and scenario.source.area is not None,
     )
