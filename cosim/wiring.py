@@ -375,8 +375,8 @@ def _drive(
     at = simulation.now_us / US_PER_S
     if status == "collapsed":
         raise PhysicsError(
-            f"no power flow solution exists at t = {at:g} s: {collapse}. The log is whole up to there; lower the "
-            "data center's power or raise datacenters.*.facility.v_min_pu"
+            f"no power flow solution exists at t = {at:g} s: {collapse}. The log is whole up to there; "
+            f"{simulation.advice}"
         )
     if status == "interrupted":
         raise Interrupted(f"stopped at t = {at:g} s; the log is whole up to there, go on with --resume")

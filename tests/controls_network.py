@@ -40,6 +40,7 @@ def small_network(*, tap_on_hv: bool = True, n_steps: int = 2, phases: tuple[int
     empty_i, empty_f = np.zeros(0, np.int64), np.zeros(0)
     return Network(
         is_balanced=not phases,
+        f_hz=60.0,
         bus_name=np.array(buses),
         bus_xy=np.full((3, 2), np.nan),
         node_name=np.array(names),

@@ -12,19 +12,21 @@ from cosim.area.kernel import AREA, STEP, AreaArrays
 from cosim.units import to_us
 
 
-def build_area(config: AreaConfig | None) -> AreaArrays:
+def build_area(config: AreaConfig | None, f_nominal_hz: float) -> AreaArrays:
     """Arrays of the area at t = 0, at nominal frequency; without a config of one whose frequency stays.
 
     Parameters
     ----------
     config : AreaConfig or None
+    f_nominal_hz : float
+        Of the feeder. [Hz]
     """
     area: Any = np.zeros(1, AREA)
     steps: list[tuple[float, int, float, int, int]] = []
     if config is not None:
         record = area[0]
-        base = config.s_base_mva / config.f_nominal_hz
-        record["present"], record["f0_hz"] = 1, config.f_nominal_hz
+        base = config.s_base_mva / f_nominal_hz
+        record["present"], record["f0_hz"] = 1, f_nominal_hz
         record["start_us"] = to_us(config.start_s)
         record["m"], record["b"] = 2 * config.inertia_s * base, config.damping * base
         record["k"] = base / config.droop if config.droop is not None else 0.0

@@ -27,7 +27,9 @@ class AreaConfig(_Strict):
     """
 
     s_base_mva: float = Field(gt=0, description="Rating of its synchronous generation, base of H, D and R [MVA]")
-    f_nominal_hz: float = Field(60.0, gt=0, description="Nominal frequency [Hz]")
+    f_nominal_hz: float | None = Field(
+        None, gt=0, description="Nominal frequency, which must be the feeder's; null: that one [Hz]"
+    )
     inertia_s: float = Field(4.0, gt=0, description="H: kinetic energy at nominal speed over s_base_mva [s]")
     damping: float = Field(
         1.0, ge=0, description="D: power that load gives way by over s_base_mva, per pu frequency [1]"
@@ -50,8 +52,6 @@ class AreaConfig(_Strict):
         levels = [step.below_hz for step in self.shedding]
         if any(b > a for a, b in itertools.pairwise(levels)):
             raise ValueError("shedding needs falling below_hz")
-        if levels and levels[0] >= self.f_nominal_hz:
-            raise ValueError(f"shedding begins at below_hz={levels[0]:g}, which is not below {self.f_nominal_hz:g}")
         return self
 
 

@@ -7,7 +7,7 @@ into blocks.
 
 from __future__ import annotations
 
-from cosim.area.kernel import hold_area, note_area
+from cosim.area.kernel import NOBODY, hold_area, note_area
 from cosim.engine.kernel_log import (
     E_GEN,
     E_LOAD,
@@ -37,6 +37,7 @@ from cosim.engine.kernel_log import (
 from cosim.engine.kernel_site import ask, hear_frequency, hold_sites, settle_site
 from cosim.engine.kernel_supply import supply_due_us, watch_supply
 from cosim.engine.kernel_watch import is_full, keep_instant
+from cosim.events import SURFACE_GIVEN_UP
 from cosim.feeder.arrays import (
     COLLAPSED,
     DIRTY,
@@ -56,6 +57,7 @@ from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_fault import DEEP_DIP
 from cosim.feeder.kernel_flows import balance, change_bound
 from cosim.feeder.kernel_surface import (
+    MISSED_BY,
     ON_SURFACE,
     WANTED,
     evaluate_surface,
@@ -65,6 +67,7 @@ from cosim.feeder.kernel_surface import (
 from cosim.feeder.kernel_surface_check import bring_along, learn, make_due
 from cosim.jit import frame, inner
 from cosim.load.kernel import step_load
+from cosim.ring import emit
 
 EVENT_DUE, BLOCK_FULL, DONE, NO_SOLUTION, SURFACE_WANTED, CONTROL_DUE = range(6)
 
@@ -132,6 +135,9 @@ def _evaluate(clock, load, dc, ups, f, surf, watch_row, log, t_us):
         must_solve |= dc.sites[s].in_window == 0 and dc.sites[s].vm_pu > 0.0
     clock.time[N_INSTANT] += 1
     status, ceased = _solve_feeder(clock, f, surf, watch_row, log, must_solve)
+    if surf.error[MISSED_BY] > 0.0:
+        emit(load.events, load.n_event, t_us, SURFACE_GIVEN_UP, NOBODY, surf.error[MISSED_BY])
+        surf.error[MISSED_BY] = 0.0
     if status == COLLAPSED:
         return status
     step_s = step_us * 1e-6

@@ -18,6 +18,7 @@ from cosim.engine import advance as adv
 from cosim.engine import kernel_log as kl
 from cosim.engine import protection
 from cosim.engine.checkpoint import restore_arrays, store_arrays
+from cosim.engine.collapse import report_collapse, warn_of_start
 from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.faults import FaultDesk, is_unbalanced_fault
@@ -29,12 +30,13 @@ from cosim.engine.samples import captured_places, n_before, ring_size, take_samp
 from cosim.engine.serving import serving_columns
 from cosim.engine.starts import announce_later
 from cosim.errors import InputError, Problem
-from cosim.events import KINDS
+from cosim.events import AREA_LOAD_SHED, KINDS, SURFACE_GIVEN_UP
 from cosim.feeder.checks import make_desk, make_protection, make_shapes
 from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.desk import ControlEvent
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.network import STEP, TAP
+from cosim.feeder.surfaces import ALLOWED
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
 from cosim.scenario.names import FeederNames
@@ -119,7 +121,7 @@ class Simulation:
             self.compiled.arrays.port_v_min_pu[s] = dc.facility.v_min_pu
             self.compiled.arrays.port_across[s] = dc.facility.v_sensed == "phase_to_phase"
         self.compiled.watch(watched_nodes(scenario, self.compiled))
-        self.area = build_area(self._area_config)
+        self.area = build_area(self._area_config, feeder.network.f_hz)
         self.desk = make_desk(feeder.network, scenario.feeder)
         self.protection = make_protection(
             feeder.network, scenario.feeder, 0 if self.desk is None else self.desk.rows.n_sensor
@@ -137,7 +139,10 @@ class Simulation:
         self.events: list[tuple[int, str, str, float, str]] = []
         self.device_range = np.tile(self.compiled.device_values(), (2, 1))
         """Lowest and highest tap, or number of steps on, that each device has had."""
+        self.advice = ""
+        """What would help, once no solution exists."""
         self._schedule()
+        warn_of_start(self)
 
     @property
     def capture_columns(self) -> list[Column]:
@@ -258,7 +263,7 @@ class Simulation:
                 self.compiled.build_surface()
             self._drain_ring()
             if reason == adv.NO_SOLUTION:
-                self._report_collapse()
+                report_collapse(self)
             devices = self.compiled.device_values() if len(self.compiled.device_names) else None
             if reason == adv.CONTROL_DUE:
                 self._act()
@@ -336,14 +341,10 @@ class Simulation:
             name = KINDS[kind]
             owner = self.job_names[element] if name.startswith("job_") else self.sites[element]
             if element == NOBODY:
-                owner = "area"
-            self.events.append((t_us, name, owner, value, ""))
+                owner = "area" if kind == AREA_LOAD_SHED else "feeder"
+            detail = f"off a full solve; allowed {ALLOWED:g} pu" if kind == SURFACE_GIVEN_UP else ""
+            self.events.append((t_us, name, owner, value, detail))
         self.load.n_event[0] = 0
-
-    def _report_collapse(self) -> None:
-        fraction, p_mw = self.compiled.arrays.last_solvable[:2]
-        asked = float(self.compiled.arrays.port_p_mw.sum())
-        self.emit("collapsed", "feeder", p_mw, f"asked {asked:.4g} MW; last solvable {p_mw:.4g} MW ({fraction:.1%})")
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything a run needs to go on with identical bits."""

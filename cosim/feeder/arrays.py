@@ -39,7 +39,8 @@ N_PARAMS: Final = 2
 P_SOURCE, Q_SOURCE, P_LOAD, P_GEN, P_LOSS, P_SHUNT, Q_LOAD, Q_GEN, Q_LOSS = range(9)
 N_TOTALS: Final = 9
 # last_solvable
-LS_FRACTION, LS_P_MW = range(2)
+LS_FRACTION, LS_P_MW, LS_OWN = range(3)
+N_LAST_SOLVABLE: Final = 3
 # columns of port_law: power being tried and window, or a generator's set-points; beside a fault (PORT_GEN_HELD 1) the
 # emf behind its subtransient impedance instead
 (PORT_P, PORT_Q, PORT_V_MIN, PORT_GEN_P, PORT_GEN_VM, PORT_GEN_HELD, PORT_GEN_EX, PORT_GEN_EY, PORT_GEN_R,
@@ -75,13 +76,15 @@ class FeederArrays(Bundle):
     port_q_solved_mvar: Floats
     """[d] drawn. [Mvar]"""
     port_vm_pu: Floats
-    """[d] voltage of the lowest phase (of its nominal one), zero where de-energized. [pu]"""
+    """[d] voltage of the lowest phase (of its nominal one) or, with `port_across`, the lowest between two; zero where
+    de-energized. [pu]"""
     vm2: Floats
     """[N] squared voltage magnitude, of the lowest phase of a whole bus. [pu^2]"""
     totals: Floats
     """[9] p_source, q_source, p_load, p_gen, p_loss, p_shunt, q_load, q_gen, q_loss. [MW, Mvar]"""
     last_solvable: Floats
-    """[2] after COLLAPSED: fraction of the way that is solvable; data center power there. [1, MW]"""
+    """[3] after COLLAPSED: fraction of the requests that is solvable; data center power there; fraction of the feeder's
+    own loads that is solvable without any, 1 where they are not what fails. [1, MW, 1]"""
     node_row: Ints
     """[n_node] row of each named node, -1 where de-energized."""
     site_ptr: Ints
@@ -240,7 +243,7 @@ def empty_state(n_free: int, n_row: int, n_dc: int, n_port: int, n_block: int) -
         "port_phase_pu": z((n_dc, 3)),
         "port_across": z(n_dc, np.int64),
         "totals": z(N_TOTALS),
-        "last_solvable": z(2),
+        "last_solvable": z(N_LAST_SOLVABLE),
         **{k: z(2 * n_row) for k in ("v", "u", "v_base", "v_save")},
         **{k: z(2 * n_free) for k in ("h", "rhs", "work", "product", "tie")},
         "current": z(2 * n_port),

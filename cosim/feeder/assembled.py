@@ -369,7 +369,7 @@ class AssembledFeeder:
         if int(solve(f)) == ix.COLLAPSED:
             raise PhysicsError(
                 "the feeder has no power flow solution even without a data center: "
-                f"it carries {f.last_solvable[ix.LS_FRACTION]:.0%} of its load; lower feeder.load_scaling"
+                f"it carries {f.last_solvable[ix.LS_OWN]:.0%} of its load; lower feeder.load_scaling"
             )
         v = f.v[0::2] + 1j * f.v[1::2]
         drawn = drawn_currents(f, self._top.elements, v)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cosim.cache_folder import cache_dir, kernel_hash
+from cosim.feeder.names import is_json
 from cosim.feeder.network import Network
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ def content_key(name: str, dss: Scan | None = None) -> str:
     if dss is not None:
         return _dss_key(dss)
     digest = hashlib.sha256()
-    digest.update(Path(name).read_bytes() if name.endswith(".json") else name.encode())
+    digest.update(Path(name).read_bytes() if is_json(name) else name.encode())
     versions = [f"reader {kernel_hash()}", f"pandapower {_version('pandapower')}"]
-    if not name.endswith(".json"):
+    if not is_json(name):
         versions.append(f"simbench {_version('simbench')}")
     digest.update("\0".join(versions).encode())
     return digest.hexdigest()[:32]

@@ -10,6 +10,7 @@ import numpy as np
 
 from cosim.errors import InputError, Problem
 from cosim.feeder import arrays as ix
+from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.assembled import AssembledFeeder
 from cosim.feeder.assembly import (
     as_pairs,
@@ -18,6 +19,7 @@ from cosim.feeder.assembly import (
 from cosim.feeder.faults import FaultConfig
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
+from cosim.feeder.legs import fast_columns
 from cosim.feeder.machines import Held, machine_emf
 from cosim.feeder.network import (
     Complexes,
@@ -267,6 +269,22 @@ class CompiledFeeder(AssembledFeeder):
         at = v1[phases.node]
         live = v1 != 0
         return phase_magnitudes(v1, live * (phases.v2 @ at), live * (phases.v0 @ at))[: self.network.n_node]
+
+    def without_datacenters(self, part: float = 1.0) -> FeederArrays:
+        """Arrays of their own in the present state, data centers at rest, to be solved.
+
+        Parameters
+        ----------
+        part : float
+            Of every load and generator of given power; a part is solved from no load upwards. [1]
+        """
+        lab = self.lab()
+        lab.port_p_mw[:] = lab.port_q_mvar[:] = 0.0
+        if part != 1.0:
+            lab.leg_law[:] = self._legs.law(self.network, self._shape, part * self._inj_s)
+            lab.leg_fast[:, : ix.F_SLOPE] = fast_columns(lab.leg_law)
+            lab.flags[ix.COLD] = 1
+        return lab
 
     # -- state
 

@@ -184,6 +184,7 @@ def _arrays(net: Any, opened: Any, solved: Complexes) -> Network:
     np.subtract.at(y_shunt, bank_elements["el_node"], bank_elements["el_y"])
     return Network(
         is_balanced=True,
+        f_hz=float(net.f_hz),
         bus_name=names,
         bus_xy=_coordinates(net),
         node_name=names,

@@ -34,11 +34,28 @@ from cosim.feeder.shipped import shipped_feeder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cosim.feeder.arrays import FeederArrays
     from cosim.feeder.compile import CompiledFeeder
     from cosim.feeder.dss.scan import Scan
 
 MAX_DEVIATION_PU = 1e-6
 """How far the compiled feeder may be from pandapower's own solution of it. [pu]"""
+
+
+@dataclass(frozen=True)
+class LastSolvable:
+    """How far a power flow that collapsed can be solved on the way from no load."""
+
+    fraction: float
+    """Of the loads given to `Feeder.solve`, all raised together; 0 where not even the feeder alone is solvable. [1]"""
+    p_mw: float
+    """What they draw there. [MW]"""
+    feeder_fraction: float
+    """Of the feeder's own loads and generation, solvable without any given; 1 where these are not what fails. [1]"""
+
+
+class _Collapsed(Exception):
+    """A state that controls came to has no solution."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,8 @@ class Solution:
     """Tap of every tap changer, counted from neutral."""
     steps_on: Mapping[str, int] = field(default_factory=dict)
     """Steps switched on of every capacitor bank."""
+    last_solvable: LastSolvable | None = None
+    """Where it collapsed: how far it is solvable, which is also where its values are."""
 
     @cached_property
     def vm_pu(self) -> pd.Series[float]:
@@ -80,7 +99,7 @@ class Solution:
 
 @dataclass(frozen=True)
 class Feeder:
-    """A balanced distribution feeder as it stands in its file."""
+    """A distribution feeder as it stands in its file: balanced from pandapower, unbalanced from OpenDSS."""
 
     name: str
     network: Network
@@ -149,7 +168,8 @@ class Feeder:
         InputError
             If the feeder lacks a bus, a power is not finite, or there are no controls to run.
         PhysicsError
-            If the power flow has no solution while controls act, or they do not come to rest.
+            If controls do not come to rest. Where the power flow has no solution, with or without them, the status
+            says so, with taps and banks as they stood then.
         """
         loads = loads or {}
         compiled = self.compile(list(loads), FeederConfig(model=self.name, vmin_pu=0.0))
@@ -161,15 +181,20 @@ class Feeder:
             self.settle_controls(compiled)
         return solution_of(compiled)
 
-    def settle_controls(self, compiled: CompiledFeeder) -> None:
+    def settle_controls(self, compiled: CompiledFeeder) -> bool:
         """Let the controls of the file act on a feeder compiled from this one until none wants to.
+
+        Returns
+        -------
+        bool
+            False where a state on the way has no solution; the feeder is left in it.
 
         Raises
         ------
         InputError
             The file has no controls, or one that cannot be carried.
         PhysicsError
-            They do not come to rest, or a state on the way has no solution.
+            They do not come to rest.
         """
         from cosim.feeder.arrays import COLLAPSED
         from cosim.feeder.compile import solve_totals
@@ -193,14 +218,18 @@ class Feeder:
                 compiled.set_injection_q(name, -q_mvar)
             status, _ = solve_totals(compiled)
             if status == COLLAPSED:
-                raise PhysicsError(f"{self.name} has no power flow solution with its taps at {dict(states)}")
+                raise _Collapsed
             sensor = compiled.arrays.sensor
             return sensor[:, 0] + 1j * sensor[:, 1]
 
-        settled = settle(own, measure, positions(own, self.network))
-        if not settled.is_settled:
-            raise PhysicsError(f"{self.name}: controls do not come to rest: {', '.join(settled.hunting)}")
-        measure(settled.states, settled.powers)
+        try:
+            settled = settle(own, measure, positions(own, self.network))
+            if not settled.is_settled:
+                raise PhysicsError(f"{self.name}: controls do not come to rest: {', '.join(settled.hunting)}")
+            measure(settled.states, settled.powers)
+        except _Collapsed:
+            return False
+        return True
 
 
 def solution_of(compiled: CompiledFeeder) -> Solution:
@@ -227,7 +256,15 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
         p_loss_mw=float(totals[ix.P_LOSS]),
         taps=_device_states(compiled, TAP),
         steps_on=_device_states(compiled, STEP),
+        last_solvable=_last_solvable(f) if status == ix.COLLAPSED else None,
     )
+
+
+def _last_solvable(f: FeederArrays) -> LastSolvable:
+    from cosim.feeder.arrays import LS_FRACTION, LS_OWN, LS_P_MW
+
+    fraction, p_mw, own = f.last_solvable[[LS_FRACTION, LS_P_MW, LS_OWN]].tolist()
+    return LastSolvable(fraction, p_mw, own)
 
 
 def _device_states(compiled: CompiledFeeder, kind: int) -> dict[str, int]:

@@ -21,6 +21,7 @@ from cosim.feeder.arrays import (
     LAST_P,
     LAST_Q,
     LS_FRACTION,
+    LS_OWN,
     LS_P_MW,
     N_DC,
     N_FREE,
@@ -154,8 +155,8 @@ def solve_changed(f, tol):
     Returns
     -------
     float
-        Fraction of the requests that is solvable, or where not even the feeder alone is, of its legs' powers; 1
-        where solved.
+        Fraction of the requests that is solvable, 1 where solved. Where not even the feeder alone is, 0, and
+        `last_solvable` has the fraction of its legs' powers.
     """
     set_given(f)
     for attempt in range(2 * f.flags[COLD], 4):
@@ -169,24 +170,25 @@ def solve_changed(f, tol):
             if attempt == 1:
                 copy_to(f.v, f.v_save)
             elif not start_from_no_load(f):
+                f.last_solvable[LS_OWN] = 0.0
                 return 0.0
             if attempt < 3:
                 ready = linearize(f, 1.0)
         if attempt < 3 and ready and newton(f, 1.0, tol) and is_neighbour(f):
             return 1.0
-    done = 0.0
-    for aim in range(2):  # first the feeder alone, then its data centers
-        copy_to(f.v_save, f.v)
-        copy_to(f.current_save, f.current)
-        done = walk(f, float(aim), 0.0, float(aim), tol)
-        if done < 1.0:
-            break
-    return done
+    copy_to(f.v_save, f.v)
+    copy_to(f.current_save, f.current)
+    f.last_solvable[LS_OWN] = walk(f, 0.0, 0.0, 0.0, tol)  # first the feeder alone, then its data centers
+    if f.last_solvable[LS_OWN] < 1.0:
+        return 0.0
+    copy_to(f.v_save, f.v)
+    copy_to(f.current_save, f.current)
+    return walk(f, 1.0, 0.0, 1.0, tol)
 
 
 @inner
 def read_site(f, k):
-    """What data center k draws, and the voltage of its lowest phase, into the result arrays; whether any is there."""
+    """What data center k draws, and the voltage that it senses, into the result arrays; whether any is there."""
     p, q, least, live = 0.0, 0.0, math.inf, False
     for r in range(f.site_ptr[k], f.site_ptr[k + 1]):
         if f.port_row[r, 0] < 0:
@@ -198,7 +200,7 @@ def read_site(f, k):
         p += x * cx + y * cy
         q += y * cx - x * cy
         least = min(least, (x * x + y * y) / f.port_base[r] ** 2)
-    if f.port_across[k] == 1 and f.site_ptr[k + 1] - f.site_ptr[k] == 3 and f.port_row[f.site_ptr[k], 1] < 0:
+    if f.port_across[k] == 1 and f.site_ptr[k + 1] - f.site_ptr[k] == 3:
         least = between_ports(f, f.site_ptr[k])
     f.port_p_solved_mw[k], f.port_q_solved_mvar[k] = p, q
     f.port_vm_pu[k] = math.sqrt(least)
@@ -305,6 +307,7 @@ def solve(f):
     for k in range(f.sizes[N_DC]):
         scale += abs(f.port_p_mw[k]) + abs(f.port_q_mvar[k])
     tol = RESIDUAL * scale
+    f.last_solvable[LS_OWN] = 1.0
     done = -1.0
     if f.params[EMF_FACTOR] < DEEP_DIP:
         done = solve_beside_fault(f, tol)

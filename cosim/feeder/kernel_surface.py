@@ -31,7 +31,7 @@ SINCE_CHECK, DISTANCE = range(2)
 UNBUILT: Final = -1
 GIVEN_UP: Final = -2
 # errors
-ALLOWED, WORST_CHECK = range(2)
+ALLOWED, WORST_CHECK, MISSED_BY = range(3)
 SWEEPS: Final = 3
 """Times that data centers of the scalar model are solved in turn; what that leaves is for the polynomials."""
 SOONEST_CHECK: Final = 256
@@ -45,13 +45,14 @@ class SurfaceArrays(Bundle):
     """Cells in the space of requests, and the polynomials of those that have been built.
 
     A cell has variables and terms of its own, and as many slots as regimes. Shapes: d data centers, C cells, S slots,
-    T terms, R modes, w watched nodes, N rows, o outputs (totals, then one voltage a phase of a data center, then real
-    and imaginary part of each sensor).
+    T terms, R modes, w watched nodes, N rows, o outputs (totals, then one voltage a phase of a data center, then those
+    between phases of data centers that sense these, then real and imaginary part of each sensor).
     """
 
     info: Ints
     error: Floats
-    """Deviation from a full solve that is allowed, largest one seen. [pu]"""
+    """Deviation from a full solve that is allowed, largest one seen, one for which a surface was given up and that is
+    still to be told (0: none). [pu]"""
     cell: Ints
     """[C, 4] first slot or UNBUILT or GIVEN_UP, solves in it so far, number of halvings behind it, slots."""
     box: Floats
@@ -99,6 +100,8 @@ class SurfaceArrays(Bundle):
     """[R] of the present request."""
     output: Floats
     """[o] of the present request."""
+    sensed: Ints
+    """[d, 2] first and end of the outputs whose lowest is the voltage of each data center."""
     leg_row: Ints
     """[l] rows at which there are legs."""
     leg_modes: Floats
@@ -291,6 +294,15 @@ def lowest_phase(s, f, k):
     return least
 
 
+@inner
+def sensed_voltage(s, k):
+    """Voltage that data center k senses in the present outputs: its lowest phase, or the lowest between two. [pu]"""
+    least = math.inf
+    for i in range(s.sensed[k, 0], s.sensed[k, 1]):
+        least = min(least, s.output[i])
+    return least
+
+
 @njit
 def evaluate_surface(s, f):
     """Answer the request of f from a surface, if one holds: totals, voltages at the data centers, sensors.
@@ -312,17 +324,15 @@ def evaluate_surface(s, f):
         return False
     n_out = s.output.size if f.flags[READ_ALL] == 1 else s.shape[slot, 4]
     evaluate(s.out[slot], s.mode, s.shape[slot, 1], s.output[:n_out])
-    d, at = f.sizes[N_DC], N_TOTALS
+    d, at = f.sizes[N_DC], s.output.size - 2 * f.sensor.shape[0]
     for k in range(d):
-        least = lowest_phase(s, f, k)
-        if least <= f.port_v_min_pu[k]:
+        if lowest_phase(s, f, k) <= f.port_v_min_pu[k]:
             return False
-        f.port_vm_pu[k] = least
+        f.port_vm_pu[k] = sensed_voltage(s, k)
     for k in range(d):
         f.port_p_solved_mw[k], f.port_q_solved_mvar[k] = f.port_p_mw[k], f.port_q_mvar[k]
     for k in range(N_TOTALS):
         f.totals[k] = s.output[k]
-    at += f.site_ptr[d]
     f.flags[N_READ] = (n_out - at) // 2
     for k in range(f.flags[N_READ]):
         f.sensor[k, 0] = s.output[at + 2 * k]

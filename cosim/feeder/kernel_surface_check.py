@@ -16,6 +16,7 @@ from cosim.feeder.kernel_surface import (
     IN_CELL,
     IN_SLOT,
     LATEST_CHECK,
+    MISSED_BY,
     N_CELL,
     N_CHECKED,
     N_REFUSED,
@@ -33,6 +34,7 @@ from cosim.feeder.kernel_surface import (
     find_slot,
     is_due,
     lowest_phase,
+    sensed_voltage,
 )
 from cosim.jit import inner, njit
 
@@ -148,6 +150,7 @@ def check_surface(s, f, watch_row, c, slot):
     s.trust[slot, SINCE_CHECK] = 0
     if most > s.error[ALLOWED]:
         s.cell[c, SLOT] = GIVEN_UP
+        s.error[MISSED_BY] = most
         s.info[N_REFUSED] += 1
     elif most > ROOM * s.error[ALLOWED]:
         s.trust[slot, DISTANCE] = max(s.trust[slot, DISTANCE] // 2, SOONEST_CHECK)
@@ -160,7 +163,7 @@ def deviation(s, f, watch_row, slot):
     """Largest one of the present outputs and watched nodes of a surface from the present solution. [pu]"""
     most = 0.0
     for k in range(f.sizes[N_DC]):
-        most = max(most, abs(lowest_phase(s, f, k) - f.port_vm_pu[k]))
+        most = max(most, abs(sensed_voltage(s, k) - f.port_vm_pu[k]))
     for i in range(watch_row.size):
         if watch_row[i] >= 0:
             vm = 0.0

@@ -129,7 +129,23 @@ def is_dss(name: str) -> bool:
 
 def is_path(name: str) -> bool:
     """Whether a name is the path of a file, not the name of a feeder."""
-    return name.endswith(".json") or is_dss(name)
+    return is_json(name) or is_dss(name)
+
+
+def is_json(name: str) -> bool:
+    """Whether a name is the path of a pandapower file."""
+    return name.lower().endswith(".json")
+
+
+def in_other_case(path: str) -> str:
+    """Says where a file is that differs from a path in case alone, as a half sentence; empty without one."""
+    from cosim.feeder.dss.paths import in_other_case as found_in_other_case
+
+    try:
+        found, _ = found_in_other_case(path, str(Path.cwd()))
+    except (OSError, ValueError):  # a folder that may not be looked into, a name that no file can have
+        return ""
+    return f"; there is {found[0].spelled}" if found else ""
 
 
 def check_name(name: str) -> None:
@@ -142,7 +158,7 @@ def check_name(name: str) -> None:
     """
     if is_path(name):
         if not _is_file(name):
-            raise InputError(Problem("no such feeder file", value=name))
+            raise InputError(Problem(f"no such feeder file{in_other_case(name)}", value=name))
         return
     if is_simbench(name):
         if importlib.util.find_spec("simbench") is None:
@@ -152,7 +168,9 @@ def check_name(name: str) -> None:
         return
     known = list_feeders()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 4, 0.5) or ["case33bw", "cigre_mv", "mv_oberrhein"]
+        lower = {one.lower(): one for one in known}
+        near = [lower[one] for one in difflib.get_close_matches(name.lower(), lower, 4, 0.5)]
+        near = near or ["case33bw", "cigre_mv", "mv_oberrhein"]
         raise InputError(
             Problem(
                 f"no such feeder; nearest: {', '.join(near)}; else a SimBench code or the path of an "
@@ -177,7 +195,7 @@ def make_net(name: str) -> Any:
 
 
 def _make(name: str) -> Any:
-    if name.endswith(".json"):
+    if is_json(name):
         return _read_json(name)
     if is_simbench(name):
         import simbench

@@ -63,6 +63,8 @@ class Network:
 
     is_balanced: bool
     """One node a bus; else one a phase, and `bus_name` is not `node_name`."""
+    f_hz: float
+    """Frequency for which its impedances are. [Hz]"""
     bus_name: Names
     bus_xy: Floats
     """[n_bus, 2]: coordinates for a picture, NaN where there are none."""
@@ -198,5 +200,5 @@ class Network:
         """
         with np.load(file, allow_pickle=False) as stored:
             read = {f.name: stored[f.name] for f in fields(cls)}
-        read["is_balanced"], read["controls"] = bool(read["is_balanced"]), str(read["controls"])
+        read |= {name: kind(read[name]) for name, kind in (("is_balanced", bool), ("f_hz", float), ("controls", str))}
         return cls(**read)

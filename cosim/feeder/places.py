@@ -42,7 +42,7 @@ def nodes_at(network: Network, place: str) -> Ints:
         If the feeder lacks the bus or the phase.
     """
     names = tuple(network.bus_name.tolist())
-    if place in names or network.is_balanced:
+    if network.is_balanced or in_case(names, place) is not None:
         nodes = network.nodes_of_bus(named(names, place, "bus"))
         live = nodes[network.node_phase[nodes] < 4]
         return live if live.size else nodes

@@ -17,6 +17,7 @@ from cosim.feeder.kernel_flows import balance
 from cosim.feeder.kernel_newton import linearize_at
 from cosim.feeder.network import Floats, Ints
 from cosim.feeder.surface_basis import halton
+from cosim.feeder.surface_outputs import Outputs
 
 N_CHECKS = 40
 """Points beside the corners that are not fitted, by data center."""
@@ -67,7 +68,9 @@ class Samples:
     def __init__(self, lab: FeederArrays, requests: Floats, watch_row: Ints) -> None:
         n, n_port = requests.shape[0], int(lab.site_ptr[-1])
         self.lab, self.requests, self.watch_row = lab, requests, watch_row
-        self._at = np.cumsum([0, lab.totals.size, n_port, lab.sensor.size, watch_row.size, lab.v.size])
+        self._outputs = Outputs.of(lab)
+        n_pair = len(self._outputs.pair)
+        self._at = np.cumsum([0, lab.totals.size, n_port, n_pair, lab.sensor.size, watch_row.size, lab.v.size])
         self.values = np.empty((n, self._at[-1]))
         """[n, o + w + 2 N] outputs of `SurfaceArrays`, magnitudes of watched nodes, voltages of all rows."""
         self.port = np.empty((n, n_port), np.complex128)
@@ -76,18 +79,22 @@ class Samples:
     def solve(self, which: range) -> bool:
         """Solve at some of the requests; whether all have a solution, with every phase inside its window."""
         lab, values = self.lab, self.values
-        totals, port_vm, sensed, vm, rows = (values[:, i:j] for i, j in itertools.pairwise(self._at.tolist()))
+        totals, port_vm, between, sensed, vm, rows = (values[:, i:j] for i, j in itertools.pairwise(self._at.tolist()))
         a, b = lab.port_row[: self.port.shape[1]].T
+        v_min = np.repeat(lab.port_v_min_pu, np.diff(lab.site_ptr))
         for k in which:
             lab.port_p_mw[:], lab.port_q_mvar[:] = self.requests[k, 0::2], self.requests[k, 1::2]
             lab.flags[ix.N_SPENT] = 0
-            if solve(lab) != ix.OK or (lab.port_vm_pu <= lab.port_v_min_pu).any():
+            if solve(lab) != ix.OK:
                 return False
             balance(lab)
             totals[k], sensed[k], rows[k] = _balanced(lab), lab.sensor.ravel(), lab.v
             v = lab.v[0::2] + 1j * lab.v[1::2]
             self.port[k] = v[a] - np.where(b >= 0, v[b], 0.0)
             port_vm[k] = np.abs(self.port[k]) / lab.port_base[: self.port.shape[1]]
+            if (port_vm[k] <= v_min).any():
+                return False
+            between[k] = self._outputs.between(v)
             vm[k] = np.where(self.watch_row >= 0, np.abs(v[self.watch_row]), 0.0)
         return True
 
@@ -108,7 +115,7 @@ def units(values: Floats, lab: FeederArrays) -> Floats:
     """What a deviation of 1 means in each column: the feeder's power, a sensor's size, 1 pu."""
     unit = np.ones(values.shape[1])
     unit[: ix.N_TOTALS] = max(float(np.abs(values[:, : ix.N_TOTALS]).max()), 1e-6)
-    at = ix.N_TOTALS + int(lab.site_ptr[-1])
+    at = Outputs.of(lab).first_sensor
     for k in range(lab.sensor.shape[0]):
         size = float(np.abs(values[:, at + 2 * k : at + 2 * k + 2]).max())
         unit[at + 2 * k : at + 2 * k + 2] = max(size, float(lab.sensor_least[k]), 1e-9)

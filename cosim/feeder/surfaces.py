@@ -17,6 +17,7 @@ from cosim.feeder.network import Floats, Ints
 from cosim.feeder.surface_basis import MAX_TERMS, Basis
 from cosim.feeder.surface_cell import cell_around
 from cosim.feeder.surface_fit import MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell
+from cosim.feeder.surface_outputs import Outputs
 
 ALLOWED = 1e-9
 """Deviation from a full solve at which a surface is given up during the run. [pu]"""
@@ -59,7 +60,8 @@ class Surfaces:
         self._scratch: tuple[Floats, ...] = ()
         leg_row = np.unique(f.leg_row[f.leg_row >= 0])
         self._pickup = f.sensor_pickup[f.sizes[ix.N_CONTROL_SENSOR] :]
-        self.n_out = ix.N_TOTALS + int(f.site_ptr[-1]) + 2 * f.sensor.shape[0]
+        outputs = Outputs.of(f)
+        self.n_out = outputs.size
         z = np.zeros
         info = z(ks.N_INFO, np.int64)
         info[[ks.IN_CELL, ks.WANTED]] = -1
@@ -68,13 +70,14 @@ class Surfaces:
         info[ks.WAIT] = 2 * MAX_TERMS[d] if info[ks.ENABLED] else 1
         self._fixed = {
             "info": info,
-            "error": np.array([ALLOWED, 0.0]),
+            "error": np.array([ALLOWED, 0.0, 0.0]),
             "cell": z((MAX_CELLS, 4), np.int64),
             "box": z((MAX_CELLS, 2 * d, 2)),
             "slope": z((MAX_CELLS, d)),
             "stray": z((int(info[ks.WAIT]), 2 * d)),
             "x": z(2 * d),
             "output": z(self.n_out),
+            "sensed": outputs.sensed,
             "last": z((2, d)),
             "leg_row": leg_row,
             "leg_step": z(2 * leg_row.size),

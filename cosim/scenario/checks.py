@@ -9,7 +9,7 @@ from typing import Any
 
 from cosim.errors import InputError, Problem
 from cosim.events import KINDS
-from cosim.feeder.names import is_path
+from cosim.feeder.names import in_other_case, is_path
 from cosim.load.weights import weights_problem
 from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
@@ -32,6 +32,8 @@ from cosim.units import US_PER_S
 
 MAX_TIME_S = 1e10
 """Largest value of any key in seconds; microseconds of it stay inside int64. [s]"""
+SAME_HZ = 1e-6
+"""Nominal frequencies that differ by less are one. [Hz]"""
 
 
 def check_internal(scenario: Scenario | Parts) -> list[Problem]:
@@ -78,6 +80,7 @@ def check_against_feeder(
     node_names: Iterable[str] = (),
     dead_buses: Collection[str] = (),
     fault_problems: FaultProblems = lambda *_: [],
+    f_hz: float | None = None,
 ) -> list[Problem]:
     """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
@@ -92,6 +95,8 @@ def check_against_feeder(
         Buses without voltage in the feeder as its file has it.
     fault_problems : callable
         Why a fault cannot be where it should on a feeder of this config; paths are its fields.
+    f_hz : float, optional
+        Frequency of the feeder. [Hz]
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
@@ -115,13 +120,8 @@ def check_against_feeder(
     return [
         *_check_supply(parts, dead_buses),
         *_check_sensed(parts, phases),
-        *(
-            parts.problem(("events", i, p.path), p.message, p.value)
-            for i, event in parts.events
-            if isinstance(event, ev.FaultApplied)
-            for p in fault_problems(event, parts.feeder)
-            if event.line is None or p.path != "line" or not _is_closed_later(parts, event.line)
-        ),
+        *_check_nominal(parts, f_hz),
+        *_check_faults(parts, fault_problems),
         *(parts.problem(path, why, place) for path, why, place in found if why),
         *(
             parts.problem(path, f"the feeder has no such {noun}; {nearest(name, known)}", name)
@@ -129,6 +129,15 @@ def check_against_feeder(
             if name not in sets[noun]
         ),
     ]
+
+
+def _check_faults(parts: Parts, fault_problems: FaultProblems) -> Iterator[Problem]:
+    """Faults that cannot be where they should."""
+    for i, event in parts.events:
+        if isinstance(event, ev.FaultApplied):
+            for p in fault_problems(event, parts.feeder):
+                if event.line is None or p.path != "line" or not _is_closed_later(parts, event.line):
+                    yield parts.problem(("events", i, p.path), p.message, p.value)
 
 
 def _is_closed_later(parts: Parts, line: str) -> bool:
@@ -149,6 +158,20 @@ def _check_supply(parts: Parts, dead_buses: Collection[str]) -> Iterable[Problem
         if bus in dead_buses:
             message = "has no voltage: it is cut off from the source, and no switch_closed event connects it"
             yield parts.problem(("datacenters", name, "bus"), message, bus)
+
+
+def _check_nominal(parts: Parts, f_hz: float | None) -> Iterable[Problem]:
+    """The area behind the source has the feeder's frequency, and sheds load below it."""
+    area = None if parts.source is None else parts.source.area
+    if area is None or f_hz is None:
+        return
+    given_hz = area.f_nominal_hz
+    if given_hz is not None and abs(given_hz - f_hz) > SAME_HZ:
+        path: Path = ("source", "area", "f_nominal_hz")
+        yield parts.problem(path, f"the feeder is one of {f_hz:g} Hz: leave it out", given_hz)
+    if area.shedding and area.shedding[0].below_hz >= f_hz:
+        path = ("source", "area", "shedding", 0, "below_hz")
+        yield parts.problem(path, f"must be below the feeder's {f_hz:g} Hz", area.shedding[0].below_hz)
 
 
 def _check_sensed(parts: Parts, phases: Mapping[str, list[str]]) -> Iterable[Problem]:
@@ -266,7 +289,7 @@ def _check_files(parts: Parts) -> list[Problem]:
     if parts.feeder is not None and is_path(parts.feeder.model):
         file = FilePath(feeder_source(parts.feeder.model, parts.folder))
         if not _is_file(file):
-            found.append(parts.problem(("feeder", "model"), f"no such file: {file}"))
+            found.append(parts.problem(("feeder", "model"), f"no such file: {file}{in_other_case(str(file))}"))
     if parts.feeder is not None and parts.feeder.profile is not None:
         file = parts.folder / parts.feeder.profile
         if not _is_file(file):

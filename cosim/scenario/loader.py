@@ -273,6 +273,7 @@ def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
         names = names_of(feeder_source(parts.feeder.model, parts.folder), dss_root(parts.feeder, parts.folder))
     except InputError as error:
         return [_placed(problem, parts.root) for problem in error.problems]
+    names.warn(parts.feeder, parts.source)
     found = check_against_feeder(
         parts,
         names.buses,
@@ -282,6 +283,7 @@ def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
         names.nodes,
         names.dead_buses,
         names.fault_problems,
+        names.f_hz,
     )
     wrong = names.problems(parts.feeder, parts.source, peaks_mva(parts))
     return found + [_placed(problem, parts.root) for problem in wrong]

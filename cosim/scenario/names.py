@@ -36,10 +36,15 @@ class FeederNames:
     """Buses without voltage in the feeder as its file has it."""
     fault_problems: FaultProblems = lambda *_: []
     """Why a fault cannot be where a scenario wants it."""
+    f_hz: float | None = None
+    """Its frequency; None where that is not asked. [Hz]"""
+    warn: Callable[[FeederConfig, SourceConfig | None], None] = lambda *_: None
+    """Warns of voltages and a source with which no feeder is run."""
 
     @classmethod
     def of(cls, feeder: Feeder) -> FeederNames:
         """Ids of a feeder that was loaded."""
+        from cosim.feeder.base_case import warn_of_base_case
         from cosim.feeder.checks import fault_problems, feeder_problems
 
         net = feeder.network
@@ -51,6 +56,8 @@ class FeederNames:
             problems=partial(feeder_problems, net),
             dead_buses=dead,
             fault_problems=partial(fault_problems, net),
+            f_hz=net.f_hz,
+            warn=partial(warn_of_base_case, net),
         )
 
 

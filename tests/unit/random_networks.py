@@ -147,6 +147,7 @@ def network_of(draft, source_nodes, emf, source_y=None, devices=(), switches=())
     none_i, none_f = np.zeros(0, np.int64), np.zeros(0)
     return Network(
         is_balanced=False,
+        f_hz=60.0,
         bus_name=np.array(bus_names),
         bus_xy=np.full((len(bus_names), 2), np.nan),
         node_name=np.array([f"{bus}.{phase}" for bus, phase in draft.nodes]),

@@ -15,6 +15,7 @@ from cosim.area.kernel import hold_area, note_area
 from cosim.errors import InputError
 from cosim.events import AREA_LOAD_SHED, new_ring
 from cosim.jit import njit
+from cosim.wiring import prepare
 
 
 @njit
@@ -26,7 +27,7 @@ def step_area(area, events, n_event, p_mw, dt_us, out):
 
 
 def followed(config, p_mw, dt_us=10_000):
-    area, (events, n_event) = build_area(config), new_ring()
+    area, (events, n_event) = build_area(config, 60.0), new_ring()
     out = np.zeros(len(p_mw))
     step_area(area, events, n_event, np.asarray(p_mw, float), dt_us, out)
     return out, area.area[0], events[: n_event[0]]
@@ -34,7 +35,7 @@ def followed(config, p_mw, dt_us=10_000):
 
 def exact(config, p_mw, dt_us=10_000):
     """States of the linear system (no dead band, no limits) by its matrix exponential over each step."""
-    base = config.s_base_mva / config.f_nominal_hz
+    base = config.s_base_mva / 60.0
     m, b = 2 * config.inertia_s * base, config.damping * base
     k = base / config.droop if config.droop else 0.0
     ks = (k + b) / config.secondary_s if config.secondary_s else 0.0
@@ -206,4 +207,43 @@ def test_area_whose_shedding_rises_is_refused():
     steps = [LoadSheddingStep(below_hz=58.0, p_mw=1.0), LoadSheddingStep(below_hz=59.0, p_mw=1.0)]
     with pytest.raises(ValueError, match="falling"):
         AreaConfig(s_base_mva=1.0, shedding=steps)
-    assert math.isinf(build_area(AreaConfig(s_base_mva=1.0)).area[0]["max_up_mw"])
+    assert math.isinf(build_area(AreaConfig(s_base_mva=1.0), 60.0).area[0]["max_up_mw"])
+
+
+MASTER_50_HZ = """\
+Clear
+Set DefaultBaseFrequency=50
+New Circuit.of50 bus1=head basekv=20 pu=1.0 phases=3 Mvasc3=500 Mvasc1=400
+New Line.l bus1=head bus2=campus r1=0.2 x1=0.4 r0=0.6 x0=1.2 length=2 units=km
+Set VoltageBases=[20]
+CalcVoltageBases
+Solve
+"""
+
+
+def on_50_hz(tmp_path, **area):
+    (tmp_path / "of50.dss").write_text(MASTER_50_HZ)
+    plain = scenario(area)
+    plain["feeder"]["model"], plain["datacenters"]["a"]["bus"] = str(tmp_path / "of50.dss"), "campus"
+    return plain | {"time": {"duration_s": 2, "step_s": 0.1}, "events": [], "log": {"step_s": 0.1}}
+
+
+def test_area_behind_a_feeder_of_50_hz_starts_at_50_hz(tmp_path):
+    f_hz, p_mw, metrics, _ = ran(tmp_path, on_50_hz(tmp_path))
+    assert f_hz[0] == 50.0
+    assert 49.0 < f_hz[-1] < 50.0
+    step_mw = p_mw[1] - p_mw[0]
+    slope = step_mw * 50.0 / (2 * 4.0 * 100.0)  # dP f0 / (2 H S)
+    assert (f_hz[1] - f_hz[2]) / 0.1 == pytest.approx(slope, rel=0.2)
+    assert metrics["area"]["max_slope_hz_per_s"] == pytest.approx(slope, rel=1e-6)
+
+
+def test_area_of_another_frequency_than_its_feeder_is_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match="one of 50 Hz: leave it out") as caught:
+        prepare(on_50_hz(tmp_path, f_nominal_hz=60))
+    assert [problem.path for problem in caught.value.problems] == ["source.area.f_nominal_hz"]
+    with pytest.raises(InputError, match="must be below the feeder's 50 Hz") as caught:
+        prepare(on_50_hz(tmp_path, shedding=[{"below_hz": 59.3, "p_mw": 1}]))
+    assert [problem.path for problem in caught.value.problems] == ["source.area.shedding.0.below_hz"]
+    config, feeder = prepare(on_50_hz(tmp_path, f_nominal_hz=50))
+    assert config.source.area.f_nominal_hz == feeder.network.f_hz == 50.0

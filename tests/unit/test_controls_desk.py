@@ -22,6 +22,7 @@ def configured(network, **sections):
 
 
 LTC = {"ltc": {"trafo": "t1", "v_set_pu": 1.02, "bandwidth_pu": 0.02, "delay_s": 30, "tap_delay_s": 5}}
+AVR_LIMITS = {"max_q_mvar": 1, "min_q_mvar": -1, "gain_mvar_per_pu_s": 1}
 BANK = {"bank": {"capacitor": "c1", "v_on_pu": 0.97, "v_off_pu": 1.04, "delay_s": 10, "dead_time_s": 300}}
 
 
@@ -221,6 +222,41 @@ def test_what_the_scenario_gives_changes_only_that_of_the_file():
     assert changed.capacitors == ()
     assert configured(filed, mode="frozen") == ControlSet()
     assert json.loads(own.to_json())["regulators"][0]["name"] == "ltc"
+
+
+@pytest.mark.parametrize(
+    ("sections", "path", "told"),
+    [
+        ({"regulators": {"more": {"trafo": "t1"}}}, "regulators.more.trafo", "more would move t1, which ltc moves"),
+        (
+            {"regulators": {"ltc": {"frozen": True}, "a": {"trafo": "t1"}, "b": {"trafo": "t1"}}},
+            "regulators.b.trafo",
+            "b would move t1, which a moves",
+        ),
+        (
+            {"capacitors": {"more": BANK["bank"]}},
+            "capacitors.more.capacitor",
+            "more would move c1, which bank moves",
+        ),
+        (
+            {
+                "inverters": {"volt_var": {"sgen": "g1", "sn_mva": 1}},
+                "generators": {"avr": {"sgen": "g1", "v_set_pu": 1} | AVR_LIMITS},
+            },
+            "generators.avr.sgen",
+            "avr would move g1, which volt_var moves",
+        ),
+    ],
+    ids=["file's regulator", "two regulators", "bank", "sgen"],
+)
+def test_two_controls_of_one_device_are_refused_by_both_names(sections, path, told):
+    network = small_network()
+    own = configured(network, regulators=LTC, capacitors=BANK)
+    filed = type(network)(**{**network.__dict__, "controls": own.to_json()})
+    with pytest.raises(InputError, match=told) as caught:
+        configured(filed, **sections)
+    assert [problem.path for problem in caught.value.problems] == [f"feeder.controls.{path}"]
+    configured(filed, regulators={"ltc": {"frozen": True}, "instead": {"trafo": "t1"}})
 
 
 def test_controls_that_cannot_be_carried_are_refused_unless_frozen():

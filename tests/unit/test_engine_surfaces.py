@@ -184,9 +184,10 @@ def test_wrong_surface_is_found_by_the_check_and_given_up(monkeypatch):
     plain = scenario(40, feeder={"model": "case33bw", **NO_CHANGE_LEFT_OUT}, events=[])
     config, feeder = prepare(plain)
     simulation = Simulation(config, feeder, config.folder)
-    given_up_at, worst_after = None, 0.0
+    given_up_at, worst_after, told = None, 0.0, []
     lab = feeder.compile(["5"], config.feeder)
     for block in simulation.blocks(0.1):
+        told += [event for event in block.events if event[1] == "surface_given_up"]
         if given_up_at is None and simulation.compiled.surfaces.n_refused:
             given_up_at = block.now_us
         if given_up_at is not None and block.now_us > given_up_at:
@@ -202,6 +203,10 @@ def test_wrong_surface_is_found_by_the_check_and_given_up(monkeypatch):
     assert 1e-9 < run_totals(simulation)["solver/worst_surface_check_pu"] < 1e-5
     assert simulation.compiled.surfaces.arrays.info[N_REFUSED] == 1
     assert worst_after < 1e-9
+    [(told_us, _, element, value, detail)] = told
+    assert given_up_at - 100_000 <= told_us <= given_up_at
+    assert (element, detail) == ("feeder", "off a full solve; allowed 1e-09 pu")
+    assert value == run_totals(simulation)["solver/worst_surface_check_pu"]
 
 
 def test_behind_an_event_surfaces_are_held_to_the_solve_that_it_takes():

@@ -6,7 +6,7 @@ import pandapower as pp
 import pytest
 
 from cosim.errors import InputError
-from cosim.feeder import FeederConfig, from_pandapower
+from cosim.feeder import FeederConfig, from_pandapower, load_feeder
 from cosim.feeder.load_profile import LoadProfile
 from cosim.feeder.places import in_case, named
 
@@ -30,6 +30,15 @@ def test_voltages_loads_and_columns_are_found_in_either_case(tmp_path):
     powers = LoadProfile(feeder.network, config, tmp_path)
     mill = feeder.network.inj_name.tolist().index("Mill")
     assert powers.powers(3_600_000_000)[mill] == pytest.approx(0.5 * powers.powers(0)[mill])
+
+
+def test_whole_bus_of_an_unbalanced_feeder_is_found_in_capitals():
+    feeder = load_feeder("ieee13")
+    whole, one = feeder.solve({"RG60": (0.1, 0.03)}), feeder.solve({"RG60.2": (0.1, 0.03)})
+    assert whole.vm_pu.equals(feeder.solve({"rg60": (0.1, 0.03)}).vm_pu)
+    assert one.vm_pu.equals(feeder.solve({"rg60.2": (0.1, 0.03)}).vm_pu)
+    with pytest.raises(InputError, match=r"no such bus; nearest: rg60"):
+        feeder.solve({"RG61": (0.1, 0.03)})
 
 
 def test_of_two_names_that_differ_in_case_none_is_guessed():

@@ -86,11 +86,26 @@ def test_warm_feeder_imports_no_pandapower():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("case33", "case33bw"), ("oberrhein", "mv_oberrhein"), ("/no/such/file.json", "no such feeder file")],
+    [
+        ("case33", "case33bw"),
+        ("oberrhein", "mv_oberrhein"),
+        ("IEEE13", "nearest: ieee13"),
+        ("/no/such/file.json", "no such feeder file"),
+    ],
 )
 def test_unknown_feeder_names_the_nearest(name, expected):
     with pytest.raises(InputError, match=expected):
         load_feeder(name)
+
+
+def test_feeder_file_under_a_path_in_another_case_is_named(own_cache, tmp_path):
+    (tmp_path / "Grid").mkdir()
+    path = tmp_path / "Grid" / "Small.JSON"
+    pp.to_json(pp.networks.case4gs(), path)
+    assert load_feeder(path).bus_names
+    for wrong in ("grid/small.json", "Grid/small.json"):
+        with pytest.raises(InputError, match=f"no such feeder file; there is {path}"):
+            load_feeder(tmp_path / wrong)
 
 
 def test_file_that_is_no_network_is_refused(own_cache, tmp_path):

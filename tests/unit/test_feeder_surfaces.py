@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from without_jit import needs_jit
 
 from cosim.feeder import OK, load_feeder, solve
-from cosim.feeder.kernel_surface import evaluate
+from cosim.feeder.kernel_surface import evaluate, evaluate_surface
 from cosim.feeder.kernel_surface_block import tile_terms
 from cosim.feeder.kernel_surface_check import learn
 from cosim.feeder.surface_basis import ordered_terms
@@ -143,3 +143,26 @@ def test_any_number_of_terms_is_summed(n_term):
     coef[n_term:] = terms[n_term:] = np.nan  # of a surface with more of them
     getattr(evaluate, "py_func", evaluate)(coef, terms, n_term, out)
     np.testing.assert_allclose(out, terms[:n_term] @ coef[:n_term], rtol=1e-13, atol=1e-14)
+
+
+@needs_jit("three thousand solves of three phases")
+def test_a_data_center_behind_a_delta_senses_the_lowest_voltage_between_phases_on_surfaces():
+    """Beside one at the same bus that senses the lowest phase, each by the voltages of full solves."""
+    compiled = load_feeder("ieee13").compile(["671", "671"])
+    compiled.arrays.port_across[1] = 1
+    teach(compiled, 0.1, 0.5)
+    f, s = compiled.arrays, compiled.surfaces.arrays
+    rows = f.node_row[compiled.network.nodes_of_bus(compiled.bus_names.index("671"))]
+    n_answered = 0
+    for f.port_p_mw[:], f.port_q_mvar[:] in zip(*moving(60, 0.1, 0.5, 2, held=1), strict=True):
+        answered = evaluate_surface(s, f)
+        found = f.port_vm_pu.copy()
+        assert solve(f) == OK
+        v = (f.v[0::2] + 1j * f.v[1::2])[rows]
+        expected = np.abs(v).min(), np.abs(v - np.roll(v, 1)).min() / np.sqrt(3)
+        np.testing.assert_allclose(f.port_vm_pu, expected, atol=1e-12)
+        assert expected[1] - expected[0] > 0.01
+        if answered:
+            n_answered += 1
+            np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert n_answered > 40

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, cast
 
 import numpy as np
@@ -88,16 +88,17 @@ def apply_config(config: ControlsConfig, network: Network) -> ControlSet:
                 known.pop(name, None)
             else:
                 known[name] = spec
-    problems += _shared_devices([*regulators.values(), *capacitors.values()])
-    if problems:
-        raise InputError(problems)
-    return ControlSet(
+    found = ControlSet(
         regulators=tuple(regulators.values()),
         capacitors=tuple(capacitors.values()),
         inverters=tuple(inverters.values()),
         generators=tuple(generators.values()),
         max_iterations=own.max_iterations,
     )
+    problems += _contested(own, found)
+    if problems:
+        raise InputError(problems)
+    return found
 
 
 def _shared_devices(specs: Iterable[RegulatorSpec | CapacitorSpec]) -> list[Problem]:
@@ -108,6 +109,39 @@ def _shared_devices(specs: Iterable[RegulatorSpec | CapacitorSpec]) -> list[Prob
         if type(other) is not type(spec):
             told = f"a transformer and a capacitor under control share the name {spec.device}"
             problems.append(Problem(told, path="feeder.controls"))
+    return problems
+
+
+def _contested(own: ControlSet, found: ControlSet) -> list[Problem]:
+    """What several of the controls found would move, beside those of the file alone."""
+    problems = _shared_devices([*found.regulators, *found.capacitors])
+    for kind, field in (("regulators", "trafo"), ("capacitors", "capacitor")):
+        moved = {f"{kind}.{spec.name}.{field}": spec.device for spec in getattr(found, kind)}
+        problems += _moved_twice(moved, {f"{kind}.{spec.name}.{field}" for spec in getattr(own, kind)})
+    sgens = {f"inverters.{spec.name}.sgen": spec.injection for spec in found.inverters}
+    sgens |= {f"generators.{spec.name}.sgen": spec.injection for spec in found.generators}
+    return problems + _moved_twice(sgens)
+
+
+def _moved_twice(moved: Mapping[str, str], in_file: Collection[str] = ()) -> list[Problem]:
+    """Controls of the scenario that move what another one moves; several of the file may, as its engine has it.
+
+    Parameters
+    ----------
+    moved : mapping
+        From `kind.name.field` of each control that acts to what it moves.
+    in_file : collection of str
+        Those of the feeder's file.
+    """
+    mover = {device: field for field, device in moved.items() if field in in_file}
+    problems = []
+    for field, device in moved.items():
+        other = mover.setdefault(device, field)
+        if field not in in_file and other != field:
+            names = [path.partition(".")[2].rpartition(".")[0] for path in (field, other)]
+            change = "change or freeze that one" if other in in_file else "leave one of them out"
+            told = f"{names[0]} would move {device}, which {names[1]} moves already: {change}"
+            problems.append(Problem(told, path=f"feeder.controls.{field}", value=device))
     return problems
 
 

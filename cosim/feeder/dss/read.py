@@ -71,7 +71,6 @@ def read_dss(
     engine.solve_tightly()
     volts = engine.node_volts()
     controls = read_controls(engine.dss) if read_controls is not None else ""
-
     injections = read_injections(engine, nodes, volts)
     sources_el, sources = read_sources(engine, nodes)
     elements = [*read_elements(engine, nodes), *sources_el]
@@ -81,6 +80,7 @@ def read_dss(
     position = _positions(used, len(sources))
     network = Network(
         is_balanced=False,
+        f_hz=float(engine.dss.Solution.Frequency()),
         **_node_arrays(nodes, used, volts, sources),
         **element_arrays(elements, position),
         **switch_arrays(elements),
