@@ -175,11 +175,16 @@ def _check_sensed(parts: Parts, phases: Mapping[str, list[str]]) -> Iterable[Pro
     for name, site in parts.datacenters.items():
         bus = parts.buses.get(name, "")
         known = phases.get(bus, phases.get(bus.lower(), []))
-        asked = bus.split(".")[1:] if bus not in phases and "." in bus else known
+        named = bus.split(".")[1:] if bus not in phases and "." in bus else []
+        asked = named or known
         n_phase = sum(phase in ("1", "2", "3") for phase in asked)
-        if site.facility.v_sensed == "phase_to_phase" and asked and n_phase < 3:
-            path: Path = ("datacenters", name, "facility", "v_sensed")
+        if site.facility.v_sensed != "phase_to_phase" or not asked:
+            continue
+        path: Path = ("datacenters", name, "facility", "v_sensed")
+        if n_phase < 3:
             yield parts.problem(path, f"it stands at {n_phase} of three phases: bus {bus}", site.facility.v_sensed)
+        elif len(named) > n_phase:
+            yield parts.problem(path, f"is between phases, and bus {bus} names a neutral", site.facility.v_sensed)
 
 
 def _phases_of_buses(buses: Sequence[str], node_names: Iterable[str]) -> dict[str, list[str]]:
