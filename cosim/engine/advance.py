@@ -187,8 +187,11 @@ def _log_instant(clock, load, dc, ups, f, surf, area, watch_row, log, t_us):
 
 
 @inner
-def _watch_controls(ctl, sensors, t_us, next_us):
+def _watch_controls(ctl, f, t_us, next_us):
     """Whether a control acts before the next instant is evaluated; that instant, at a timer's end at latest. [us]"""
+    if not has_news(ctl, f.flags[N_READ]) or f.flags[SOURCE_ON] == 0:
+        return False, next_us
+    sensors = f.sensor[: f.flags[N_READ]]
     is_due = watch(ctl, sensors, t_us)
     due_us = next_due_us(ctl, t_us)
     if due_us <= next_us:
@@ -238,9 +241,7 @@ def advance(clock, load, dc, ups, f, surf, ctl, area, watch_row, log):
         next_us = min(tick_us + time[STEP], time[T_STOP])
         for s in range(dc.sites.size):
             next_us = min(next_us, supply_due_us(dc, ups, s, t_us))
-        is_due = False
-        if has_news(ctl, f.flags[N_READ]) and f.flags[SOURCE_ON] == 1:
-            is_due, next_us = _watch_controls(ctl, f.sensor[: f.flags[N_READ]], t_us, next_us)
+        is_due, next_us = _watch_controls(ctl, f, t_us, next_us)
         dt_us = next_us - t_us
         _hold_feeder(clock.totals, f.totals, f.port_p_solved_mw, dt_us * 1e-6)
         if area.area[0].present == 1:

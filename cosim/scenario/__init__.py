@@ -7,7 +7,8 @@ contradicts; `loader` is all of that in order, `text` the way back, `reference` 
 
 from __future__ import annotations
 
-from cosim.scenario.checks import check_against_feeder, check_internal
+from cosim.scenario.checks import check_internal
+from cosim.scenario.feeder_checks import check_against_feeder
 from cosim.scenario.loader import (
     Document,
     find_scenario,

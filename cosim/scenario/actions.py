@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cosim.errors import InputError, Problem
-from cosim.scenario.checks import check_against_feeder, check_targets
+from cosim.scenario.checks import check_targets
 from cosim.scenario.events import Event
+from cosim.scenario.feeder_checks import check_against_feeder
 from cosim.scenario.names import FeederNames
 from cosim.scenario.parts import Parts
 from cosim.scenario.problems import explain

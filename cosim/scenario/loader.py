@@ -14,8 +14,9 @@ from cosim.errors import InputError, Problem, unreadable
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.names import is_dss
 from cosim.scenario.accounts import CarbonConfig, PriceConfig
-from cosim.scenario.checks import check_against_feeder, check_internal
+from cosim.scenario.checks import check_internal
 from cosim.scenario.events import ElementId, Event
+from cosim.scenario.feeder_checks import check_against_feeder
 from cosim.scenario.ids import in_case_of_feeder
 from cosim.scenario.names import NamesOf
 from cosim.scenario.overrides import apply_overrides

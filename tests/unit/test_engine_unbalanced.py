@@ -16,6 +16,8 @@ from cosim.feeder.compile import solve_totals
 from cosim.feeder.faults import FaultConfig
 from cosim.feeder.sequences import TO_PHASES
 from cosim.feeder.zero_sequence import ZeroSequenceConfig
+from cosim.scenario import load_scenario
+from cosim.scenario.feeder_checks import check_against_feeder
 from cosim.wiring import prepare
 
 FEEDER = {"model": "case33bw", "zero_sequence": {"trafo_vector_group": "Dyn"}}
@@ -98,6 +100,16 @@ def test_voltage_between_phases_needs_all_three(bus):
     site = campus(bus, facility={"v_sensed": "phase_to_phase"})
     with pytest.raises(InputError, match=r"it stands at \d of three phases"):
         prepare(scenario(feeder={"model": "ieee13"}, datacenters={"campus": site}))
+
+
+def test_voltage_between_phases_leaves_no_neutral_to_connect_to():
+    nodes = [f"b.{k}" for k in range(1, 5)]
+    for bus, told in (("b", []), ("b.1.2.3", []), ("b.1.2.3.4", ["names a neutral"])):
+        site = campus(bus, ups=False, facility={"v_sensed": "phase_to_phase"})
+        config = load_scenario(scenario(feeder={"model": "ieee13"}, datacenters={"campus": site}))
+        found = check_against_feeder(config, ["b"], (), (), (), nodes)
+        assert [problem.path for problem in found] == ["datacenters.campus.facility.v_sensed"] * len(told)
+        assert all(what in problem.message for what, problem in zip(told, found, strict=True))
 
 
 def test_line_to_line_fault_needs_no_zero_sequence_and_leaves_the_third_phase():

@@ -165,7 +165,7 @@ def test_a_surface_earns_trust_and_loses_it():
     found = [answered_until_check(compiled, itertools.cycle(requests)) for _ in range(4)]
     assert found == [SOONEST_CHECK * k for k in (1, 2, 4, 8)]
     scaled(s, slot)
-    s.error[:] = 1.0, 0.0
+    s.error[:2] = 1.0, 0.0
     s.trust[slot] = LATEST_CHECK, LATEST_CHECK
     assert answered_until_check(compiled, itertools.repeat(requests[0])) == 0
     assert s.trust[slot].tolist() == [0, LATEST_CHECK]
