@@ -146,11 +146,10 @@ class Stream:
         self._reserve(size + events.nbytes + layout.EVENT.itemsize * layout.EVENT_ROWS)
         with self._told():
             for path in self._paths:
-                data = self._data[path]
-                data.id.set_extent((total, *data.shape[1:]))
+                data, tail = self._data[path], blocks[path].shape[1:]  # a dataset asks its file for its shape
+                data.id.set_extent((total, *tail))
                 if encoded:
-                    offset = (self.n_rows,) + (0,) * (len(data.shape) - 1)
-                    data.id.write_direct_chunk(offset, encoded[path])
+                    data.id.write_direct_chunk((self.n_rows,) + (0,) * len(tail), encoded[path])
                 else:
                     data[self.n_rows : total] = blocks[path][:n_rows]
             rest = self._put_events(events)
