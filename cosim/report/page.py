@@ -168,7 +168,7 @@ def _body(runs: list[Run], data: dict[str, Any]) -> str:
         "fault); grey ones: a site was off its supply (transfer, shedding) or coming back. "
         "A gap in a voltage curve is an interruption. Dashed red lines: ANSI range A. "
         "Dots on steps: a tap changer or capacitor bank moved there."
-        f"{' The page opens on the disturbance.' if data['focus'] else ''}</p>",
+        f"{' The page opens on the disturbance.' if data['opens'] else ''}</p>",
     ]
     if data["events"]:
         parts += ["<h2>Events</h2>", tables.events_table(data["kinds"], with_run=len(data["runs"]) > 1)]

@@ -29,7 +29,7 @@ MAX_VALUE = 1_900_000
 MAX_SPAN = 200
 """Bands of disturbances in a page, of each kind and run."""
 FOCUS_SHARE, FOCUS_PAD, FOCUS_LEAST_S = 0.2, 0.25, 10.0
-"""A disturbance that takes less than this part of the run is what the page opens on, with so much of its own length,
+"""A disturbance that takes less than this part of the run has a view of its own, with so much of its own length,
 and not less than so long [s], before and after it."""
 MAX_EVENT = 20_000
 """Events in a page."""
@@ -71,6 +71,7 @@ def payload(runs: list[Run]) -> dict[str, Any]:
         "series": series,
         "panels": [{"key": key, "title": title} for key, title in PANELS.items() if key in used],
         "focus": focus_s(drawn),
+        "opens": is_opened_on(drawn),
         "kinds": kinds,
         "event_units": [_UNIT_OF_KIND.get(kind, "") for kind in kinds],
         "events": events,
@@ -99,7 +100,7 @@ def _about(run: Run, n_row: int) -> dict[str, Any]:
 
 
 def focus_s(runs: list[Run]) -> list[float] | None:
-    """What a page opens on: the worst disturbance of its runs where it takes a small part of them; None: all. [s]"""
+    """View of the worst disturbance of a page's runs; None where there is none or it takes much of them. [s]"""
     losses = [lost.loss for run in runs if (lost := run.found.standards.system_loss) and headline(run.log, run.found)]
     if not losses:
         return None
@@ -108,6 +109,12 @@ def focus_s(runs: list[Run]) -> list[float] | None:
     start, end = min(run.found.start_s for run in runs), max(run.found.end_s for run in runs)
     from_s, to_s = max(start, first - pad_s), min(end, last + pad_s)
     return [from_s, to_s] if to_s - from_s < FOCUS_SHARE * (end - start) else None
+
+
+def is_opened_on(runs: list[Run]) -> bool:
+    """Whether a page opens on that view: where dips follow one another. One alone is an event of the whole run."""
+    losses = [lost.loss for run in runs if (lost := run.found.standards.system_loss) is not None]
+    return focus_s(runs) is not None and max(loss.n_dip for loss in losses) > 1
 
 
 def _settled_s(loss: LoadLoss) -> float:

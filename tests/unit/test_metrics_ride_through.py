@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -15,7 +16,7 @@ from cosim.metrics.limits import load_limits
 from cosim.metrics.ride_through import load_losses
 from cosim.metrics.terminal import recoveries
 from cosim.report.findings import comparison
-from cosim.report.payload import Run, focus_s
+from cosim.report.payload import Run, focus_s, is_opened_on
 from cosim.report.show import render_show
 
 
@@ -163,6 +164,10 @@ def test_show_says_first_what_left_the_feeder_and_the_page_opens_on_it():
     )
     found = analyse(log)
     assert focus_s([Run(log, found, {}, "", "")]) == [990.0, 1030.5]
+    assert is_opened_on([Run(log, found, {}, "", "")])
+    lost = found.standards.system_loss
+    alone = replace(found.standards, system_loss=replace(lost, loss=lost.loss._replace(n_dip=1)))
+    assert not is_opened_on([Run(log, replace(found, standards=alone), {}, "", "")])  # an event of the whole run
     log.events = log.events[:0]  # a load that swings by itself while the voltage dips has lost nothing
     console = Console(file=StringIO(), width=500, no_color=True)
     render_show(log, console)

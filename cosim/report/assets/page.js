@@ -300,7 +300,7 @@
   function fromHash() {
     const m = /t=(-?[\d.e+-]+),(-?[\d.e+-]+)/.exec(location.hash);
     const t0 = m ? Number(m[1]) : NaN, t1 = m ? Number(m[2]) : NaN;
-    return t1 > t0 ? [Math.max(first, t0), Math.min(last, t1)] : page.focus || [first, last];
+    return t1 > t0 ? [Math.max(first, t0), Math.min(last, t1)] : page.opens ? page.focus : [first, last];
   }
   function go(t0, t1) {
     const hash = t0 <= first && t1 >= last ? "#" : `#t=${Number(t0.toPrecision(9))},${Number(t1.toPrecision(9))}`;
