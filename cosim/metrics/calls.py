@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cosim.metrics.log import Log, has
+from cosim.metrics.log import Log, column, has
 
 BEFORE_S = 60.0
 """What a site gives is counted from its mean power over this time before the call. [s]"""
@@ -57,9 +57,9 @@ def calls_of(log: Log, name: str) -> list[Call]:
     if len(starts) == 0 or not has(log, path):
         return []
     ends = told.loc[told["kind"] == "demand_response_ended", "t_s"].to_numpy()
-    t_s, p_mw = np.asarray(log.read("t_s")), np.asarray(log.read(path), np.float64).ravel()
+    t_s, p_mw = column(log, "t_s", np.float64), column(log, path, np.float64)
     cut = f"datacenter/{name}/p_throttled_mw"
-    cut_mw = np.asarray(log.read(cut), np.float64).ravel() if has(log, cut) else np.zeros_like(p_mw)
+    cut_mw = column(log, cut, np.float64) if has(log, cut) else np.zeros_like(p_mw)
     found = []
     for start_s, cap_mw in zip(starts["t_s"], starts["value"], strict=True):
         later = ends[ends > start_s]

@@ -103,11 +103,14 @@ def _noted(events: Any, site: str, begin_s: float) -> Iterator[tuple[float, str,
 
 def _risen(t_s: Floats, p_mw: Floats, first: int, last: int) -> tuple[float, float]:
     """Largest power of the rows from first to last less the mean before [MW], and their largest rise in a minute."""
+    import pandas as pd  # which only a run with starts needs
+
     before = slice(min(int(np.searchsorted(t_s, t_s[first] - BEFORE_S)), first - 1), first)
     rise_mw = float(p_mw[first:last].max() - p_mw[before].mean())
-    begins = np.searchsorted(t_s, t_s[first:last] - MINUTE_S).tolist()
-    most_mw = max(float(p_mw[k] - p_mw[i : k + 1].min()) for k, i in enumerate(begins, first))
-    return rise_mw, most_mw
+    begin = int(np.searchsorted(t_s, t_s[first] - MINUTE_S))
+    seen = pd.Series(p_mw[begin:last], pd.to_timedelta(t_s[begin:last], unit="s"))
+    risen = seen - seen.rolling(f"{MINUTE_S:g}s", closed="both").min()
+    return rise_mw, float(risen.iloc[first - begin :].max())
 
 
 def start_notice(limit: StartNoticeLimit, case: Case) -> Verdict:
