@@ -7,8 +7,9 @@ slows the machine slows all. Slow tools do fewer steps. A figure is the median o
 twelve steps with a reference solved much tighter: `runpp` at 1e-10 MVA for balanced works, OpenDSS at 1e-12 for
 unbalanced ones. Quote ratios; absolute times only to plan, for machines differ and drift.
 
-The peers come with `pip install -e ".[bench]"`; who is absent is named, and nothing is judged without the fastest ones. All of it takes some
-hours on two cores, printed work by work; `--works case33bw ieee13 --dcs 1 --log all --repeat 3` takes some three minutes.
+The peers come with `pip install -e ".[bench]"`; who is absent is named, and nothing is judged without the fastest
+ones. All of it takes some hours on two cores, printed work by work; `--works case33bw ieee13 --dcs 1 --log all
+--repeat 3` takes some three minutes.
 
 `--five-nodes` lets the largest and the smallest feeder take turns and prints what the one costs in parts of the other;
 with all works it comes last. `--profile-day` runs a day on IEEE 123 through the command line instead and prints its
