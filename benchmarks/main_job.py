@@ -78,7 +78,8 @@ def timed(arguments: list[str], env: dict[str, str]) -> tuple[float, float]:
 
 FIRST_BLOCK = """\
 import gc, os, sys, time
-gc.set_threshold(100_000)  # this and without_blas: as the command does
+gc.set_threshold(100_000)  # this, plugins and without_blas: as the command does
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 from cosim.jit import without_blas
 without_blas()
 import cosim

@@ -374,6 +374,7 @@ def process() -> None:
 def _answer() -> int:
     """Exit code; every failure becomes a short message."""
     gc.set_threshold(100_000)  # imports make many objects that stay: looking through them costs a tenth of the start
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # or it asks every installed package for one
     tell_warnings()
     command = typer.main.get_command(app)
     code = 0

@@ -6,10 +6,11 @@ every kernel source and of numba's version, and is set before numba is imported.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,22 @@ def _set_numba_cache() -> str:
 CACHE_NOTE = _set_numba_cache()
 """What commands say, once, of a cache folder that cannot be used; empty where it can."""
 
-import numba  # noqa: E402
+
+@contextlib.contextmanager
+def _absent(module: str) -> Iterator[None]:
+    """Let an import that would take a module along find none, but for one that is there already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+with _absent("coverage"):  # of lines that numba compiles, where it runs already: 30 ms
+    import numba
 
 numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # it may have been imported before us
 
@@ -163,8 +179,5 @@ def without_blas() -> None:
 def _import_without_blas() -> None:
     if "scipy.linalg" in sys.modules or "numba.np.arraymath" in sys.modules:
         return
-    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]
-    try:
+    with _absent("scipy.linalg"):
         import numba.np.arraymath  # noqa: F401
-    finally:
-        del sys.modules["scipy.linalg"]
