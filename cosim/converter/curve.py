@@ -56,6 +56,15 @@ def loss_coefficients(points: Sequence[EfficiencyPoint]) -> tuple[float, float, 
     return a0, a1, a2
 
 
+def check_efficiency(name: str, points: Sequence[EfficiencyPoint]) -> None:
+    """ValueError where the loads of efficiency points do not rise, or no converter has such losses."""
+    check_rising(name, [p.load for p in points])
+    try:
+        loss_coefficients(points)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
 def loss_in_mw(points: Sequence[EfficiencyPoint], rating_mw: float) -> tuple[float, float, float]:
     """The same for powers in MW: a0 [MW], a1 [1], a2 [1/MW]."""
     a0, a1, a2 = loss_coefficients(points)

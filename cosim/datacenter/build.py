@@ -11,20 +11,16 @@ from cosim.area.build import fill_response
 from cosim.converter.curve import loss_in_mw
 from cosim.datacenter.config import CompositeConfig, ConverterConfig, FacilityConfig, GeneratorConfig
 from cosim.datacenter.kernel import POINT, SITE, SiteArrays
-from cosim.errors import InputError, Problem
 from cosim.units import US_PER_S, to_us
 
 DEFAULT_MARGIN = 1.25
 """Rating over the most the load can ask, where a converter's rating is left open."""
 
 
-def _converter(config: ConverterConfig, most_mw: float, where: str) -> tuple[float, float, float, float]:
+def _converter(config: ConverterConfig, most_mw: float) -> tuple[float, float, float, float]:
     """Rating [MW] and loss coefficients in MW."""
     rating_mw = config.max_p_mw if config.max_p_mw is not None else DEFAULT_MARGIN * max(most_mw, 1e-6)
-    try:
-        return rating_mw, *loss_in_mw(config.efficiency, rating_mw)
-    except ValueError as error:
-        raise InputError(Problem(str(error), path=f"{where}.efficiency")) from None
+    return rating_mw, *loss_in_mw(config.efficiency, rating_mw)
 
 
 def build_sites(
@@ -43,7 +39,6 @@ def build_sites(
     sites: Any = np.zeros(len(facilities), SITE)
     points: list[tuple[float, float]] = []
     for record, (name, config) in zip(sites, facilities.items(), strict=True):
-        where = f"datacenters.{name}.facility"
         cooling, support = config.cooling, config.support
         equip_mw = p_ai_most_mw[name] + config.p_other_compute_mw + config.p_network_gear_mw + config.p_storage_mw
         record["cooling_per_heat"] = 1 / cooling.chiller_cop + cooling.tower_per_heat + cooling.pumps_per_heat
@@ -57,8 +52,8 @@ def build_sites(
             "rect": equip_mw * (1 + cooling.crac_per_heat) + p_standby_mw[name],
             "sup": support.p_fixed_mw + record["cooling_per_heat"] * equip_mw,
         }
-        for prefix, converter, key in (("rect", config.rectifier, "rectifier"), ("sup", support, "support")):
-            coefficients = _converter(converter, most_mw[prefix], f"{where}.{key}")
+        for prefix, converter in (("rect", config.rectifier), ("sup", support)):
+            coefficients = _converter(converter, most_mw[prefix])
             for field, value in zip(("max_mw", "a0", "a1", "a2"), coefficients, strict=True):
                 record[f"{prefix}_{field}"] = value
             record[f"{prefix}_pf_first"] = len(points)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cosim.area.config import FrequencyResponseConfig
-from cosim.converter.curve import EfficiencyPoint, check_rising, efficiency_points
+from cosim.converter.curve import EfficiencyPoint, check_efficiency, check_rising, efficiency_points
 
 Megawatts = Annotated[float, Field(ge=0)]
 
@@ -44,11 +44,8 @@ class ConverterConfig(_Strict):
 
     @model_validator(mode="after")
     def _points_rise(self) -> Self:
-        for name, loads in (
-            ("efficiency", [p.load for p in self.efficiency]),
-            ("displacement_factor", [p.load for p in self.displacement_factor]),
-        ):
-            check_rising(name, loads)
+        check_efficiency("efficiency", self.efficiency)
+        check_rising("displacement_factor", [p.load for p in self.displacement_factor])
         return self
 
 

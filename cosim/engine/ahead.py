@@ -32,10 +32,11 @@ def compile_ahead() -> bool:
 
 
 def _of_load(load: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    from cosim.load import kernel
+    from cosim.load import kernel, kernel_power
 
     yield kernel.step_load, (load, 0)
-    for other in (kernel.start, kernel.stop, kernel.fail, kernel.lose_power, kernel.regain_power):
+    of_power = (kernel_power.lose_power, kernel_power.regain_power, kernel_power.shed_job, kernel_power.restore_job)
+    for other in (kernel.start, kernel.stop, kernel.fail, *of_power):
         yield other, (load, 0, 0)
 
 

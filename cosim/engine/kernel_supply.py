@@ -17,8 +17,7 @@ from cosim.events import (
     UPS_TRANSFERRED,
 )
 from cosim.jit import inner
-from cosim.load.kernel import lose_power, regain_power, start, stop
-from cosim.load.state import STOPPED, WAITING
+from cosim.load.kernel_power import lose_power, regain_power, restore_job, shed_job
 from cosim.ring import emit
 from cosim.ups.kernel_ride import detect, is_borne, may_return, next_due_us
 from cosim.ups.state import AC_DC
@@ -132,23 +131,24 @@ def _watch_generator(site, ups, s, t_us):
 
 @inner
 def _shed_by_priority(load, site, ups, s, t_us):
-    """On storage, also beside a generator, jobs go as its charge falls; they start again when the site is back."""
+    """On storage, also beside a generator, jobs go as its charge falls; they start again when the servers are back."""
     unit = ups.units[s]
     if unit.carrying == 1:
         while unit.n_shed < unit.shed_n and unit.e <= ups.sheds[unit.shed_first + unit.n_shed].e:
             shed = ups.sheds[unit.shed_first + unit.n_shed]
             unit.n_shed += 1
-            job = load.jobs[shed.job]
-            shed.ran = 1 if job.mode not in (STOPPED, WAITING) else 0
-            if shed.ran == 1:
-                emit(ups.events, ups.n_event, t_us, LOAD_SHED, s, job.p_mw)
-                stop(load, shed.job, t_us)
-    elif unit.n_shed > 0 and site.connected == 1 and site.rect_on == 1 and unit.walking == 0:
-        for i in range(unit.shed_first, unit.shed_first + unit.n_shed):
-            if ups.sheds[i].ran == 1:
-                start(load, ups.sheds[i].job, t_us)
+            shed.p_mw = shed_job(load, shed.job, t_us)
+            if shed.p_mw >= 0.0:
+                emit(ups.events, ups.n_event, t_us, LOAD_SHED, s, shed.p_mw)
+    elif unit.n_shed > 0 and site.connected == 1 and site.rect_on == 1 and site.up == 1 and unit.walking == 0:
+        p_mw = -1.0
+        for shed in ups.sheds[unit.shed_first : unit.shed_first + unit.n_shed]:
+            if shed.p_mw >= 0.0:
+                p_mw = max(p_mw, 0.0) + shed.p_mw
+            restore_job(load, shed.job, t_us)
         unit.n_shed = 0
-        emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, load.p_const_mw[s])
+        if p_mw >= 0.0:
+            emit(ups.events, ups.n_event, t_us, LOAD_RESTORED, s, p_mw)
 
 
 @inner

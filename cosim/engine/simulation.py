@@ -30,7 +30,7 @@ from cosim.engine.samples import captured_places, n_before, ring_size, take_samp
 from cosim.engine.serving import serving_columns
 from cosim.engine.starts import announce_later
 from cosim.errors import InputError, Problem
-from cosim.events import AREA_LOAD_SHED, KINDS, SURFACE_GIVEN_UP
+from cosim.events import AREA_LOAD_SHED, KINDS, START_HELD, SURFACE_GIVEN_UP
 from cosim.feeder.checks import make_desk, make_protection, make_shapes
 from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.desk import ControlEvent
@@ -44,6 +44,7 @@ from cosim.scenario.schema import Scenario
 from cosim.units import US_PER_S, to_us
 from cosim.ups.build import SupplyLimits, build_ups
 
+_WHY = {SURFACE_GIVEN_UP: f"off a full solve; allowed {ALLOWED:g} pu", START_HELD: "its site has no power for it"}
 MAX_TICKS = 1_000_000
 """Ticks of one block, so that progress shows and Ctrl-C is heard even where rows are far apart."""
 
@@ -339,11 +340,10 @@ class Simulation:
     def _drain_ring(self) -> None:
         for t_us, kind, element, value in self.load.events[: self.load.n_event[0]].tolist():
             name = KINDS[kind]
-            owner = self.job_names[element] if name.startswith("job_") else self.sites[element]
+            owner = self.job_names[element] if name.startswith("job_") or kind == START_HELD else self.sites[element]
             if element == NOBODY:
                 owner = "area" if kind == AREA_LOAD_SHED else "feeder"
-            detail = f"off a full solve; allowed {ALLOWED:g} pu" if kind == SURFACE_GIVEN_UP else ""
-            self.events.append((t_us, name, owner, value, detail))
+            self.events.append((t_us, name, owner, value, _WHY.get(kind, "")))
         self.load.n_event[0] = 0
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,7 @@ Equation numbers are those of "The Unseen AI Disruptions for Power Grids: LLM-In
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -150,10 +150,18 @@ class TrainingConfig(_FleetJobConfig):
     )
     cold_start: list[StageConfig] = Field(
         [StageConfig(name="initialization", duration_s=30.0, utilization=0.1)],
-        description="What precedes the first iteration, also after a failure",
+        description="What precedes the first iteration, also after a failure; where already_running, [] by default",
     )
     failure: FailureConfig = Field(FailureConfig(), description="Unplanned stops")
     straggler: StragglerConfig = Field(StragglerConfig(), description="Waits for a slow accelerator")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _began_before(cls, given: Any) -> Any:
+        """A job that runs already is past its initialization."""
+        if isinstance(given, dict) and given.get("already_running") is True and "cold_start" not in given:
+            return given | {"cold_start": []}
+        return given
 
 
 class FineTuningStageConfig(_Strict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED
+from cosim.events import JOB_FAILED, JOB_STARTED, JOB_STOPPED, START_HELD
 from cosim.jit import inner, njit
 from cosim.load.kernel_lag import advance_lag, read_power
 from cosim.load.kernel_mitigation import command, wait_for_power
@@ -76,7 +76,7 @@ def _begin_cycle(load, job, t_us):
 def _begin_stage(load, job, stage, t_us):
     """Enter a stage, or end the job behind its last one. An evaluation that overran does not delay the next end."""
     if stage == job.n_stage:
-        _end(load, job, STOPPED, t_us)
+        end_job(load, job, STOPPED, t_us)
         return
     begin_us = t_us if stage == 0 else job.stage_end_us
     job.stage = stage
@@ -96,12 +96,14 @@ def _begin_main(load, job, t_us):
 
 @njit
 def start(load, k, t_us):
-    """Start job k cold at t_us; where the site has no power it waits for it."""
+    """Start job k cold at t_us; where its site has no power for it, or sheds it, it waits until that is over."""
     job = load.jobs[k]
     if job.mode in (COLD, MAIN, EVALUATION, CHECKPOINT):
         return
     job.start_us = NEVER
-    if load.powered[job.site] == 0:
+    if load.powered[job.site] == 0 or job.is_shed == 1:
+        if job.mode != UNPOWERED:
+            emit(load.events, load.n_event, t_us, START_HELD, k, job.amp_mw * job.weight)
         job.mode = UNPOWERED
         return
     emit(load.events, load.n_event, t_us, JOB_STARTED, k, job.amp_mw * job.weight)
@@ -125,11 +127,11 @@ def start(load, k, t_us):
         _begin_segment(load, job, t_us)
     else:
         _begin_main(load, job, t_us)
-    _settle(load, job, t_us)
+    settle(load, job, t_us)
 
 
 @inner
-def _end(load, job, mode, t_us):
+def end_job(load, job, mode, t_us):
     """Drop to idle: stopped, failed, or without power."""
     job.mode = mode
     job.u_frac = 0.0
@@ -150,10 +152,10 @@ def stop(load, k, t_us):
     job = load.jobs[k]
     if job.mode != STOPPED:
         emit(load.events, load.n_event, t_us, JOB_STOPPED, k, job.p_mw)
-        _end(load, job, STOPPED, t_us)
+        end_job(load, job, STOPPED, t_us)
     job.start_us = NEVER
     job.stop_us = NEVER
-    _settle(load, job, t_us)
+    settle(load, job, t_us)
 
 
 @njit
@@ -163,40 +165,9 @@ def fail(load, k, t_us):
     if job.mode in (WAITING, FAILED, STOPPED, UNPOWERED):
         return
     emit(load.events, load.n_event, t_us, JOB_FAILED, k, job.p_mw)
-    _end(load, job, FAILED, t_us)
+    end_job(load, job, FAILED, t_us)
     job.start_us = t_us + job.restart_us
-    _settle(load, job, t_us)
-
-
-@njit
-def lose_power(load, site, t_us):
-    """The site's servers went dark: every running job is lost, whatever is stored in supplies too."""
-    load.powered[site] = 0
-    for k in range(load.jobs.size):
-        job = load.jobs[k]
-        if job.site != site:
-            continue
-        if job.mode in (COLD, MAIN, EVALUATION, CHECKPOINT, FAILED):
-            if job.mode != FAILED:
-                emit(load.events, load.n_event, t_us, JOB_FAILED, k, job.p_mw)
-            _end(load, job, UNPOWERED, t_us)
-            job.start_us = NEVER
-        job.u_mw = 0.0
-        _settle(load, job, t_us)
-        job.x_mw = 0.0
-        job.v_mw_per_s = 0.0
-        job.y_mw = 0.0
-        job.p_mw = 0.0
-    load.p_ai_mw[site] = 0.0
-
-
-@njit
-def regain_power(load, site, t_us):
-    """The site's servers are back: jobs that were lost start cold."""
-    load.powered[site] = 1
-    for k in range(load.jobs.size):
-        if load.jobs[k].site == site and load.jobs[k].mode == UNPOWERED:
-            start(load, k, t_us)
+    settle(load, job, t_us)
 
 
 @inner
@@ -295,7 +266,7 @@ def _serve(load, job, t_us):
 
 
 @inner
-def _settle(load, job, t_us):
+def settle(load, job, t_us):
     """New command and next edge after anything changed at t_us."""
     job.work_mw = job.amp_mw * job.weight * job.u_frac
     u_mw = job.work_mw if job.control_us == 0 else command(job, t_us)
@@ -338,7 +309,7 @@ def _edge(load, k, t_us):
         visit(load, job, t_us)
     elif job.kind == TRACE:
         job.edge_us = NEVER
-    _settle(load, job, t_us)
+    settle(load, job, t_us)
 
 
 @inner

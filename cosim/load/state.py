@@ -20,7 +20,7 @@ JOB = np.dtype(
     [
         # what the job is
         ("site", "i8"), ("kind", "i8"), ("amp_mw", "f8"), ("up", EDGE), ("down", EDGE),
-        ("start_us", "i8"), ("stop_us", "i8"), ("running", "i8"),
+        ("start_us", "i8"), ("stop_us", "i8"), ("running", "i8"), ("is_shed", "i8"),
         ("stage_first", "i8"), ("n_stage", "i8"), ("cold_first", "i8"), ("n_cold", "i8"),
         ("eval_us", "i8"), ("eval_u", "f8"), ("eval_every_us", "i8"), ("eval_every_n", "i8"),
         ("ckpt_us", "i8"), ("ckpt_u", "f8"), ("ckpt_every_us", "i8"), ("ckpt_every_n", "i8"),

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from cosim.area.build import fill_response
 from cosim.converter.curve import EfficiencyPoint, loss_in_mw
-from cosim.errors import InputError, Problem
 from cosim.units import US_PER_S, to_us
 from cosim.ups import state as st
 from cosim.ups.config import SecondStorageConfig, UpsConfig
@@ -62,22 +61,17 @@ def build_ups(
         Base step. [us]
     events, n_event : ndarray
         Ring in which the kernel notes its events.
-
-    Raises
-    ------
-    InputError
-        Efficiency points no converter can have; a job to shed that the site lacks.
     """
     units: Any = np.zeros(len(configs), UPS)
     rides: Any = np.zeros(len(configs), RIDE)
     thresholds: list[tuple[float, int, int, int]] = []
-    sheds: list[tuple[float, int, int]] = []
+    sheds: list[tuple[float, int, float]] = []
     n_history = n_past = n_late = n_seen = 0
     for s, (name, config) in enumerate(configs.items()):
         record, ride = units[s], rides[s]
         _clear(record)
         if config is not None:
-            _fill(record, config, f"datacenters.{name}.ups", step_us)
+            _fill(record, config, step_us)
             record["shed_first"], own = len(sheds), _sheds(config, name, jobs, record["e_full"])
             record["shed_n"] = len(own)
             sheds += own
@@ -110,7 +104,7 @@ def _clear(record: Any) -> None:
     record["p_set_mw"] = math.nan
 
 
-def _fill(record: Any, config: UpsConfig, where: str, step_us: int) -> None:
+def _fill(record: Any, config: UpsConfig, step_us: int) -> None:
     full = config.max_e_mwh * MWS_PER_MWH
     record["present"] = record["in_service"] = 1
     record["topology"] = st.AC_DC if config.topology == "ac_dc" else st.DC_BUS
@@ -121,9 +115,7 @@ def _fill(record: Any, config: UpsConfig, where: str, step_us: int) -> None:
     record["eta_charge"], record["eta_discharge"] = config.eta_charge, config.eta_discharge
     ac_key = "ac_converter" if config.ac_converter is not None else "dc_converter"
     for prefix, key, power in (("dc", "dc_converter", rating), ("ac", ac_key, record["max_ac_mw"])):
-        for field, value in zip(
-            ("a0", "a1", "a2"), _losses(getattr(config, key), power, f"{where}.{key}"), strict=True
-        ):
+        for field, value in zip(("a0", "a1", "a2"), _losses(getattr(config, key), power), strict=True):
             record[f"{prefix}_{field}"] = value
     record["p_standby_mw"] = config.p_standby_mw
     record["p_self_mw"] = config.self_discharge_per_h * config.max_e_mwh
@@ -178,22 +170,17 @@ def _fill_smoothing(record: Any, config: UpsConfig, step_us: int) -> None:
     record["delay_n"] = -(-record["delay_us"] // step_us)
 
 
-def _losses(points: list[EfficiencyPoint] | None, rating_mw: float, where: str) -> tuple[float, float, float]:
-    if points is None:
-        return 0.0, 0.0, 0.0
-    try:
-        return loss_in_mw(points, rating_mw)
-    except ValueError as error:
-        raise InputError(Problem(str(error), path=where)) from None
+def _losses(points: list[EfficiencyPoint] | None, rating_mw: float) -> tuple[float, float, float]:
+    return (0.0, 0.0, 0.0) if points is None else loss_in_mw(points, rating_mw)
 
 
 def _sheds(
     config: UpsConfig, site: str, jobs: Sequence[tuple[str, str]], e_full: float
-) -> list[tuple[float, int, int]]:
-    """Energy left [MWs] and job of everything that is shed."""
+) -> list[tuple[float, int, float]]:
+    """Energy left [MWs] and job of everything that is to be shed."""
     found = []
     for step in config.shedding:
-        found += [(step.soc * e_full, list(jobs).index((site, name)), 0) for name in step.jobs]
+        found += [(step.soc * e_full, list(jobs).index((site, name)), -1.0) for name in step.jobs]
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cosim.area.config import FrequencyResponseConfig
-from cosim.converter.curve import EfficiencyPoint, check_rising
+from cosim.converter.curve import EfficiencyPoint, check_efficiency
 from cosim.ups.ride_config import RideThroughConfig, SheddingStep
 
 
@@ -231,7 +231,7 @@ class UpsConfig(_Strict):
         for name in ("dc_converter", "ac_converter"):
             points = getattr(self, name)
             if points is not None:
-                check_rising(name, [p.load for p in points])
+                check_efficiency(name, points)
         socs = [step.soc for step in self.shedding]
         if any(b > a for a, b in itertools.pairwise(socs)):
             raise ValueError("shedding must fall in soc: what goes first stands first")

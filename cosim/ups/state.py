@@ -73,8 +73,8 @@ RIDE = np.dtype(
 THRESHOLD = np.dtype([("v_pu", "f8"), ("t_us", "i8"), ("is_high", "i8"), ("since_us", "i8")])
 """Voltages beyond v_pu are borne for t_us; since_us: since when it has been beyond, -1 while it is not."""
 
-SHED = np.dtype([("e", "f8"), ("job", "i8"), ("ran", "i8")])
-"""At this energy left [MWs] the job of that number is shed, and whether it ran; in the order in which they go."""
+SHED = np.dtype([("e", "f8"), ("job", "i8"), ("p_mw", "f8")])
+"""At this energy left [MWs] the job of that number is shed, -1 or its power when it was [MW]; the first to go first."""
 
 
 class UpsArrays(Bundle):

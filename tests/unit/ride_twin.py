@@ -136,7 +136,7 @@ class RideTwin:
             while self.n_shed < len(levels) and self.e <= levels[self.n_shed]:
                 self.n_shed += 1
                 self.tell(t, "load_shed")
-        elif self.n_shed > 0 and self.connected and self.rect_on and not self.walking:
+        elif self.n_shed > 0 and self.connected and self.rect_on and self.up and not self.walking:
             self.n_shed = 0
             self.tell(t, "load_restored")
 

@@ -333,3 +333,11 @@ def test_a_failed_inference_job_comes_back_after_its_restart_time():
         levels[t_s] = load.p_ai_mw[0] - IDLE_MW
     assert levels[20] == levels[100] == levels[129] == 0.0
     assert levels[140] > 0.0
+
+
+def test_a_job_that_runs_already_is_past_its_default_cold_start():
+    job = training(iteration=[{"duration_s": 5, "utilization": 0.8}])
+    del job["cold_start"]
+    cold = {"already_running": True, "cold_start": [{"duration_s": 60, "utilization": 0.3}]}
+    for more, u in (({}, 0.1), ({"already_running": True}, 0.8), (cold, 0.3)):
+        assert power(load_of(job | more, base_mw=0.2), 4)[-1] == pytest.approx(0.2 + IDLE_MW + u * SWING_MW)

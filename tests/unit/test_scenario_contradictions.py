@@ -21,6 +21,7 @@ RECLOSER = {
 }  # fmt: skip
 FAULT = {"kind": "fault_applied", "at_s": 5, "type": "three_phase", "duration_s": 0.1}
 BIG = {"max_p_mw": 5.0}
+HUMP = [{"load": 0.1, "eta": 0.99}, {"load": 0.5, "eta": 0.7}, {"load": 1.0, "eta": 0.99}]
 OPENED = {"kind": "switch_opened", "at_s": 2, "switch": "line:2"}
 CALL = {
     "kind": "demand_response_started", "at_s": 5, "datacenter": "campus", "p_mw": 0.5, "ramp_mw_per_s": 0.1,
@@ -49,6 +50,8 @@ def case(ups=None, facility=None, protection=(), events=(), model="case33bw", ha
         (case({"ride_through": {"low": [{"vm_pu": 1.05, "t_s": 1}]}}), "low does not bear nominal voltage"),
         (case({"ride_through": {"high": [{"vm_pu": 0.95, "t_s": 1}]}}), "high does not bear nominal voltage"),
         (case({"ride_through": {"counter": {"n": 0}}}), f"{UPS_AT}.ride_through.counter.n: must be at least 1"),
+        (case({"dc_converter": HUMP}), f"{UPS_AT}.dc_converter: these points ask for a loss"),
+        (case(facility={"rectifier": {"efficiency": HUMP}}), f"{FACILITY_AT}.rectifier.efficiency: these points ask"),
         (case({"shedding": [{"soc": 0.05, "jobs": ["pretrain"]}]}), f"{UPS_AT}.shedding.0.soc: is never reached"),
         (
             case({"shedding": [{"soc": 0.5, "jobs": ["pretrain"]}, {"soc": 0.3, "jobs": ["pretrain"]}]}),
