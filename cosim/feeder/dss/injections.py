@@ -114,7 +114,7 @@ def read_injections(engine: Engine, nodes: Nodes, volts: Complexes) -> list[Inje
 
 
 def _refused(engine: Engine, full_name: str, why: str) -> InputError:
-    return InputError(Problem(f"{full_name}: {why}", file=str(engine.master)))
+    return InputError(engine.problem(full_name, f": {why}"))
 
 
 def _held_to_the_engine(engine: Engine, injection: Injection, volts: Complexes) -> Injection:
@@ -303,14 +303,14 @@ def _pv(engine: Engine, nodes: Nodes, name: str) -> Injection:
     """A PV system at its present output; its shapes are of irradiance and temperature, and not carried."""
     pv = engine.dss.PVsystems
     if any(_shapes(engine, ("Daily", "Yearly", "Duty"))):
-        engine.notes.append(f"PVSystem.{name} stays at its present output and does not follow its irradiance shapes")
+        engine.note("stays at its present output and does not follow its irradiance shapes", f"PVSystem.{name}")
     return _machine(engine, nodes, nw.SGEN, "PVSystem", name, -complex(pv.kW(), pv.kvar()))
 
 
 def _storage(engine: Engine, nodes: Nodes, name: str) -> Injection:
     """Storage at its present power, which only its current tells."""
     if any(_shapes(engine, ("Daily", "Yearly", "Duty"))):
-        engine.notes.append(f"Storage.{name} stays at its present power and does not follow its dispatch")
+        engine.note("stays at its present power and does not follow its dispatch", f"Storage.{name}")
     return _machine(engine, nodes, nw.STORAGE, "Storage", name, complex(np.nan, np.nan))
 
 

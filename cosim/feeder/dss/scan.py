@@ -58,6 +58,8 @@ class Scan:
     """Names that are there in another case only, by the path that a script asks for."""
     spelled: Mapping[str, Path]
     """Every file by the path at which the engine looks for it."""
+    defined: Mapping[str, tuple[str, int]]
+    """File and line of every element's last `new`, by `class.name` in lower case."""
 
 
 def scan(master: Path, root: Path | None = None) -> Scan:
@@ -89,7 +91,7 @@ def scan(master: Path, root: Path | None = None) -> Scan:
     scanner.read_script(paths.Found(str(script), script), is_compile=True)
     if scanner.problems:
         raise InputError(scanner.problems)
-    return Scan(script, inside, tuple(scanner.files), scanner.edits, scanner.links, scanner.spelled)
+    return Scan(script, inside, tuple(scanner.files), scanner.edits, scanner.links, scanner.spelled, scanner.defined)
 
 
 @dataclass
@@ -109,6 +111,7 @@ class _Scanner:
     edits: dict[Path, Edits] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     spelled: dict[str, Path] = field(default_factory=dict)
+    defined: dict[str, tuple[str, int]] = field(default_factory=dict)
     _span: tuple[int, int] | None = None
     """Where the present parameter stands in the present line; None where that is not known."""
     _open: list[Path] = field(default_factory=list)
@@ -220,7 +223,9 @@ class _Scanner:
         _, element = parser.next()
         self._activate(element)
         if is_new and element.lower().startswith("circuit."):
-            self.active_class = "vsource"
+            self.active_class, element = "vsource", "Vsource.source"
+        if is_new:
+            self.defined[element.lower()] = self.file, self.line or 0
         self._properties(parser)
         if not is_new:  # the engine says nothing where no element has that name, and the old one stays active
             self.active_class = ""
@@ -250,12 +255,14 @@ class _Scanner:
             option = rules.first_match(name, rules.OPTIONS) if name else _at(rules.OPTIONS, position)
             position = rules.OPTIONS.index(option) + 1 if option else 0 if name else position + 1
             self._value(value)
+            if not value:
+                continue  # the engine reads none
             if option in rules.REFUSED_OPTIONS:
                 self.refuse(f"`set {option}` is refused: it {rules.REFUSED_OPTIONS[option]}", value)
-            elif option in rules.REFUSED_WHEN_ON and value and not rules.is_off(value):
+            elif option in rules.REFUSED_WHEN_ON and not rules.is_off(value):
                 if not name or rules.REFUSED_WHEN_ON[option] != rules.WRITES or not self.edit(f"{option}=no "):
                     self.refuse(f"`set {option}` is refused: it {rules.REFUSED_WHEN_ON[option]}; say no", value)
-            elif option == "mode" and value:
+            elif option == "mode":
                 self._mode(value)
 
     def _mode(self, value: str) -> None:
