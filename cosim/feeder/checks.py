@@ -22,6 +22,12 @@ from cosim.feeder.protection.desk import ProtectionDesk
 from cosim.feeder.protection.placing import place_all, warn_of_low_pickups
 
 
+def warn_of_left_out(network: Network) -> None:
+    """Warn of what the feeder's file holds that the network does not follow."""
+    for note in network.notes.tolist():
+        warnings.warn(f"feeder.model: {note}", UserWarning, stacklevel=2)
+
+
 def feeder_problems(
     network: Network,
     config: FeederConfig,

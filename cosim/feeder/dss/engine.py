@@ -18,9 +18,11 @@ from cosim.feeder.network import Complexes, Floats
 
 MAX_ITERATIONS: Final = 1000
 """Of the power flow and of the controls, where the master's own limits do not do."""
-TOLERANCES_PU: Final = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)
+TOLERANCES_PU: Final = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 """Voltage change per iteration at which the last solution stops: the first that the engine reaches. Where sources are
-stiff and switches short, its voltages do not stand still to more digits."""
+stiff, switches short or windings without ground, its voltages do not stand still to more digits."""
+LOOSEST_PU: Final = 1e-6
+"""The loosest where the file asks for no looser one. [pu]"""
 _PLACE: Final = re.compile(r'\[file: "(?P<file>.*)", line: (?P<line>\d+)\]')
 _CONTROLS_DID_NOT_SETTLE: Final = 485
 """The engine's number for more control iterations than allowed, which OpenDSS itself only warns of."""
@@ -237,9 +239,9 @@ class Engine:
         mode = solution.ControlMode()
         solution.ControlMode(_CONTROLS_OFF)
         self.dss.YMatrix.BuildYMatrixD(_WHOLE_MATRIX, 0)
-        loosest_pu = max(own_pu, TOLERANCES_PU[-1])
+        loosest_pu = max(own_pu, LOOSEST_PU)
         try:
-            for tolerance in dict.fromkeys((*TOLERANCES_PU, loosest_pu)):
+            for tolerance in [*(t for t in TOLERANCES_PU if t < loosest_pu), loosest_pu]:
                 solution.Convergence(tolerance)
                 self._solve(must_converge=tolerance == loosest_pu)
                 if solution.Converged():

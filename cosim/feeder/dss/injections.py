@@ -265,10 +265,12 @@ def _machine(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str
         # The engine heeds it inside the window only, and there in delta alone: a law with jumps.
         raise _refused(engine, full_name, "LimitCurrent=yes cannot be carried for storage")
     is_single_delta = is_delta and n_phase not in (2, 3)
-    known = (1, 2, 4, 5, 7) if class_name == "Generator" else (1, 2)
+    known = (1, 2, 3, 4, 5, 7) if class_name == "Generator" else (1, 2)
     if model not in known:
         raise _refused(engine, full_name, f"model={model} cannot be carried (only {', '.join(map(str, known))})")
-    if model == laws.GEN_LIMITED:
+    if model == laws.GEN_PV:
+        law = laws.limited_law(0.0)  # the engine gives it no window
+    elif model == laws.GEN_LIMITED:
         law = laws.limited_law(v_min, q_sign=-1.0)
     elif limits and model == laws.GEN_PQ:
         law = laws.limited_law(v_min)
@@ -291,8 +293,13 @@ def _machine(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str
 def _generator(engine: Engine, nodes: Nodes, name: str) -> Injection:
     generator = engine.dss.Generators
     s_kva = -complex(generator.kW(), generator.kvar())
-    if int(generator.Model()) in (laws.GEN_FIXED_Q, laws.GEN_FIXED_X):
+    model = int(generator.Model())
+    if model in (laws.GEN_FIXED_Q, laws.GEN_FIXED_X):
         s_kva = complex(s_kva.real, -engine.number("kvar"))
+    if model == laws.GEN_PV:
+        s_kva = complex(np.nan, np.nan)
+        told = "holds its voltage where controls are live; frozen, it keeps the reactive power of the file's solution"
+        engine.note(told, f"Generator.{name}")
     injection = _machine(engine, nodes, nw.SGEN, "Generator", name, s_kva)
     if engine.value("Status").lower() != "fixed":
         injection.shapes = _shapes(engine, ("Daily", "Yearly", "Duty"))
