@@ -238,7 +238,8 @@ class Engine:
         own_pu = float(solution.Convergence())
         mode = solution.ControlMode()
         solution.ControlMode(_CONTROLS_OFF)
-        self.dss.YMatrix.BuildYMatrixD(_WHOLE_MATRIX, 0)
+        with self.reading():
+            self.dss.YMatrix.BuildYMatrixD(_WHOLE_MATRIX, 0)
         loosest_pu = max(own_pu, LOOSEST_PU)
         try:
             for tolerance in [*(t for t in TOLERANCES_PU if t < loosest_pu), loosest_pu]:
