@@ -107,8 +107,8 @@ def test_all_elements_that_cannot_be_carried_are_named_at_once(tmp_path):
         read_dss(_written(tmp_path, text))
     assert [str(p).split(": ")[1].split()[0] for p in refused.value.problems] == [
         "Isource.i",
-        "IndMach012.m",
         "UPFC.u",
+        "IndMach012.m",
     ]
 
 

@@ -82,7 +82,7 @@ def test_what_a_network_leaves_out_is_told_once_for_all_of_a_kind(tmp_path):
 
 
 def test_allocated_loads_stand_where_loads_written_so_do(tmp_path):
-    """OpenDSS itself keeps the old admittances of allocated loads where voltage bases are worked out behind: 4 A off."""
+    """OpenDSS keeps old admittances of allocated loads where voltage bases are worked out behind: amperes off."""
     sized = "New Load.x bus1=b.1 phases=1 kv=7.2 {size} pf=0.9"
     meter = "New EnergyMeter.m element=Line.l terminal=1 peakcurrent=[230 180 190]"
     by_size = sized.format(size="xfkva=500 allocationfactor=0.4")

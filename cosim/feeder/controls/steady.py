@@ -93,7 +93,7 @@ def measure_steady(
 
 @dataclass(frozen=True)
 class _Search:
-    """What is sought: reactive powers at which every control's error is zero, or at the limit that it pushes against."""
+    """What is sought: reactive powers at which each control's error is zero, or at the limit that it pushes against."""
 
     specs: tuple[VoltVarSpec | GeneratorSpec, ...]
     first: tuple[int, ...]
@@ -101,7 +101,7 @@ class _Search:
 
     @property
     def own_slope(self) -> _Vector:
-        """Error of each per reactive power of its own, to begin with; negative, as what it generates counts against it."""
+        """Error of each per reactive power of its own, to begin with; negative: what it generates counts against it."""
         is_generator = [isinstance(spec, GeneratorSpec) for spec in self.specs]
         per_sample = [spec.gain_mvar_per_pu_s * spec.period_s if isinstance(spec, GeneratorSpec) else 1.0
                       for spec in self.specs]  # fmt: skip

@@ -4,8 +4,7 @@ A `.dss` is a program. Even with forms, editor, shell and folder changes switche
 `save` write files and `redirect` reads any. So a script is read here first, redirects followed as the
 engine follows them, and is refused where it uses a command, option or property that writes a file,
 starts a program, loads a library, changes the folder, or reads outside the root. `show` is among
-those: it writes a report even where no form may open. Unknown commands are refused as well, for an
-allow-list must not guess.
+those: it writes a report even where no form may open. Unknown commands are refused as well.
 
 What only draws (`plot`, `visualize`), closes what was never opened (`closedi`) or ends a console
 (`quit`) does nothing in the engine and is let through, since many masters end so. `set` options of
@@ -19,8 +18,8 @@ Files are looked up as the engine does on this system, with `/` for a backslash;
 case only is taken for what it is on the systems that most feeders come from. A word anywhere in an element's
 definition that names an existing file counts as read.
 
-What writes a report or a trace beside the circuit and says so in words (`debugtrace=yes`, `set demandinterval=true`) is
-not refused but noted as an edit that says no, and `sample` as one that leaves it out; `stage` runs a copy so edited.
+What writes a report or a trace and says so in words (`debugtrace=yes`, `set demandinterval=true`) is not refused but
+noted as an edit that says no, and `sample` as one that leaves it out; `stage` runs a copy so edited.
 """
 
 from __future__ import annotations
@@ -222,9 +221,9 @@ class _Scanner:
     def _edit(self, parser: Parser, is_new: bool) -> None:
         _, element = parser.next()
         self._activate(element)
-        if is_new and element.lower().startswith("circuit."):
-            self.active_class, element = "vsource", "Vsource.source"
         if is_new:
+            if element.lower().startswith("circuit."):
+                self.active_class, element = "vsource", "vsource.source"
             self.defined[element.lower()] = self.file, self.line or 0
         self._properties(parser)
         if not is_new:  # the engine says nothing where no element has that name, and the old one stays active
