@@ -50,7 +50,7 @@ class FeederNames:
         net = feeder.network
 
         def warn(config: FeederConfig, source: SourceConfig | None) -> None:
-            warn_of_left_out(net)
+            warn_of_left_out(net, config)
             warn_of_base_case(net, config, source)
 
         live = set(net.node_bus[net.node_v[: net.n_node] != 0].tolist())

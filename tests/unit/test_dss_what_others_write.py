@@ -7,7 +7,7 @@ import pytest
 from opendssdirect import dss as engine
 
 from cosim.errors import InputError
-from cosim.feeder import load_feeder
+from cosim.feeder import FeederConfig, load_feeder
 from cosim.feeder.checks import warn_of_left_out
 from cosim.feeder.dss.scan import scan
 
@@ -74,11 +74,17 @@ def test_what_a_network_leaves_out_is_told_once_for_all_of_a_kind(tmp_path):
     fuses = "\n".join(f"New Fuse.f{k} monitoredobj=Line.l ratedcurrent=1000" for k in range(5))
     feeder = load_feeder(_written(tmp_path, f"{PV}\n{fuses}"))
     with pytest.warns(UserWarning, match="feeder.model") as told:
-        warn_of_left_out(feeder.network)
+        warn_of_left_out(feeder.network, FeederConfig(model="other"))
     assert [str(w.message) for w in told] == [
         "feeder.model: Fuse.f0, Fuse.f1, Fuse.f2 and 2 more: does not act",
         "feeder.model: InvControl.ic: does not act; the powers that it sets stay as the file leaves them",
     ]
+
+
+def test_generator_that_holds_a_voltage_no_longer_does_where_controls_are_frozen(tmp_path):
+    network = load_feeder(_written(tmp_path, "New Generator.g bus1=b kv=12.47 kw=100 model=3")).network
+    with pytest.warns(UserWarning, match=r"keep the reactive power of the file's solution: g"):
+        warn_of_left_out(network, FeederConfig(model="other", controls="frozen"))
 
 
 def test_allocated_loads_stand_where_loads_written_so_do(tmp_path):

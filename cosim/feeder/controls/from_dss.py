@@ -55,7 +55,7 @@ def _not_carried(dss: Any) -> list[str]:
     for class_name, what in _NOT_CARRIED.items():
         for name in names(dss, class_name):
             if properties(dss, class_name, name)("Enabled") == "Yes":
-                refused.append(f"{class_name}.{name}: {what} cannot be carried; freeze controls or remove it")
+                refused.append(f"{class_name}.{name}: {what} cannot be carried; write `controls: frozen` or remove it")
     return refused
 
 

@@ -298,8 +298,6 @@ def _generator(engine: Engine, nodes: Nodes, name: str) -> Injection:
         s_kva = complex(s_kva.real, -engine.number("kvar"))
     if model == laws.GEN_PV:
         s_kva = complex(np.nan, np.nan)
-        told = "holds its voltage where controls are live; frozen, it keeps the reactive power of the file's solution"
-        engine.note(told, f"Generator.{name}")
     injection = _machine(engine, nodes, nw.SGEN, "Generator", name, s_kva)
     if engine.value("Status").lower() != "fixed":
         injection.shapes = _shapes(engine, ("Daily", "Yearly", "Duty"))
