@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from cosim.errors import InputError, PhysicsError, Problem
+from cosim.feeder.dss.laws import GEN_PV
 from cosim.feeder.network import Complexes, Floats
 
 MAX_ITERATIONS: Final = 1000
@@ -32,6 +33,7 @@ _SNAPSHOT: Final = 0
 _CONTROLS_OFF: Final = -1
 _SERIES_ONLY, _WHOLE_MATRIX = 1, 2
 """What the engine puts into its matrix; the elements' own admittances are worked out anew in either case."""
+_SMALLEST_PV_FACTOR: Final = 1e-4
 _NAMED: Final = 3
 """Elements that a note names of many."""
 
@@ -264,9 +266,28 @@ class Engine:
         if not finite:
             raise PhysicsError(f"{self.master}: OpenDSS finds no power flow solution (voltages are not finite)")
         if must_converge and not solution.Converged():
+            if self._slow_generators():
+                self._solve()
+                return
             raise PhysicsError(
                 f"{self.master}: OpenDSS finds no power flow solution in {solution.MaxIterations()} iterations"
             )
+
+
+    def _slow_generators(self) -> bool:
+        """Let generators that hold a voltage go about it in smaller steps; whether any can.
+
+        `PVFactor` is how far each iteration of the engine moves them, and nothing of the circuit: where it is too
+        large they swing about their voltage for ever.
+        """
+        slowed = []
+        for name in self.elements("Generator"):
+            factor = self.number("PVFactor")
+            if int(self.number("Model")) == GEN_PV and factor > _SMALLEST_PV_FACTOR:
+                slowed.append(f"Generator.{name}.PVFactor={factor / 10!r}")
+        for command in slowed:
+            self.dss.Text.Command(command)
+        return bool(slowed)
 
 
 @contextmanager

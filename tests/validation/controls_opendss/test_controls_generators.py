@@ -60,6 +60,18 @@ def test_held_voltage_with_a_data_center_is_that_of_opendss(tmp_path, generator,
     assert (max(abs(frozen[name] - vm) for name, vm in zip(names, vm_pu, strict=True)) > 1e-3) == moves
 
 
+def test_generator_that_swings_in_the_iteration_of_opendss_stands_where_smaller_steps_bring_it(tmp_path):
+    """`PVFactor` says how far an iteration of OpenDSS moves a generator: no part of what the circuit is."""
+    swings, calm = tmp_path / "swings.dss", tmp_path / "calm.dss"
+    text = CIRCUIT.format(generator=WYE, source_pu=1.0, second="")
+    calm.write_text(text)
+    swings.write_text(text.replace("pvfactor=0.05", "pvfactor=50").replace("MaxIterations=5000", "MaxIterations=15"))
+    alone = OpenDss(f'compile "{swings}"')
+    assert not alone.dss.Solution.Converged()
+    found, expected = load_feeder(swings).solve(), load_feeder(calm).solve()
+    assert found.node_vm_pu == pytest.approx(expected.node_vm_pu, abs=SAME_PU)
+
+
 def test_held_voltage_of_a_delta_between_two_phases_is_refused(tmp_path):
     master = tmp_path / "held.dss"
     generator = "bus1=b.1.2 phases=1 conn=delta kv=12.47 maxkvar=100 minkvar=-100"
