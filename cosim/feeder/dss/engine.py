@@ -273,7 +273,6 @@ class Engine:
                 f"{self.master}: OpenDSS finds no power flow solution in {solution.MaxIterations()} iterations"
             )
 
-
     def _slow_generators(self) -> bool:
         """Let generators that hold a voltage go about it in smaller steps; whether any can.
 
