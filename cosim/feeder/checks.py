@@ -10,6 +10,7 @@ from cosim.errors import InputError, Problem
 from cosim.feeder.config import FeederConfig, SourceConfig
 from cosim.feeder.controls.desk import ControlDesk
 from cosim.feeder.controls.from_config import apply_config
+from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.extract_injections import USUAL_XDSS_PU
 from cosim.feeder.faults import FaultConfig, place_fault
 from cosim.feeder.linear_network import LinearNetwork
@@ -20,6 +21,18 @@ from cosim.feeder.protection.chains import Chains, chain_problems, same_end_prob
 from cosim.feeder.protection.coordination import coordination_problems
 from cosim.feeder.protection.desk import ProtectionDesk
 from cosim.feeder.protection.placing import place_all, warn_of_low_pickups
+
+
+def warn_of_left_out(network: Network, config: FeederConfig) -> None:
+    """Warn of what the feeder's file holds that the network does not follow."""
+    for note in network.notes.tolist():
+        warnings.warn(f"feeder.model: {note}", UserWarning, stacklevel=2)
+    held = [spec.name for spec in ControlSet.from_json(network.controls).generators]
+    if held and config.controls.mode == "frozen":
+        told = (
+            f"frozen: generators that hold a voltage keep the reactive power of the file's solution: {', '.join(held)}"
+        )
+        warnings.warn(f"feeder.controls: {told}", UserWarning, stacklevel=2)
 
 
 def feeder_problems(

@@ -318,7 +318,7 @@ def _read_dss(found: Scan) -> Network:
     from cosim.feeder.dss.stage import runnable
 
     with runnable(found) as master:
-        return read_dss(master, lambda dss: read_controls(dss).to_json())
+        return read_dss(master, lambda dss: read_controls(dss).to_json(), found.defined)
 
 
 def _read(name: str) -> Network:

@@ -163,6 +163,9 @@ class Network:
     controls: str
     """What moves the devices, as JSON of `cosim.feeder.controls`; empty without any."""
 
+    notes: Names = field(default_factory=lambda: np.zeros(0, np.str_))
+    """What its file holds that the network does not follow, a sentence each."""
+
     el_y0: Complexes = field(default_factory=lambda: np.zeros(0, np.complex128))
     """Zero-sequence admittances of a balanced network in the order of `el_y`, NaN where its file has no data. [pu]"""
     source_zero: Floats = field(default_factory=lambda: np.zeros((0, 2)))

@@ -39,15 +39,20 @@ class FeederNames:
     f_hz: float | None = None
     """Its frequency; None where that is not asked. [Hz]"""
     warn: Callable[[FeederConfig, SourceConfig | None], None] = lambda *_: None
-    """Warns of voltages and a source with which no feeder is run."""
+    """Warns of what is left out of it, and of voltages and a source with which no feeder is run."""
 
     @classmethod
     def of(cls, feeder: Feeder) -> FeederNames:
         """Ids of a feeder that was loaded."""
         from cosim.feeder.base_case import warn_of_base_case
-        from cosim.feeder.checks import fault_problems, feeder_problems
+        from cosim.feeder.checks import fault_problems, feeder_problems, warn_of_left_out
 
         net = feeder.network
+
+        def warn(config: FeederConfig, source: SourceConfig | None) -> None:
+            warn_of_left_out(net, config)
+            warn_of_base_case(net, config, source)
+
         live = set(net.node_bus[net.node_v[: net.n_node] != 0].tolist())
         dead = frozenset(bus for k, bus in enumerate(feeder.bus_names) if k not in live)
         ids = (feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, feeder.node_names)
@@ -57,7 +62,7 @@ class FeederNames:
             dead_buses=dead,
             fault_problems=partial(fault_problems, net),
             f_hz=net.f_hz,
-            warn=partial(warn_of_base_case, net),
+            warn=warn,
         )
 
 

@@ -152,7 +152,6 @@ def test_storage_draws_what_opendss_gives_it(tmp_path, state, phases, connection
 @pytest.mark.parametrize(
     ("element", "said"),
     [
-        (_element("Generator", 3, "wye", "kw=100 model=3"), r"Generator\.x: model=3 cannot be carried"),
         (_element("Generator", 3, "wye", "kw=100 balanced=yes model=7"), r"Generator\.x: balanced=yes"),
         (_element("PVSystem", 3, "wye", "kva=100 pmpp=90 balanced=yes"), r"PVSystem\.x: balanced=yes"),
         (_element("Storage", 3, "wye", "kwrated=100 limitcurrent=yes"), r"Storage\.x: LimitCurrent=yes"),

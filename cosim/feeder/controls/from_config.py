@@ -69,7 +69,7 @@ def apply_config(config: ControlsConfig, network: Network) -> ControlSet:
     regulators = {spec.name: spec for spec in own.regulators}
     capacitors = {spec.name: spec for spec in own.capacitors}
     inverters: dict[str, VoltVarSpec] = {}
-    generators: dict[str, GeneratorSpec] = {}
+    generators = {spec.name: spec for spec in own.generators}
     for kind, entries, build, into in (
         ("regulators", config.regulators, _regulator, regulators),
         ("capacitors", config.capacitors, _capacitor, capacitors),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cosim.feeder.controls.dss_capacitors import read_capacitor
+from cosim.feeder.controls.dss_generators import read_generator
 from cosim.feeder.controls.dss_regulators import read_regulator
 from cosim.feeder.controls.dss_terminals import NotCarried, names, properties
 from cosim.feeder.controls.specs import ControlSet
@@ -21,7 +22,7 @@ _NOT_CARRIED: Final = {
 
 
 def read_controls(dss: Any) -> ControlSet:
-    """All enabled regulator and capacitor controls of the active circuit.
+    """All enabled regulator and capacitor controls of the active circuit, and its generators that hold a voltage.
 
     Parameters
     ----------
@@ -36,27 +37,25 @@ def read_controls(dss: Any) -> ControlSet:
     refused = _not_carried(dss)
     regulators = _read_all(dss, "RegControl", read_regulator, refused)
     capacitors = _read_all(dss, "CapControl", read_capacitor, refused)
+    generators = _read_all(dss, "Generator", read_generator, refused)
     shared = {spec.device for spec in regulators} & {spec.device for spec in capacitors}
     refused += [f"a transformer and a capacitor under control share the name {name}" for name in sorted(shared)]
     return ControlSet(
         regulators=tuple(regulators),
         capacitors=tuple(capacitors),
+        generators=tuple(generators),
         max_iterations=dss.Solution.MaxControlIterations(),
         refused=tuple(refused),
     )
 
 
 def _not_carried(dss: Any) -> list[str]:
-    """Enabled controls of kinds that are not carried, and generators that hold a voltage."""
+    """Enabled controls of kinds that are not carried."""
     refused = []
     for class_name, what in _NOT_CARRIED.items():
         for name in names(dss, class_name):
             if properties(dss, class_name, name)("Enabled") == "Yes":
-                refused.append(f"{class_name}.{name}: {what} cannot be carried; freeze controls or remove it")
-    for name in names(dss, "Generator"):
-        get = properties(dss, "Generator", name)
-        if get("Enabled") == "Yes" and get("Model") == "3":
-            refused.append(f"Generator.{name}: model 3 (holds its voltage) cannot be carried from a .dss file yet")
+                refused.append(f"{class_name}.{name}: {what} cannot be carried; write `controls: frozen` or remove it")
     return refused
 
 

@@ -24,29 +24,10 @@ Measure = Callable[[States, Powers], NDArray[np.complex128]]
 SETTLED_MVAR: Final = 1e-7
 """Change at which a reactive power counts as settled. [Mvar]"""
 _MAX_ITERATIONS: Final = 100
+_PROBE: Final = 1e-3
+"""Part of its range by which each of several is moved to see what that does to the others. [1]"""
 
-
-@dataclass
-class _Search:
-    """Secant search of one control: its last try, and how its error changes with its power."""
-
-    spec: VoltVarSpec | GeneratorSpec
-    first: int
-    slope: float
-    """Always negative: what a control generates counts against its error."""
-    last: tuple[float, float] | None = None
-
-    def next(self, q_mvar: float, v_pu: float) -> float:
-        """Reactive power to try after q_mvar, which gave v_pu. [Mvar]"""
-        error = error_of(self.spec, q_mvar, v_pu)
-        if self.last is not None and q_mvar != self.last[0]:
-            slope = (error - self.last[1]) / (q_mvar - self.last[0])
-            self.slope = min(slope, -1.0) if isinstance(self.spec, VoltVarSpec) else slope if slope < 0 else self.slope
-        self.last = (q_mvar, error)
-        tried = q_mvar - error / self.slope
-        if isinstance(self.spec, GeneratorSpec):
-            return min(max(tried, self.spec.min_q_mvar), self.spec.max_q_mvar)
-        return tried
+_Vector = NDArray[np.float64]
 
 
 def error_of(spec: VoltVarSpec | GeneratorSpec, q_mvar: float, v_pu: float) -> float:
@@ -67,6 +48,9 @@ def measure_steady(
 ) -> tuple[NDArray[np.complex128], Powers, bool]:
     """Sensor values once all inverters and generators have come to rest; devices stay.
 
+    Broyden's method: of one control the secant search, of several with what each does to the others, found by moving
+    one after the other.
+
     Parameters
     ----------
     controls : ControlSet
@@ -79,26 +63,98 @@ def measure_steady(
     -------
     values, powers, is_settled
     """
-    searches = _searches(controls)
-    now = {search.spec.injection: powers.get(search.spec.injection, 0.0) for search in searches}
-    values = measure(states, dict(now))
-    for _ in range(_MAX_ITERATIONS if searches else 0):
-        change = 0.0
-        for search in searches:
-            name = search.spec.injection
-            v_pu = float(np.mean(np.abs(values[search.first : search.first + len(search.spec.voltage)])))
-            after = search.next(now[name], v_pu)
-            change, now[name] = max(change, abs(after - now[name])), after
-        if change <= SETTLED_MVAR:
-            return values, now, True
-        values = measure(states, dict(now))
-    return values, now, not searches
+    search = _search(controls)
+    q_mvar = np.array([powers.get(spec.injection, 0.0) for spec in search.specs])
+
+    def at(q_mvar: _Vector) -> NDArray[np.complex128]:
+        return measure(states, search.named(q_mvar))
+
+    values = at(q_mvar)
+    if not search.specs:
+        return values, {}, True
+    error = search.errors(values, q_mvar)
+    slope = np.diag(search.own_slope)
+    if len(search.specs) > 1:
+        probes = q_mvar + np.diag(_PROBE * search.span_mvar)
+        columns = [search.errors(at(probe), probe) - error for probe in probes]
+        slope = search.kept(slope, np.array(columns).T / (_PROBE * search.span_mvar))
+    for _ in range(_MAX_ITERATIONS):
+        after = search.next(q_mvar, error, slope)
+        change = after - q_mvar
+        if np.abs(change).max() <= SETTLED_MVAR:
+            return values, search.named(after), True
+        values = at(after)
+        before, error = error, search.errors(values, after)
+        missed = error - before - slope @ change
+        slope = search.kept(slope, slope + np.outer(missed, change) / (change @ change))
+        q_mvar = after
+    return values, search.named(q_mvar), False
 
 
-def _searches(controls: ControlSet) -> list[_Search]:
-    searches = []
-    for spec, places in zip(controls.all, offsets(controls), strict=True):
-        if isinstance(spec, (VoltVarSpec, GeneratorSpec)):
-            slope = -1.0 if isinstance(spec, VoltVarSpec) else -1.0 / (spec.gain_mvar_per_pu_s * spec.period_s)
-            searches.append(_Search(spec, places["voltage"][0], slope))
-    return searches
+@dataclass(frozen=True)
+class _Search:
+    """What is sought: reactive powers at which each control's error is zero, or at the limit that it pushes against."""
+
+    specs: tuple[VoltVarSpec | GeneratorSpec, ...]
+    first: tuple[int, ...]
+    """First sensor of each."""
+
+    @property
+    def own_slope(self) -> _Vector:
+        """Error of each per reactive power of its own, to begin with; negative: what it generates counts against it."""
+        is_generator = [isinstance(spec, GeneratorSpec) for spec in self.specs]
+        per_sample = [spec.gain_mvar_per_pu_s * spec.period_s if isinstance(spec, GeneratorSpec) else 1.0
+                      for spec in self.specs]  # fmt: skip
+        return np.where(is_generator, -1.0 / np.array(per_sample), -1.0)
+
+    @property
+    def span_mvar(self) -> _Vector:
+        """Range of each. [Mvar]"""
+        spans = [spec.max_q_mvar - spec.min_q_mvar if isinstance(spec, GeneratorSpec) else spec.sn_mva
+                 for spec in self.specs]  # fmt: skip
+        return np.maximum(spans, 1e-3)
+
+    def named(self, q_mvar: _Vector) -> Powers:
+        """Reactive powers by injection. [Mvar]"""
+        return {spec.injection: float(q) for spec, q in zip(self.specs, q_mvar, strict=True)}
+
+    def errors(self, values: NDArray[np.complex128], q_mvar: _Vector) -> _Vector:
+        """Error of each at sensor values and reactive powers. [Mvar or pu]"""
+        v_pu = [
+            float(np.mean(np.abs(values[k : k + len(spec.voltage)])))
+            for k, spec in zip(self.first, self.specs, strict=True)
+        ]
+        return np.array([error_of(spec, q, v) for spec, q, v in zip(self.specs, q_mvar, v_pu, strict=True)])
+
+    def next(self, q_mvar: _Vector, error: _Vector, slope: NDArray[np.float64]) -> _Vector:
+        """Reactive powers to try; a generator at a limit stays there while its error pushes against it."""
+        low, high = self._limits()
+        free = ~((q_mvar >= high) & (error > 0) | (q_mvar <= low) & (error < 0))
+        step = np.zeros(q_mvar.size)
+        step[free] = np.linalg.lstsq(slope[np.ix_(free, free)], -error[free], rcond=None)[0]
+        return np.clip(q_mvar + step, low, high)
+
+    def kept(self, slope: NDArray[np.float64], learned: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Slopes as learned, but that of each control's own error, which stays negative, of an inverter -1 at most."""
+        kept = learned.copy()
+        for k, spec in enumerate(self.specs):
+            if isinstance(spec, VoltVarSpec):
+                kept[k, k] = min(kept[k, k], -1.0)
+            elif kept[k, k] >= 0:
+                kept[k, k] = slope[k, k]
+        return kept
+
+    def _limits(self) -> tuple[_Vector, _Vector]:
+        limits = [(spec.min_q_mvar, spec.max_q_mvar) if isinstance(spec, GeneratorSpec) else (-np.inf, np.inf)
+                  for spec in self.specs]  # fmt: skip
+        low, high = np.array(limits).T
+        return low, high
+
+
+def _search(controls: ControlSet) -> _Search:
+    found = [
+        (spec, places["voltage"][0])
+        for spec, places in zip(controls.all, offsets(controls), strict=True)
+        if isinstance(spec, (VoltVarSpec, GeneratorSpec))
+    ]
+    return _Search(tuple(spec for spec, _ in found), tuple(first for _, first in found))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cosim.errors import InputError, Problem
+from cosim.errors import InputError
 from cosim.feeder import network as nw
 from cosim.feeder.devices import Device as NetworkDevice
 from cosim.feeder.dss.elements import Element, operate
@@ -70,13 +70,13 @@ def _taps(engine: Engine, place: dict[str, int]) -> list[Device]:
         control = engine.dss.RegControls
         trafo, winding = str(control.Transformer()).lower(), int(control.TapWinding())
         if controlled.setdefault(trafo, winding) != winding:
-            why = f"{trafo}: a control of another of its windings cannot be carried beside RegControl.{name}"
-            raise InputError(Problem(why, file=str(engine.master)))
+            why = f": a control of another winding of {trafo} cannot be carried beside it"
+            raise InputError(engine.problem(f"RegControl.{name}", why))
     devices = []
     for trafo, winding in controlled.items():
         element = place.get(f"transformer.{trafo}")
         if element is None:
-            engine.notes.append(f"{trafo} keeps its tap: only transformers can be regulated, and only enabled ones")
+            engine.note("keeps its tap: only transformers can be regulated, and only enabled ones", trafo)
             continue
         trafos = engine.dss.Transformers
         trafos.Name(trafo)
@@ -112,7 +112,7 @@ def _banks(engine: Engine, elements: Sequence[Element]) -> list[Device]:
         steps = [int(s) for s in banks.States()]
         on = sum(steps)
         if steps != sorted(steps, reverse=True):
-            engine.notes.append(f"{element.full_name} keeps its steps, which are not on from the first")
+            engine.note("keeps its steps, which are not on from the first", element.full_name)
             continue
         mvar = banks.kvar() / 1e3 * np.arange(len(steps) + 1) / len(steps)
         device = Device(nw.STEP, element.name, k, state=on, low=0, value=mvar)

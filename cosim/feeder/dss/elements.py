@@ -29,7 +29,10 @@ KIND_OF_CLASS: Final = {
 SOURCE_CLASS: Final = "Vsource"
 INJECTION_CLASSES: Final = ("Load", "Generator", "PVSystem", "Storage")
 PROTECTION: Final = ("Relay", "Recloser", "Fuse")
-NOT_ELECTRICAL: Final = (*PROTECTION, "RegControl", "CapControl", "SwtControl", "Monitor", "EnergyMeter", "Sensor")
+DISPATCH: Final = ("InvControl", "ExpControl", "StorageController", "GenDispatcher", "UPFCControl", "ESPVLControl")
+"""Controls that set the powers of others: those stay as the file leaves them, and live controls are refused."""
+NOT_ELECTRICAL: Final = (*PROTECTION, *DISPATCH, "RegControl", "CapControl", "SwtControl", "Monitor", "EnergyMeter",
+                         "Sensor")  # fmt: skip
 DATA: Final = ("LineCode", "LoadShape", "TShape", "PriceShape", "XYcurve", "GrowthShape", "TCC_Curve", "Spectrum",
                "WireData", "CNData", "TSData", "LineSpacing", "LineGeometry", "XfmrCode", "DynamicExp")  # fmt: skip
 DEGREES_PER_RADIAN: Final = 57.29577951
@@ -99,11 +102,15 @@ def refuse_unknown_classes(engine: Engine) -> None:
         if class_name in known:
             continue
         for name in engine.elements(class_name):
-            problems.append(Problem(f"{class_name}.{name} cannot be carried; disable it", file=str(engine.master)))
+            problems.append(engine.problem(f"{class_name}.{name}", " cannot be carried; disable it"))
     if problems:
         raise InputError(problems)
     for class_name in PROTECTION:
-        engine.notes += [f"{class_name}.{name} does not act" for name in engine.elements(class_name)]
+        for name in engine.elements(class_name):
+            engine.note("does not act", f"{class_name}.{name}")
+    for class_name in DISPATCH:
+        for name in engine.elements(class_name):
+            engine.note("does not act; the powers that it sets stay as the file leaves them", f"{class_name}.{name}")
 
 
 def read_elements(engine: Engine, nodes: Nodes) -> list[Element]:
@@ -132,7 +139,7 @@ def _refuse_twins(engine: Engine, elements: Sequence[Element]) -> None:
     operated = [e for e in elements if e.open_terminals or e.kind in (nw.TRAFO, nw.CAPACITOR)]
     twins = sorted({e.full_name for e in operated if count[e.full_name] > 1})
     if twins:
-        raise InputError([Problem(f"{name} is defined more than once", file=str(engine.master)) for name in twins])
+        raise InputError([engine.problem(name, " is defined more than once") for name in twins])
 
 
 def _read(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str) -> Element:
@@ -233,9 +240,8 @@ def read_sources(engine: Engine, nodes: Nodes) -> tuple[list[Element], list[Sour
         n = engine.dss.CktElement.NumConductors()
         node, kv = conductors(engine, nodes, n)
         if (node[n:] >= 0).any() or (node[:n] < 0).any():
-            raise InputError(
-                Problem(f"Vsource.{name}: bus1 must be live and bus2 grounded to be carried", file=str(engine.master))
-            )
+            why = ": bus1 must be live and bus2 grounded to be carried"
+            raise InputError(engine.problem(f"Vsource.{name}", why))
         open_terminals = [t for t in range(2) if _is_open(engine.dss.CktElement, t)]
         emf = len(nodes.name) + len(sources) + np.arange(n)
         element = Element(

@@ -6,7 +6,7 @@ Every engine is a context of its own (`NewContext`), so many feeders can be open
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +14,16 @@ from typing import Any, Final
 import numpy as np
 
 from cosim.errors import InputError, PhysicsError, Problem
+from cosim.feeder.dss.laws import GEN_PV
 from cosim.feeder.network import Complexes, Floats
 
 MAX_ITERATIONS: Final = 1000
 """Of the power flow and of the controls, where the master's own limits do not do."""
-TOLERANCES_PU: Final = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)
+TOLERANCES_PU: Final = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 """Voltage change per iteration at which the last solution stops: the first that the engine reaches. Where sources are
-stiff and switches short, its voltages do not stand still to more digits."""
+stiff, switches short or windings without ground, its voltages do not stand still to more digits."""
+LOOSEST_PU: Final = 1e-6
+"""The loosest where the file asks for no looser one. [pu]"""
 _PLACE: Final = re.compile(r'\[file: "(?P<file>.*)", line: (?P<line>\d+)\]')
 _CONTROLS_DID_NOT_SETTLE: Final = 485
 """The engine's number for more control iterations than allowed, which OpenDSS itself only warns of."""
@@ -28,6 +31,11 @@ _POWER_FLOW: Final = 1
 _MULTIPHASE: Final = 0
 _SNAPSHOT: Final = 0
 _CONTROLS_OFF: Final = -1
+_SERIES_ONLY, _WHOLE_MATRIX = 1, 2
+"""What the engine puts into its matrix; the elements' own admittances are worked out anew in either case."""
+_SMALLEST_PV_FACTOR: Final = 1e-4
+_NAMED: Final = 3
+"""Elements that a note names of many."""
 
 
 class Engine:
@@ -37,6 +45,8 @@ class Engine:
     ----------
     master : Path
         Run at once. The folder of the process stays what it was.
+    defined : mapping of str to (file, line), optional
+        Where elements are defined, by `class.name` in lower case; messages name the place.
 
     Raises
     ------
@@ -44,13 +54,14 @@ class Engine:
         If the master does not run; with the file and line where the engine names them.
     """
 
-    def __init__(self, master: Path) -> None:
+    def __init__(self, master: Path, defined: Mapping[str, tuple[str, int]] | None = None) -> None:
         from opendssdirect import dss
 
         self.master = master
+        self.defined = defined or {}
         self.dss: Any = dss.NewContext()
-        self.notes: list[str] = []
-        """What was left out or taken as given, in one sentence each."""
+        self.left_out: dict[str, list[str]] = {}
+        """What was left out or taken as given: elements by what is true of them; none where it is the circuit."""
         if not master.is_file():
             raise InputError(Problem("no such OpenDSS file", file=str(master)))
         with _confined(self.dss.Basic):
@@ -94,6 +105,20 @@ class Engine:
                 continue
             if number > line and stripped:
                 yield number, stripped
+
+    def problem(self, element: str, why: str) -> Problem:
+        """A problem of an element, `class.name`, at the line that defines it where that is known."""
+        file, line = self.defined.get(element.lower(), (str(self.master), None))
+        return Problem(f"{element}{why}", file=file, line=line)
+
+    def note(self, told: str, element: str = "") -> None:
+        """Keep what was left out of an element, or of the circuit as a whole."""
+        self.left_out.setdefault(told, []).extend([element] if element else [])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, in one sentence each; of many elements the first are named."""
+        return tuple(f"{_listed(elements)}: {told}" if elements else told for told, elements in self.left_out.items())
 
     @contextmanager
     def reading(self, line: int | None = None) -> Iterator[None]:
@@ -164,7 +189,7 @@ class Engine:
 
     def refresh(self) -> None:
         """Let the engine work out the admittances of what was changed."""
-        self.dss.YMatrix.BuildYMatrixD(1, 0)
+        self.dss.YMatrix.BuildYMatrixD(_SERIES_ONLY, 0)
 
     # -- solutions
 
@@ -202,7 +227,9 @@ class Engine:
                 solution.ControlMode(mode)
 
     def solve_tightly(self) -> None:
-        """Solve with controls frozen, to the smallest tolerance that the engine reaches.
+        """Solve with controls frozen, to the smallest tolerance that the engine reaches, at most the file's own.
+
+        The whole matrix is built first: the engine may hold admittances of loads from before they were allocated.
 
         Raises
         ------
@@ -210,12 +237,16 @@ class Engine:
             If the engine finds no solution.
         """
         solution = self.dss.Solution
+        own_pu = float(solution.Convergence())
         mode = solution.ControlMode()
         solution.ControlMode(_CONTROLS_OFF)
+        with self.reading():
+            self.dss.YMatrix.BuildYMatrixD(_WHOLE_MATRIX, 0)
+        loosest_pu = max(own_pu, LOOSEST_PU)
         try:
-            for tolerance in TOLERANCES_PU:
+            for tolerance in [*(t for t in TOLERANCES_PU if t < loosest_pu), loosest_pu]:
                 solution.Convergence(tolerance)
-                self._solve(must_converge=tolerance == TOLERANCES_PU[-1])
+                self._solve(must_converge=tolerance == loosest_pu)
                 if solution.Converged():
                     return
         finally:
@@ -230,14 +261,32 @@ class Engine:
         except DSSException as wrong:
             if not _did_not_settle(wrong):
                 raise InputError(self._problem(wrong)) from wrong
-            self.notes.append(f"the controls do not settle in {solution.MaxControlIterations()} rounds")
+            self.note(f"the controls do not settle in {solution.MaxControlIterations()} rounds")
         finite = bool(np.isfinite(self.node_volts()).all())
         if not finite:
             raise PhysicsError(f"{self.master}: OpenDSS finds no power flow solution (voltages are not finite)")
         if must_converge and not solution.Converged():
+            if self._slow_generators():
+                self._solve()
+                return
             raise PhysicsError(
                 f"{self.master}: OpenDSS finds no power flow solution in {solution.MaxIterations()} iterations"
             )
+
+    def _slow_generators(self) -> bool:
+        """Let generators that hold a voltage go about it in smaller steps; whether any can.
+
+        `PVFactor` is how far each iteration of the engine moves them, and nothing of the circuit: where it is too
+        large they swing about their voltage for ever.
+        """
+        slowed = []
+        for name in self.elements("Generator"):
+            factor = self.number("PVFactor")
+            if int(self.number("Model")) == GEN_PV and factor > _SMALLEST_PV_FACTOR:
+                slowed.append(f"Generator.{name}.PVFactor={factor / 10!r}")
+        for command in slowed:
+            self.dss.Text.Command(command)
+        return bool(slowed)
 
 
 @contextmanager
@@ -256,6 +305,12 @@ def _confined(basic: Any) -> Iterator[None]:
 
 def _did_not_settle(wrong: BaseException | None) -> bool:
     return wrong is not None and bool(wrong.args) and wrong.args[0] == _CONTROLS_DID_NOT_SETTLE
+
+
+def _listed(elements: Sequence[str]) -> str:
+    """A few of the elements by name, and how many more there are."""
+    named, more = ", ".join(elements[:_NAMED]), len(elements) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def _complex(pairs: Any) -> Complexes:

@@ -114,7 +114,7 @@ def read_injections(engine: Engine, nodes: Nodes, volts: Complexes) -> list[Inje
 
 
 def _refused(engine: Engine, full_name: str, why: str) -> InputError:
-    return InputError(Problem(f"{full_name}: {why}", file=str(engine.master)))
+    return InputError(engine.problem(full_name, f": {why}"))
 
 
 def _held_to_the_engine(engine: Engine, injection: Injection, volts: Complexes) -> Injection:
@@ -265,10 +265,12 @@ def _machine(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str
         # The engine heeds it inside the window only, and there in delta alone: a law with jumps.
         raise _refused(engine, full_name, "LimitCurrent=yes cannot be carried for storage")
     is_single_delta = is_delta and n_phase not in (2, 3)
-    known = (1, 2, 4, 5, 7) if class_name == "Generator" else (1, 2)
+    known = (1, 2, 3, 4, 5, 7) if class_name == "Generator" else (1, 2)
     if model not in known:
         raise _refused(engine, full_name, f"model={model} cannot be carried (only {', '.join(map(str, known))})")
-    if model == laws.GEN_LIMITED:
+    if model == laws.GEN_PV:
+        law = laws.limited_law(0.0)  # the engine gives it no window
+    elif model == laws.GEN_LIMITED:
         law = laws.limited_law(v_min, q_sign=-1.0)
     elif limits and model == laws.GEN_PQ:
         law = laws.limited_law(v_min)
@@ -291,8 +293,11 @@ def _machine(engine: Engine, nodes: Nodes, kind: int, class_name: str, name: str
 def _generator(engine: Engine, nodes: Nodes, name: str) -> Injection:
     generator = engine.dss.Generators
     s_kva = -complex(generator.kW(), generator.kvar())
-    if int(generator.Model()) in (laws.GEN_FIXED_Q, laws.GEN_FIXED_X):
+    model = int(generator.Model())
+    if model in (laws.GEN_FIXED_Q, laws.GEN_FIXED_X):
         s_kva = complex(s_kva.real, -engine.number("kvar"))
+    if model == laws.GEN_PV:
+        s_kva = complex(np.nan, np.nan)
     injection = _machine(engine, nodes, nw.SGEN, "Generator", name, s_kva)
     if engine.value("Status").lower() != "fixed":
         injection.shapes = _shapes(engine, ("Daily", "Yearly", "Duty"))
@@ -303,14 +308,14 @@ def _pv(engine: Engine, nodes: Nodes, name: str) -> Injection:
     """A PV system at its present output; its shapes are of irradiance and temperature, and not carried."""
     pv = engine.dss.PVsystems
     if any(_shapes(engine, ("Daily", "Yearly", "Duty"))):
-        engine.notes.append(f"PVSystem.{name} stays at its present output and does not follow its irradiance shapes")
+        engine.note("stays at its present output and does not follow its irradiance shapes", f"PVSystem.{name}")
     return _machine(engine, nodes, nw.SGEN, "PVSystem", name, -complex(pv.kW(), pv.kvar()))
 
 
 def _storage(engine: Engine, nodes: Nodes, name: str) -> Injection:
     """Storage at its present power, which only its current tells."""
     if any(_shapes(engine, ("Daily", "Yearly", "Duty"))):
-        engine.notes.append(f"Storage.{name} stays at its present power and does not follow its dispatch")
+        engine.note("stays at its present power and does not follow its dispatch", f"Storage.{name}")
     return _machine(engine, nodes, nw.STORAGE, "Storage", name, complex(np.nan, np.nan))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +38,9 @@ ReadControls = Callable[[Any], str]
 
 
 def read_dss(
-    master: Path, read_controls: ReadControls | None = None, note: Callable[[str], None] | None = None
+    master: Path,
+    read_controls: ReadControls | None = None,
+    defined: Mapping[str, tuple[str, int]] | None = None,
 ) -> Network:
     """Read an OpenDSS circuit as it stands after its master file ran.
 
@@ -52,19 +54,18 @@ def read_dss(
         A `.dss` file. It is a program: scan what it does first where it is not trusted.
     read_controls : callable, optional
         Reads what moves the devices from the open engine; `Network.controls` is empty without it.
-    note : callable, optional
-        Is told what the network leaves out, a sentence each: protection that does not act, shapes that are
-        not followed.
+    defined : mapping of str to (file, line), optional
+        Where elements are defined, by `class.name` in lower case: `Scan.defined`.
 
     Raises
     ------
     InputError
         If the file does not run, or holds an element that cannot be carried: with its name, and file and
-        line where the engine gives them.
+        line where they are known.
     PhysicsError
         If the engine finds no solution.
     """
-    engine = Engine(Path(master))
+    engine = Engine(Path(master), defined)
     engine.settle()
     refuse_unknown_classes(engine)
     nodes = read_nodes(engine, complete_base_voltages(engine))
@@ -78,7 +79,8 @@ def read_dss(
 
     used = touched(elements, len(nodes.name)) | _fed(injections, len(nodes.name))
     position = _positions(used, len(sources))
-    network = Network(
+    _check_balance(engine, elements, injections, volts, sources, nodes)
+    return Network(
         is_balanced=False,
         f_hz=float(engine.dss.Solution.Frequency()),
         **_node_arrays(nodes, used, volts, sources),
@@ -92,11 +94,8 @@ def read_dss(
         gen_p_mw=np.zeros(0),
         gen_vm_pu=np.zeros(0),
         controls=controls,
+        notes=np.array(engine.notes, np.str_),
     )
-    _check_balance(engine, elements, injections, volts, sources, nodes)
-    if note is not None:
-        list(map(note, engine.notes))
-    return network
 
 
 def _fed(injections: Sequence[Injection], n_node: int) -> Bools:

@@ -4,8 +4,7 @@ A `.dss` is a program. Even with forms, editor, shell and folder changes switche
 `save` write files and `redirect` reads any. So a script is read here first, redirects followed as the
 engine follows them, and is refused where it uses a command, option or property that writes a file,
 starts a program, loads a library, changes the folder, or reads outside the root. `show` is among
-those: it writes a report even where no form may open. Unknown commands are refused as well, for an
-allow-list must not guess.
+those: it writes a report even where no form may open. Unknown commands are refused as well.
 
 What only draws (`plot`, `visualize`), closes what was never opened (`closedi`) or ends a console
 (`quit`) does nothing in the engine and is let through, since many masters end so. `set` options of
@@ -19,8 +18,8 @@ Files are looked up as the engine does on this system, with `/` for a backslash;
 case only is taken for what it is on the systems that most feeders come from. A word anywhere in an element's
 definition that names an existing file counts as read.
 
-What writes a report or a trace beside the circuit and says so in words (`debugtrace=yes`, `set demandinterval=true`) is
-not refused but noted as an edit that says no, and `sample` as one that leaves it out; `stage` runs a copy so edited.
+What writes a report or a trace and says so in words (`debugtrace=yes`, `set demandinterval=true`) is not refused but
+noted as an edit that says no, and `sample` as one that leaves it out; `stage` runs a copy so edited.
 """
 
 from __future__ import annotations
@@ -58,6 +57,8 @@ class Scan:
     """Names that are there in another case only, by the path that a script asks for."""
     spelled: Mapping[str, Path]
     """Every file by the path at which the engine looks for it."""
+    defined: Mapping[str, tuple[str, int]]
+    """File and line of every element's last `new`, by `class.name` in lower case."""
 
 
 def scan(master: Path, root: Path | None = None) -> Scan:
@@ -89,7 +90,7 @@ def scan(master: Path, root: Path | None = None) -> Scan:
     scanner.read_script(paths.Found(str(script), script), is_compile=True)
     if scanner.problems:
         raise InputError(scanner.problems)
-    return Scan(script, inside, tuple(scanner.files), scanner.edits, scanner.links, scanner.spelled)
+    return Scan(script, inside, tuple(scanner.files), scanner.edits, scanner.links, scanner.spelled, scanner.defined)
 
 
 @dataclass
@@ -109,6 +110,7 @@ class _Scanner:
     edits: dict[Path, Edits] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     spelled: dict[str, Path] = field(default_factory=dict)
+    defined: dict[str, tuple[str, int]] = field(default_factory=dict)
     _span: tuple[int, int] | None = None
     """Where the present parameter stands in the present line; None where that is not known."""
     _open: list[Path] = field(default_factory=list)
@@ -219,8 +221,10 @@ class _Scanner:
     def _edit(self, parser: Parser, is_new: bool) -> None:
         _, element = parser.next()
         self._activate(element)
-        if is_new and element.lower().startswith("circuit."):
-            self.active_class = "vsource"
+        if is_new:
+            if element.lower().startswith("circuit."):
+                self.active_class, element = "vsource", "vsource.source"
+            self.defined[element.lower()] = self.file, self.line or 0
         self._properties(parser)
         if not is_new:  # the engine says nothing where no element has that name, and the old one stays active
             self.active_class = ""
@@ -250,12 +254,14 @@ class _Scanner:
             option = rules.first_match(name, rules.OPTIONS) if name else _at(rules.OPTIONS, position)
             position = rules.OPTIONS.index(option) + 1 if option else 0 if name else position + 1
             self._value(value)
+            if not value:
+                continue  # the engine reads none
             if option in rules.REFUSED_OPTIONS:
                 self.refuse(f"`set {option}` is refused: it {rules.REFUSED_OPTIONS[option]}", value)
-            elif option in rules.REFUSED_WHEN_ON and value and not rules.is_off(value):
+            elif option in rules.REFUSED_WHEN_ON and not rules.is_off(value):
                 if not name or rules.REFUSED_WHEN_ON[option] != rules.WRITES or not self.edit(f"{option}=no "):
                     self.refuse(f"`set {option}` is refused: it {rules.REFUSED_WHEN_ON[option]}; say no", value)
-            elif option == "mode" and value:
+            elif option == "mode":
                 self._mode(value)
 
     def _mode(self, value: str) -> None:

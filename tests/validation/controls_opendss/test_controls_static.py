@@ -112,7 +112,7 @@ def _again(peer: OpenDss) -> OpenDss:
 @pytest.mark.parametrize(
     ("command", "named"),
     [
-        ("new generator.g bus1=busd kv=12.47 kw=100 model=3", "generator.g"),
+        ("new generator.g bus1=busd.1.2 phases=1 conn=delta kv=12.47 kw=100 model=3", "generator.g"),
         ("new pvsystem.pv bus1=busd kv=12.47 kva=100 pmpp=100 ~ new invcontrol.vv mode=voltvar", "invcontrol.vv"),
         ("new capcontrol.cf capacitor=bank element=line.b1 type=follow", "capcontrol.cf"),
     ],
