@@ -376,8 +376,7 @@ def _answer() -> int:
     gc.set_threshold(100_000)  # imports make many objects that stay: looking through them costs a tenth of the start
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # or it asks every installed package for one
     tell_warnings()
-    command = typer.main.get_command(app)
-    code = 0
+    code, command = 0, typer.main.get_command(app)
     try:
         with command.make_context("cosim", sys.argv[1:]) as context:  # not command.main: it exits on a closed pipe
             command.invoke(context)
