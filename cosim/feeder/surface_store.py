@@ -72,7 +72,7 @@ class SurfaceStore:
 
     def build_wanted(self, surfaces: Surfaces) -> None:
         """Build what the loop asked for in the present state."""
-        surfaces.build_wanted(self._make_lab())
+        surfaces.build_wanted(self._make_lab)
 
     def counts(self) -> dict[str, float]:
         """Totals over all states: evaluations, checks, surfaces given up, largest deviation seen [pu]."""
