@@ -27,6 +27,10 @@ MAX_BYTES = 512 * 1024 * 1024
 """Memory of the polynomials of one state from which on cells are given up rather than built. [byte]"""
 EXPECTED = -1
 """Depth of a cell that another state's requests make likely."""
+LASTING = 4096
+"""Instants answered in the state before from which on the next one is taken to last as long. [1]"""
+SOON = 8
+"""Full solves after which a cell is then built on terms that are given: some states pass before a single one. [1]"""
 TILE = 256
 """Requests whose terms are worked out side by side before they are multiplied out: what the fast cache holds."""
 SHORT = 64
@@ -86,7 +90,8 @@ class Surfaces:
         """Start with the last whole cell of another state's surfaces, by their `state`, which covers those before.
 
         A tap or a load moved: the data centers' requests do not know of it, and cells need not grow anew, nor need
-        their terms be searched anew.
+        their terms be searched anew. A build then costs as much as a hundred full solves, which are not waited for where
+        the state before has lasted.
         """
         c = _last_whole(kept["cell"][: int(kept["info"][ks.N_CELL])])
         if c < 0 or self._fixed["info"][ks.ENABLED] == 0:
@@ -95,6 +100,8 @@ class Surfaces:
         self._fixed["cell"][0, [ks.SLOT, ks.DEPTH]] = ks.UNBUILT, EXPECTED
         self._fixed["info"][ks.N_CELL] = 1
         self._given = Basis.of(kept, HANDED_ON)
+        if self._given is not None and kept["info"][ks.N_USED] >= LASTING:
+            self._fixed["cell"][0, ks.VISITS] = self._fixed["info"][ks.WAIT] - SOON
 
     @property
     def is_wanted(self) -> bool:
