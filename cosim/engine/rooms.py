@@ -33,8 +33,8 @@ def new_log(
 ) -> kl.LogArrays:
     """Empty log of one block, with room for `n_ring` full-rate samples; `points` are kept at every instant.
 
-    `fields` are those that the log keeps: angles, flows, loadings and extremes that nobody asked for have no columns, so
-    that they are not worked out.
+    `fields` are those that the log keeps: angles, flows, loadings and extremes that nobody asked for have no columns,
+    so that they are not worked out.
     """
     n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS

@@ -9,8 +9,8 @@ from typing import Literal
 from cosim.errors import InputError, Problem
 
 CHUNK_BYTES = 1024 * 1024
-"""Most that one chunk of the widest channel takes, uncompressed: HDF5 before 2.0 caches no larger ones, and inflates them
-anew for every part of them that is read. [byte]"""
+"""Most that one chunk of the widest channel takes, uncompressed: HDF5 before 2.0 caches no larger ones, and inflates
+them anew for every part of them that is read. [byte]"""
 MAX_CHUNK_ROWS = 1024
 MIN_CHUNK_ROWS = 64
 
