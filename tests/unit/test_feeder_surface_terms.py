@@ -9,6 +9,7 @@ from test_feeder_surfaces import moving, solved, taught
 from cosim.feeder import OK, load_feeder, solve, surfaces
 from cosim.feeder.kernel_surface import N_USED
 from cosim.feeder.kernel_surface_check import learn
+from cosim.feeder.stacking import stacked, unstacked
 from cosim.feeder.surface_fit import refit_cell
 from cosim.feeder.surfaces import HANDED_ON, LASTING, SOON
 
@@ -103,3 +104,19 @@ def test_surfaces_on_terms_of_another_state_resume_to_the_same_bits(moved, enoug
             ask(compiled, 200)
         np.testing.assert_array_equal(answers(moved)[2], answers(resumed)[2])
         assert np.isfinite(answers(moved)[2]).mean() > 0.9
+
+
+def test_stacked_records_come_back_as_they_were():
+    """Arrays of any size, none among them, and those that a record lacks."""
+    records = [
+        {"a": np.arange(6).reshape(2, 3), "key": np.frombuffer(b"xy", np.uint8)},
+        {"a": np.zeros((0, 3), np.int64), "key": np.frombuffer(b"z", np.uint8), "b": np.array([0.5])},
+        {"b": np.zeros(0), "key": np.frombuffer(b"", np.uint8)},
+    ]
+    found = unstacked(stacked(records))
+    assert [sorted(record) for record in found] == [sorted(record) for record in records]
+    for one, other in zip(found, records, strict=True):
+        for name, array in other.items():
+            assert one[name].dtype == array.dtype
+            np.testing.assert_array_equal(one[name], array, strict=True)
+    assert unstacked(stacked([])) == []
