@@ -90,8 +90,8 @@ class Surfaces:
         """Start with the last whole cell of another state's surfaces, by their `state`, which covers those before.
 
         A tap or a load moved: the data centers' requests do not know of it, and cells need not grow anew, nor need
-        their terms be searched anew. A build then costs as much as a hundred full solves, which are not waited for
-        where the state before has lasted.
+        their terms be searched anew. A build then takes few samples, and is not put off for long where
+        the state before has lasted.
         """
         c = _last_whole(kept["cell"][: int(kept["info"][ks.N_CELL])])
         if c < 0 or self._fixed["info"][ks.ENABLED] == 0:
