@@ -26,6 +26,7 @@ from cosim.engine.kernel_log import (
     T_END,
     T_STOP,
     T,
+    has_flows,
     hold_sags,
     read_solved,
     watch_swells,
@@ -179,7 +180,7 @@ def _log_instant(clock, load, dc, ups, f, surf, area, watch_row, log, t_us):
         keep_instant(log, t_us)
     if t_us >= clock.time[NEXT_ROW]:
         v = f.v
-        if surf.info[ON_SURFACE] == 1:
+        if surf.info[ON_SURFACE] == 1 and has_flows(log):
             voltages(surf)
             v = surf.v
         write_queues(clock, load.queues, log, t_us)

@@ -86,8 +86,8 @@ class Column:
     """Elements of a (time, element) dataset; None for one value a row."""
     source: str
     """Field of `LogArrays`."""
-    index: NDArray[np.int64] | int
-    """Column, or columns, of that field."""
+    index: NDArray[np.int64] | slice | int
+    """Column, or columns, of that field; a slice where they stand side by side, so that none is copied."""
     reduce: Callable[[Rows], Rows] | None = None
     """From the rows of those columns to one value a row; None: they stand as they are."""
     labels: tuple[str, ...] | None = None
@@ -215,6 +215,12 @@ def log_columns(
         pick = range(len(names)) if chosen is None else [names.index(name) for name in chosen]
         if pick:
             picked = tuple(names[i] for i in pick)
-            index = np.array([rows[kind][i] for i in pick] if kind in rows else pick, np.int64)
+            index = _side_by_side([rows[kind][i] for i in pick] if kind in rows else list(pick))
             columns.append(Column(path, unit, text, picked, field, index))
     return columns
+
+
+def _side_by_side(places: list[int]) -> NDArray[np.int64] | slice:
+    """Places of columns, as a slice where they follow one another."""
+    first, n = places[0], len(places)
+    return slice(first, first + n) if places == list(range(first, first + n)) else np.array(places, np.int64)

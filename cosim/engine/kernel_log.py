@@ -52,7 +52,7 @@ class LogArrays(Bundle):
     trafo_loading: np.ndarray
     device: np.ndarray  # f4 (row, device): taps, steps on; written between blocks
     vm: np.ndarray  # f8 (bus,): now [pu]
-    vm_min: np.ndarray  # f8 (bus,): since the last row [pu]
+    vm_min: np.ndarray  # f8 (bus,), empty where it is not logged: since the last row [pu]
     vm_max: np.ndarray
     lowest_vm: np.ndarray  # f8 (bus,): over the run, energized [pu]
     sag_us: np.ndarray  # i8 (bus,): time below 0.9 pu
@@ -84,10 +84,11 @@ def watch_voltages(log):
     log.any_sag[0] = 0
     n_low = 0  # counted, not the lowest voltage found: a sum goes four nodes at a time, a minimum one behind the other
     for b in range(log.vm.size):
-        vm = log.vm[b]
-        log.vm_min[b] = min(log.vm_min[b], vm)
-        log.vm_max[b] = max(log.vm_max[b], vm)
-        n_low += vm < SAG_PU
+        n_low += log.vm[b] < SAG_PU
+    for b in range(log.vm_min.size):
+        log.vm_min[b] = min(log.vm_min[b], log.vm[b])
+    for b in range(log.vm_max.size):
+        log.vm_max[b] = max(log.vm_max[b], log.vm[b])
     if n_low == 0 and log.in_sag[0] == 0:
         for b in range(log.vm.size):
             log.lowest_vm[b] = min(log.lowest_vm[b], log.vm[b])
@@ -109,7 +110,7 @@ def watch_voltages(log):
 @inner
 def watch_swells(watch_row, vm2_high, log):
     """Highest phase of every watched node since the last row, where the phases of a whole bus differ."""
-    for b in range(log.vm.size):
+    for b in range(log.vm_max.size):
         if watch_row[b] >= 0:
             log.vm_max[b] = max(log.vm_max[b], math.sqrt(vm2_high[watch_row[b]]))
 
@@ -125,18 +126,25 @@ def hold_sags(log, dt_us):
 
 
 @inner
+def has_flows(log):
+    """Whether rows hold what follows from the complex voltages of all nodes: angles, flows, loadings."""
+    return log.bus_va.shape[1] + log.line_p.shape[1] + log.line_loading.shape[1] + log.trafo_loading.shape[1] > 0
+
+
+@inner
 def write_row(clock, dc, ups, f, area, watch_row, v, log, t_us):
     """One row of the log: values at t_us, extremes and means since the last row. Never solves."""
     r = log.n_row[0]
     log.t_us[r] = t_us
     observe(f, v, watch_row, log.bus_va[r], log.line_p[r], log.line_loading[r], log.trafo_loading[r])
     for b in range(log.vm.size):
-        vm = log.vm[b]
-        log.bus_vm[r, b] = vm
-        log.bus_min[r, b] = min(log.vm_min[b], vm)
-        log.bus_max[r, b] = max(log.vm_max[b], vm)
-        log.vm_min[b] = vm
-        log.vm_max[b] = vm
+        log.bus_vm[r, b] = log.vm[b]
+    for b in range(log.vm_min.size):
+        log.bus_min[r, b] = min(log.vm_min[b], log.vm[b])
+        log.vm_min[b] = log.vm[b]
+    for b in range(log.vm_max.size):
+        log.bus_max[r, b] = max(log.vm_max[b], log.vm[b])
+        log.vm_max[b] = log.vm[b]
     span_s = (t_us - clock.time[LAST_ROW]) * 1e-6
     row = log.scalars[r]
     row[0] = f.totals[P_SOURCE]

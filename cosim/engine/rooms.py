@@ -33,8 +33,8 @@ def new_log(
 ) -> kl.LogArrays:
     """Empty log of one block, with room for `n_ring` full-rate samples; `points` are kept at every instant.
 
-    `fields` are those that the log keeps: angles, flows and loadings that nobody asked for have no columns, so that a
-    row does not work them out.
+    `fields` are those that the log keeps: angles, flows, loadings and extremes that nobody asked for have no columns,
+    so that they are not worked out.
     """
     n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS
@@ -50,15 +50,15 @@ def new_log(
         serving=np.zeros((rows, n_queue * kl.SERVING_COLUMNS)),
         bus_vm=block(n_bus),
         bus_va=block(n_bus, "bus_va"),
-        bus_min=block(n_bus),
-        bus_max=block(n_bus),
+        bus_min=block(n_bus, "bus_min"),
+        bus_max=block(n_bus, "bus_max"),
         line_p=block(n_line, "line_p"),
         line_loading=block(n_line, "line_loading"),
         trafo_loading=block(n_trafo, "trafo_loading"),
         device=block(len(compiled.device_names)),
         vm=np.zeros(n_bus),
-        vm_min=np.full(n_bus, np.inf),
-        vm_max=np.zeros(n_bus),
+        vm_min=np.full(n_bus if "bus_min" in fields else 0, np.inf),
+        vm_max=np.zeros(n_bus if "bus_max" in fields else 0),
         lowest_vm=np.full(n_bus, np.inf),
         sag_us=np.zeros(n_bus, np.int64),
         longest_us=np.zeros(n_bus, np.int64),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -39,6 +40,16 @@ class Basis:
     scale: Floats
     parent: Ints
     factor: Ints
+
+    @classmethod
+    def of(cls, stored: Mapping[str, np.ndarray], prefix: str) -> Basis | None:
+        """What `state` gave under that prefix; None where nothing is stored there."""
+        names = [prefix + field.name for field in fields(cls)]
+        return cls(*(stored[name].copy() for name in names)) if names[0] in stored else None
+
+    def state(self, prefix: str) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+        return {prefix + field.name: getattr(self, field.name).copy() for field in fields(self)}
 
     def terms(self, requests: Floats) -> Floats | None:
         """Terms of requests [n, 2 d] as array [n, T]; None where the scalar model has no solution for some."""

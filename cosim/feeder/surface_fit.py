@@ -18,7 +18,15 @@ from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.network import Floats, Ints
 from cosim.feeder.surface_basis import Basis, halton, make_basis, most_terms, with_parents
 from cosim.feeder.surface_laws import across2, draw_out, parts_of_law, put_law
-from cosim.feeder.surface_sample import Samples, check_points, fit_points, requests_at, start_at, units
+from cosim.feeder.surface_sample import (
+    Samples,
+    check_points,
+    fit_points,
+    noise_of_totals,
+    requests_at,
+    start_at,
+    units,
+)
 
 TOLERANCE = 3e-10
 """Deviation at points that were not fitted, up to which a fit is taken; of voltages [pu], of totals in parts of the
@@ -37,8 +45,6 @@ PILOT_TERMS = 40, 80
 PILOT_POINTS = 200
 HOPELESS = 10.0
 """A cell is given up where those say that the most terms there may be would miss the tolerance by so much. [1]"""
-N_REPEATED = 24
-"""Of those, the ones that are solved twice."""
 N_LOOKS = 2048
 """Points at which it is asked whether some regime answers."""
 MAX_FREE = 64
@@ -92,6 +98,48 @@ def fit_cell(lab: FeederArrays, box: Floats, slope: Floats, watch_row: Ints) -> 
         return _Fitting(lab, box, slope, watch_row).fitted()
 
 
+def refit_cell(lab: FeederArrays, basis: Basis, box: Floats, slope: Floats, watch_row: Ints) -> Fit | None:
+    """Fit a cell on variables and terms that did for another state of the feeder, on new samples of this one.
+
+    A tap or the loads of the next minutes move the coefficients of a surface and hardly bend it otherwise. So nothing
+    is searched, and no more is sampled than these terms need; the points that are not fitted, and what is asked there,
+    are those of `fit_cell`.
+
+    Parameters
+    ----------
+    lab, box, slope, watch_row
+        As for `fit_cell`.
+    basis : Basis
+        Of a fit of one regime over the same box.
+
+    Returns
+    -------
+    Fit or None
+        None where these terms are not enough, or a leg changes the part of its law inside the cell.
+    """
+    points, checks = fit_points(box, 2 * basis.parent.size + 4), check_points(box)
+    n, requests = points.shape[0], requests_at(np.vstack([points, checks]), slope)
+    terms, samples = basis.terms(requests), Samples(lab, requests, watch_row)
+    if terms is None or not start_at(lab, requests_at(box.mean(axis=1)[None], slope)[0]):
+        return None
+    if not samples.solve(range(n, len(requests))) or not samples.solve(range(n)):
+        return None
+    part = parts_of_law(lab, samples.values[:, -lab.v.size :])
+    if (part != part[0]).any():
+        return None
+    unit = units(samples.values, lab)
+    values = samples.values / unit
+    with _blas().limit(limits=1, user_api="blas"):
+        weight, modes = _compressed(_least_squares(terms[:n], values[:n]))
+        found = terms[n:] @ weight @ modes
+        error = _worst(found, values[n:], np.zeros(unit.size))
+        if error > TOLERANCE:
+            error = _worst(found, values[n:], noise_of_totals(samples, unit, TOLERANCE))
+    if not error <= TOLERANCE:
+        return None
+    return Fit(basis, weight, np.where(np.any(values != 0, axis=0), modes * unit, 0.0), np.zeros((0, 2)), error)
+
+
 class _Fitting:
     """What the steps of fitting one cell share."""
 
@@ -119,7 +167,7 @@ class _Fitting:
             return []
         if not self._is_simple(samples, np.r_[: checks.stop]):
             return []
-        self.noise = self._repeated(samples.values)
+        self.noise = noise_of_totals(samples, self.unit, TOLERANCE)
         if self.legs.size == 0:
             samples.values /= self.unit
             fit = self._fit(samples.values, self.unit, np.zeros((0, 2)), self._ladder_start())
@@ -164,19 +212,6 @@ class _Fitting:
         few, more = (self._error(voltages, none, np.arange(most) < n) for n in PILOT_TERMS)
         order = math.log(few / more) / math.log(PILOT_TERMS[1] / PILOT_TERMS[0]) if 0 < more < few else 0.0
         return bool(more * (PILOT_TERMS[1] / most) ** order <= HOPELESS * TOLERANCE)
-
-    def _repeated(self, values: Floats) -> Floats:
-        """By how much totals differ when solves are repeated on the way back, up to the tolerance, in units of the fit.
-
-        No polynomial can be closer to them. It shows on feeders with short lines. Voltages get no such allowance.
-        """
-        noise = np.zeros(self.unit.size)
-        last = slice(-1, -1 - N_REPEATED, -1)
-        again = self._samples(self.requests[last])
-        if again.solve(range(N_REPEATED)):
-            off = np.abs(again.values - values[last])[:, : ix.N_TOTALS] / self.unit[: ix.N_TOTALS]
-            noise[: ix.N_TOTALS] = np.minimum(off.max(axis=0), TOLERANCE)
-        return noise
 
     def _fit_regimes(self, wanted: Ints) -> list[Fit]:
         """A fit for each of the regimes that occur at the points, and for those found missing afterwards."""
@@ -292,9 +327,7 @@ class _Fitting:
     def _coefficients(self, values: Floats, kept: np.ndarray) -> Floats:
         """Least squares for the terms that are kept."""
         n = self.terms.shape[0] - self.n_check
-        q, r = np.linalg.qr(self.terms[:n, kept])
-        coef: Floats = np.linalg.solve(r, q.T @ values[:n])
-        return coef
+        return _least_squares(self.terms[:n, kept], values[:n])
 
     def _common(self, fits: list[Fit]) -> list[Fit]:
         """Fits on the terms that any of them needs."""
@@ -302,6 +335,13 @@ class _Fitting:
         kept = with_parents(used, self.basis.parent)
         basis = self.basis.only(kept)
         return [replace(fit, basis=basis, weight=fit.weight[kept]) for fit in fits]
+
+
+def _least_squares(terms: Floats, values: Floats) -> Floats:
+    """Coefficients [T, c] of terms [n, T] for values [n, c]."""
+    q, r = np.linalg.qr(terms)
+    coef: Floats = np.linalg.solve(r, q.T @ values)
+    return coef
 
 
 def _by_count(part: Ints) -> Ints:

@@ -39,6 +39,6 @@ class Outputs:
         return cls(np.vstack(pairs), sensed_by_site, at, at + 2 * f.sensor.shape[0])
 
     def between(self, v: Complexes) -> Floats:
-        """Voltages between the phases of `pair` for those of all rows, of the nominal one between phases. [pu]"""
-        across: Floats = np.abs(v[self.pair[:, 0]] - v[self.pair[:, 1]]) / np.sqrt(3.0)
+        """Voltages between the phases of `pair` for those of all rows [.., N], of the nominal one between them. [pu]"""
+        across: Floats = np.abs(v[..., self.pair[:, 0]] - v[..., self.pair[:, 1]]) / np.sqrt(3.0)
         return across

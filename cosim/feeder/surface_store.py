@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.kernel_surface import N_BYTES, N_CHECKED, N_REFUSED, N_USED, ON_SURFACE, WORST_CHECK
 from cosim.feeder.network import Ints
+from cosim.feeder.stacking import stacked, unstacked
 from cosim.feeder.surfaces import Surfaces
 
 MEMORY_BYTES = 256 * 1024 * 1024
 """Memory that surfaces of all states may take before the longest unused are forgotten; the present ones stay. [byte]"""
 _MANY = 64
+_HELD = "held/"
 
 
 class SurfaceStore:
@@ -72,7 +73,7 @@ class SurfaceStore:
 
     def build_wanted(self, surfaces: Surfaces) -> None:
         """Build what the loop asked for in the present state."""
-        surfaces.build_wanted(self._make_lab())
+        surfaces.build_wanted(self._make_lab)
 
     def counts(self) -> dict[str, float]:
         """Totals over all states: evaluations, checks, surfaces given up, largest deviation seen [pu]."""
@@ -83,21 +84,16 @@ class SurfaceStore:
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps, in the order of use."""
-        kept: dict[str, Any] = {"forgotten": self._forgotten}
-        for i, key in enumerate(self._held):
-            kept[f"{i}/key"] = np.frombuffer(key, np.uint8)
-            kept |= {f"{i}/{name}": array for name, array in self._kept(key).items()}
-        return kept
+        held = [{"key": np.frombuffer(key, np.uint8), **self._kept(key)} for key in self._held]
+        return {"forgotten": self._forgotten, **{f"{_HELD}{name}": array for name, array in stacked(held).items()}}
 
     def restore(self, state: Mapping[str, np.ndarray], f: FeederArrays, watch_row: Ints) -> None:
         """Go back to what `state` kept; polynomials are built when their state is entered."""
         self._held.clear()
         self._waiting.clear()
         self._forgotten = np.array(state["forgotten"])
-        for i in range(sum(name.endswith("/key") for name in state)):
-            prefix = f"{i}/"
-            part = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-            key = np.asarray(part.pop("key"), np.uint8).tobytes()
+        for part in unstacked({k.removeprefix(_HELD): v for k, v in state.items() if k.startswith(_HELD)}):
+            key = part.pop("key").tobytes()
             self._held[key] = Surfaces(f, watch_row, self._enabled)
             self._waiting[key] = part
 

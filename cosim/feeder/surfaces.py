@@ -16,29 +16,28 @@ from cosim.feeder.kernel_surface_block import slots_of_block, tile_terms
 from cosim.feeder.network import Floats, Ints
 from cosim.feeder.surface_basis import MAX_TERMS, Basis
 from cosim.feeder.surface_cell import cell_around
-from cosim.feeder.surface_fit import MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell
+from cosim.feeder.surface_fit import MAX_DATACENTERS, MAX_GUARDED, Fit, fit_cell, refit_cell
 from cosim.feeder.surface_outputs import Outputs
+from cosim.feeder.surface_packing import MAX_CELLS, Packing
 
 ALLOWED = 1e-9
 """Deviation from a full solve at which a surface is given up during the run. [pu]"""
-MAX_CELLS = 32
 MAX_HALVINGS = 5
 MAX_BYTES = 512 * 1024 * 1024
 """Memory of the polynomials of one state from which on cells are given up rather than built. [byte]"""
 EXPECTED = -1
 """Depth of a cell that another state's requests make likely."""
+LASTING = 4096
+"""Instants answered in the state before from which on the next one is taken to last as long. [1]"""
+SOON = 8
+"""Full solves after which a cell is then built on terms that are given: some states pass before a single one. [1]"""
 TILE = 256
 """Requests whose terms are worked out side by side before they are multiplied out: what the fast cache holds."""
 SHORT = 64
 """Stretches of fewer requests with one surface are gathered. [1]"""
-CLOSE_PU = 1e-4
-"""So close to the end of its law a leg's voltage is worked out in full. [pu]"""
-SPARE = 1.2
-"""Room for what variables reach beyond 1 between the points that were sampled. [1]"""
-SURELY_BELOW = 0.999
-"""Part of its pick-up below which a current's bound keeps a device quiet; surfaces miss by 1e-5 of it at most. [1]"""
+GIVEN, HANDED_ON = "given/", "handed_on/"
+"""Prefixes in a checkpoint: terms that the expected cell came with, and those that the next state gets."""
 _KEPT = ("info", "error", "cell", "box", "slope", "stray")
-_BY_SLOT = ("shape", "trust", "guard", "rest", "between", "weight", "out", "watch", "rows", "leg_modes")
 
 
 class Surfaces:
@@ -56,10 +55,10 @@ class Surfaces:
         d = int(f.sizes[ix.N_DC])
         self.watch_row = watch_row
         self.fits: list[Fit | None] = []
+        self._given: Basis | None = None
         self._factors: dict[int, tuple[Floats, ...]] = {}
         self._scratch: tuple[Floats, ...] = ()
         leg_row = np.unique(f.leg_row[f.leg_row >= 0])
-        self._pickup = f.sensor_pickup[f.sizes[ix.N_CONTROL_SENSOR] :]
         outputs = Outputs.of(f)
         self.n_out = outputs.size
         z = np.zeros
@@ -83,20 +82,26 @@ class Surfaces:
             "leg_step": z(2 * leg_row.size),
             "v": z(f.v.size),
         }
-        self.arrays = self._packed(None)
+        pickup = f.sensor_pickup[f.sizes[ix.N_CONTROL_SENSOR] :]
+        self._packing = Packing(self._fixed, watch_row, self.n_out, pickup)
+        self._pack(None)
 
     def expect(self, kept: Mapping[str, np.ndarray]) -> None:
         """Start with the last whole cell of another state's surfaces, by their `state`, which covers those before.
 
-        A tap or a load moved: the data centers' requests do not know of it, and cells need not grow anew.
+        A tap or a load moved: the data centers' requests do not know of it, and cells need not grow anew, nor need
+        their terms be searched anew. A build then takes few samples, and is not put off for long where
+        the state before has lasted.
         """
-        cell = kept["cell"][: int(kept["info"][ks.N_CELL])]
-        whole = np.flatnonzero((cell[:, ks.SLOT] != ks.GIVEN_UP) & (cell[:, ks.DEPTH] <= 0))
-        if whole.size == 0 or self._fixed["info"][ks.ENABLED] == 0:
+        c = _last_whole(kept["cell"][: int(kept["info"][ks.N_CELL])])
+        if c < 0 or self._fixed["info"][ks.ENABLED] == 0:
             return
-        self._fixed["box"][0], self._fixed["slope"][0] = kept["box"][whole[-1]], kept["slope"][whole[-1]]
+        self._fixed["box"][0], self._fixed["slope"][0] = kept["box"][c], kept["slope"][c]
         self._fixed["cell"][0, [ks.SLOT, ks.DEPTH]] = ks.UNBUILT, EXPECTED
         self._fixed["info"][ks.N_CELL] = 1
+        self._given = Basis.of(kept, HANDED_ON)
+        if self._given is not None and kept["info"][ks.N_USED] >= LASTING:
+            self._fixed["cell"][0, ks.VISITS] = self._fixed["info"][ks.WAIT] - SOON
 
     @property
     def is_wanted(self) -> bool:
@@ -226,80 +231,11 @@ class Surfaces:
         *before, final = self._factors[slot]
         np.dot(terms.T @ before[0] if before else terms.T, final, out=vm_pu)
 
-    def _packed(self, before: SurfaceArrays | None) -> SurfaceArrays:
-        """All fits in arrays of one shape. They drop their modes here, and keep them in the arrays before."""
-        a, fits = self._empty(), [(k, fit) for k, fit in enumerate(self.fits) if fit is not None]
-        for c, basis in self._bases():
-            for name in ("emf", "z", "shear", "middle", "scale"):
-                getattr(a, name)[c] = getattr(basis, name)
-            a.parent[c, : basis.parent.size], a.factor[c, : basis.factor.size] = basis.parent, basis.factor
-        for k, fit in fits:
-            if before is not None and k < before.shape.shape[0]:
-                for name in _BY_SLOT:
-                    own, kept = getattr(a, name), getattr(before, name)[k]
-                    own[(k, *map(slice, kept.shape))] = kept
-            else:
-                self._put(a, k, fit)
-                self.fits[k] = replace(fit, modes=fit.modes[:, :0])
+    def _pack(self, before: SurfaceArrays | None) -> None:
+        """Put all fits into arrays. They drop their modes here, and keep them in the arrays before."""
+        self.arrays = self._packing.packed(self.fits, self._bases(), before)
+        self.fits = [fit if fit is None else replace(fit, modes=fit.modes[:, :0].copy()) for fit in self.fits]
         self._scratch = ()
-        self._fixed["info"][ks.N_BYTES] = sum(getattr(a, name).nbytes for name in _BY_SLOT)
-        return a
-
-    def _put(self, a: SurfaceArrays, k: int, fit: Fit) -> None:
-        """A fit into slot k."""
-        w, n2 = self.watch_row.size, self._fixed["v"].size
-        n_term, n_mode = fit.weight.shape
-        n_guard = fit.guard.shape[0]
-        a.weight[k, :n_term, :n_mode] = fit.weight
-        a.out[k, :n_mode] = fit.modes[:, : self.n_out]
-        a.watch[k, :n_mode] = fit.modes[:, self.n_out : self.n_out + w]
-        a.rows[k, :n_mode] = fit.modes[:, self.n_out + w : self.n_out + w + n2]
-        at = 2 * a.leg_row
-        a.leg_modes[k, :, 0::2], a.leg_modes[k, :, 1::2] = a.rows[k][:, at], a.rows[k][:, at + 1]
-        guard = (fit.weight @ fit.modes[:, self.n_out + w + n2 :]).T
-        n_quick, rest = _quick(guard)
-        a.shape[k] = n_term, n_mode, n_guard, n_quick, self._n_wanted(a.weight[k], a.out[k])
-        a.guard[k, :n_guard, :n_term], a.rest[k, :n_guard] = guard, rest
-        a.between[k, :n_guard] = fit.guard
-
-    def _empty(self) -> SurfaceArrays:
-        """Arrays with room for all fits."""
-        d, w, n2 = self._fixed["x"].size // 2, self.watch_row.size, self._fixed["v"].size
-        s, z = len(self.fits), np.zeros
-        shapes = [fit.weight.shape for fit in self.fits if fit is not None]
-        t = max((shape[0] for shape in shapes), default=1)
-        r = max((shape[1] for shape in shapes), default=1)
-        return SurfaceArrays(
-            emf=z((MAX_CELLS, d, 4)),
-            z=z((MAX_CELLS, d, 2 * d)),
-            shear=z((MAX_CELLS, d, d)),
-            middle=z((MAX_CELLS, 2 * d)),
-            scale=z((MAX_CELLS, 2 * d)),
-            parent=z((MAX_CELLS, t), np.int64),
-            factor=z((MAX_CELLS, t), np.int64),
-            shape=z((s, 5), np.int64),
-            trust=np.tile(np.array([0, ks.SOONEST_CHECK]), (s, 1)),
-            guard=z((s, MAX_GUARDED, t)),
-            rest=z((s, MAX_GUARDED)),
-            between=z((s, MAX_GUARDED, 2)),
-            weight=z((s, t, r)),
-            out=z((s, r, self.n_out)),
-            watch=z((s, r, w)),
-            rows=z((s, r, n2)),
-            term=z(t),
-            mode=z(r),
-            last_mode=z(r),
-            leg_modes=z((s, r, 2 * self._fixed["leg_row"].size)),
-            **self._fixed,
-        )
-
-    def _n_wanted(self, weight: Floats, out: Floats) -> int:
-        """Outputs to work out at an instant: not devices' currents, the last ones, where none can reach its pick-up."""
-        first = int(self.n_out - 2 * self._pickup.size)
-        part = weight @ out[:, first:]
-        size = np.hypot(part[:, 0::2], part[:, 1::2])
-        is_quiet = bool(np.all(size[0] + SPARE * size[1:].sum(axis=0) < SURELY_BELOW * self._pickup))
-        return first if is_quiet else self.n_out
 
     def _bases(self) -> list[tuple[int, Basis]]:
         """Cells with surfaces, and their variables and terms."""
@@ -308,27 +244,41 @@ class Surfaces:
         return [(c, fit.basis) for c, fit in found if fit is not None]
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps: cells, counters, trust, the present modes; the polynomials follow from the cells."""
+        """What a checkpoint keeps: cells, counters, trust, the present modes; the polynomials follow from the cells and
+        from the terms of other states that they came with."""
         a = self.arrays
-        return {k: self._fixed[k].copy() for k in _KEPT} | {"trust": a.trust.copy(), "mode": a.mode.copy()}
+        stored = {k: self._fixed[k].copy() for k in _KEPT} | {"trust": a.trust.copy(), "mode": a.mode.copy()}
+        for prefix, basis in ((GIVEN, self._given), (HANDED_ON, self._handed_on())):
+            stored |= {} if basis is None else basis.state(prefix)
+        return stored
 
-    def restore(self, state: Mapping[str, np.ndarray], lab: Callable[[], FeederArrays]) -> None:
+    def _handed_on(self) -> Basis | None:
+        """Variables and terms of the last whole cell, for it to be fitted with in another state."""
+        cell = self.arrays.cell[: int(self.arrays.info[ks.N_CELL])]
+        c = _last_whole(cell)
+        if c < 0 or cell[c, ks.SLOT] == ks.UNBUILT:
+            return self._given if c == 0 else None
+        fit = self.fits[cell[c, ks.SLOT]]
+        return fit.basis if fit is not None and cell[c, ks.N_REGIME] == 1 else None
+
+    def restore(self, state: Mapping[str, np.ndarray], make_lab: Callable[[], FeederArrays]) -> None:
         """Go back to what `state` kept, in the same state of the feeder."""
         for k in _KEPT:
             self._fixed[k][...] = state[k]
+        self._given = Basis.of(state, GIVEN)
         cells = self._fixed["cell"][: int(self._fixed["info"][ks.N_CELL])]
         slots = {int(slot): c for c, slot in enumerate(cells[:, ks.SLOT]) if slot >= 0}
         self.fits = [None] * int(self._fixed["info"][ks.N_SLOT])
         self._factors = {}
         for slot, c in slots.items():
-            fits = self._fit_cell(c, lab())
+            fits = self._fit_cell(c, make_lab)
             self.fits[slot : slot + len(fits)] = fits
-        self.arrays = self._packed(None)
+        self._pack(None)
         self._fixed["info"][:] = state["info"]
         self.arrays.trust[:] = state["trust"]
         self.arrays.mode[:] = state["mode"]
 
-    def build_wanted(self, lab: FeederArrays) -> None:
+    def build_wanted(self, make_lab: Callable[[], FeederArrays]) -> None:
         """Build what the kernel asked for: a new cell around stray requests, or the surface of a cell."""
         info, cell, box = self.arrays.info, self.arrays.cell, self.arrays.box
         c = int(info[ks.WANTED])
@@ -344,23 +294,30 @@ class Surfaces:
             cell[c] = ks.UNBUILT, info[ks.WAIT], 0, 0
             info[ks.N_CELL] += 1
             info[ks.N_STRAY] = 0
-        self._build(c, lab)
+        self._build(c, make_lab)
 
-    def _fit_cell(self, c: int, lab: FeederArrays) -> list[Fit]:
-        return fit_cell(lab, self._fixed["box"][c].copy(), self._fixed["slope"][c].copy(), self.watch_row)
+    def _fit_cell(self, c: int, make_lab: Callable[[], FeederArrays]) -> list[Fit]:
+        """Fit a cell: one that another state made likely on that one's terms, where they are enough."""
+        box, slope = self._fixed["box"][c].copy(), self._fixed["slope"][c].copy()
+        if self._given is not None and self._fixed["cell"][c, ks.DEPTH] == EXPECTED:
+            fit = refit_cell(make_lab(), self._given, box, slope, self.watch_row)
+            if fit is not None:
+                return [fit]
+            self._given = None
+        return fit_cell(make_lab(), box, slope, self.watch_row)
 
-    def _build(self, c: int, lab: FeederArrays) -> None:
+    def _build(self, c: int, make_lab: Callable[[], FeederArrays]) -> None:
         """Fit a cell; where that fails halve it, and give it up where it has been halved often."""
         a = self.arrays
         if a.info[ks.N_BYTES] > MAX_BYTES:
             a.cell[c, ks.SLOT] = ks.GIVEN_UP
             return
-        fits = self._fit_cell(c, lab)
+        fits = self._fit_cell(c, make_lab)
         if fits:
             a.cell[c, ks.SLOT], a.cell[c, ks.N_REGIME] = len(self.fits), len(fits)
             self.fits += fits
             a.info[ks.N_SLOT] = len(self.fits)
-            self.arrays = self._packed(a)
+            self._pack(a)
             return
         n = int(a.info[ks.N_CELL])
         depth = int(a.cell[c, ks.DEPTH])
@@ -379,12 +336,10 @@ class Surfaces:
         a.info[ks.IN_CELL] = -1
 
 
-def _quick(guard: Floats) -> tuple[int, Floats]:
-    """How many terms tell voltages across legs to CLOSE_PU, and what the others add at most, the variables being
-    within 1 but for rounding: guard [g, T]."""
-    behind = np.cumsum(np.abs(guard[:, ::-1]), axis=1)[:, ::-1].max(axis=0, initial=0.0)
-    n_quick = int(np.sum(behind > CLOSE_PU))
-    return n_quick, SPARE * np.abs(guard[:, n_quick:]).sum(axis=1)
+def _last_whole(cell: Ints) -> int:
+    """Last cell that is not part of a halved one, nor given up; -1 where there is none."""
+    whole = np.flatnonzero((cell[:, ks.SLOT] != ks.GIVEN_UP) & (cell[:, ks.DEPTH] <= 0))
+    return int(whole[-1]) if whole.size else -1
 
 
 def _runs(of: Ints) -> list[tuple[int, int, int]]:

@@ -108,7 +108,7 @@ class EnvelopeMeter:
         """
         if self._now.shape[1]:
             rest = np.concatenate(self._raw, axis=1) if self._raw else self._now[:, :0]
-            shown = np.concatenate((self._now[:, -1:], self._related(rest)), axis=1)
+            shown = np.concatenate((self._now[:, -1:], _related(rest, self._mean(rest))), axis=1)
             fill = np.repeat(shown[:, -1:], self._n_tail, axis=1)
             self._sense(np.concatenate((shown[:, 1:], fill), axis=1)[:, : self._n_tail])
         return np.array(self._pst).reshape(-1, self._n_signal)
@@ -138,13 +138,14 @@ class EnvelopeMeter:
         """One piece more, shape (k, n): with its first seconds the piece before it can be told."""
         if not self._reference.size:
             self._reference = vm_pu[:, 0].copy()
-        related = self._related(vm_pu)
+        mean = self._mean(vm_pu)
+        related = _related(vm_pu, mean)
         if self._now.shape[1]:
             self._sense(related[:, : self._n_tail])
             self._lead = self._now[:, -self._n_lead :]
         else:
             self._lead = np.repeat(related[:, :1], self._n_lead, axis=1)
-        self._reference, self._now = self._mean(vm_pu)[:, -1], related
+        self._reference, self._now = mean[:, -1].copy(), related
         outside = (vm_pu < SAG_PU) | (vm_pu > SWELL_PU)
         self._flags[0] |= outside.any(axis=1)
         self._flags[1] = outside[:, -self._n_lead :].any(axis=1)
@@ -188,9 +189,11 @@ class EnvelopeMeter:
         mean: Floats = powers * (self._reference[:, None] + fed)
         return mean
 
-    def _related(self, vm_pu: Floats) -> Floats:
-        related: Floats = vm_pu / np.maximum(self._mean(vm_pu), REFERENCE_MIN_PU)
-        return related
+
+def _related(vm_pu: Floats, mean: Floats) -> Floats:
+    """Voltages over their mean, which keeps above 0 in a blackout."""
+    related: Floats = vm_pu / np.maximum(mean, REFERENCE_MIN_PU)
+    return related
 
 
 def _whole(count: float, multiple: int) -> int:

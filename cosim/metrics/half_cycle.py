@@ -59,6 +59,9 @@ class HalfCycleMeter:
         calm = bool((low >= SAG_PU + HYSTERESIS_PU).all() and (high <= SWELL_PU - HYSTERESIS_PU).all())
         first, last = self._n_half + 1, int(until_us / US_PER_S / self._half_s + 1e-9)
         from_half = max(first, last - 1) if calm and self._n_half > 1 and np.isnan(self._open).all() else first
+        if from_half > first:  # what is before it is not asked for
+            since = max(0, int(np.searchsorted(t_us, from_half * self._half_s * US_PER_S)) - 2)
+            t_us, vm_pu = t_us[since:], vm_pu[since:]
         halves = np.arange(from_half, last + 1)
         width_s = np.diff(np.append(t_us, until_us)) / US_PER_S
         knots_s = np.append(t_us, until_us) / US_PER_S

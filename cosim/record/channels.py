@@ -8,8 +8,9 @@ from typing import Literal
 
 from cosim.errors import InputError, Problem
 
-CHUNK_BYTES = 512 * 1024
-"""Size aimed at for one chunk of the widest channel, uncompressed. [byte]"""
+CHUNK_BYTES = 1024 * 1024
+"""Most that one chunk of the widest channel takes, uncompressed: HDF5 before 2.0 caches no larger ones, and inflates
+them anew for every part of them that is read. [byte]"""
 MAX_CHUNK_ROWS = 1024
 MIN_CHUNK_ROWS = 64
 
@@ -134,7 +135,7 @@ def choose_chunk_rows(channels: Sequence[Channel]) -> int:
     Returns
     -------
     int
-        Rows, such that a chunk of the widest channel holds about `CHUNK_BYTES`.
+        Rows, the most with which a chunk of the widest channel holds no more than `CHUNK_BYTES`.
     """
     widest = max((c.row_bytes for c in channels), default=8)
     rows = max(1, CHUNK_BYTES // max(widest, 1))

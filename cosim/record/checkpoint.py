@@ -15,7 +15,7 @@ import numpy as np
 from cosim.record.failure import as_environment_failure
 
 State = dict[str, "np.ndarray[Any, Any] | bytes"]
-VERSION = 2
+VERSION = 3
 _META = "meta"
 
 

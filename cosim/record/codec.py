@@ -28,6 +28,8 @@ NOISE_RATIO = 0.95
 """A plane that shrinks to no less than this fraction of itself is stored as it is."""
 TRIED_RATIO = 0.4
 """A plane that shrinks to no less is tried for repetitions that the fast level misses."""
+GLANCES, GLANCE_BYTES = 4, 2048
+"""Pieces of a plane, its ends among them, by which it is told for noise without deflating all of it."""
 TRIAL_BYTES = 16384
 TRIAL_GAIN = 0.9
 """The slow level takes a plane if a trial piece shrinks to less than this fraction of the fast level's ratio."""
@@ -112,9 +114,11 @@ def encode(block: np.ndarray[Any, Any], compression: str) -> bytes:
     if planes.shape[1] < SMALL_PLANE:
         small: bytes = isal_zlib.compress(planes.data, FAST_LEVEL)
         return small
-    parts = [_ZLIB_HEADER]
+    parts, is_noise = [_ZLIB_HEADER], True
     for number, plane in enumerate(planes, 1):
-        parts.append(_deflated(plane, block[0].size, last=number == len(planes)))
+        is_noise = is_noise and _is_noise(plane, block[0].size)  # it stands in the lowest bytes
+        last = number == len(planes)
+        parts.append(_part(zlib, plane, 0, last) if is_noise else _deflated(plane, block[0].size, last))
     parts.append(struct.pack(">I", isal_zlib.adler32(planes.data)))
     return b"".join(parts)
 
@@ -150,6 +154,16 @@ def _deflated(plane: np.ndarray[Any, Any], row_size: int, last: bool) -> bytes:
     if ratio > TRIED_RATIO and _repeats(plane, row_size, ratio):
         return _part(isal_zlib, plane, SLOW_LEVEL, last)
     return data if ratio < NOISE_RATIO else _part(zlib, plane, 0, last)
+
+
+def _is_noise(plane: np.ndarray[Any, Any], row_size: int) -> bool:
+    """Whether pieces spread over a plane neither shrink nor repeat; the plane is stored then."""
+    if plane.size < 2 * GLANCES * GLANCE_BYTES:
+        return False
+    starts = np.linspace(0, plane.size - GLANCE_BYTES, GLANCES).astype(np.int64).tolist()
+    glanced = b"".join(plane[start : start + GLANCE_BYTES].tobytes() for start in starts)
+    shrunk = isal_zlib.compress(glanced, FAST_LEVEL)
+    return len(shrunk) >= NOISE_RATIO * len(glanced) and not _repeats(plane, row_size, 1.0)
 
 
 def _repeats(plane: np.ndarray[Any, Any], row_size: int, ratio: float) -> bool:

@@ -62,7 +62,7 @@ class Stream:
         self.chunk_rows = choose_chunk_rows(channels)
         self.n_rows = n_rows
         self._compression = header.compression
-        self._n_events_full = n_events
+        self._n_events_full = self._n_events_put = n_events
         self._fd = -1
         self._file: h5py.File | None = None
         temporary = out.with_name(out.name + ".tmp")
@@ -184,7 +184,7 @@ class Stream:
 
     def _put_events(self, events: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         step, first = layout.EVENT_ROWS, self._n_events_full
-        if events.size == 0:
+        if first + events.size == self._n_events_put:  # these stand there
             return events
         padded = np.zeros(-(-events.size // step) * step, layout.EVENT)
         padded[: events.size] = events
@@ -195,6 +195,7 @@ class Stream:
                 data.id.write_direct_chunk((first + start,), column[start : start + step].tobytes())
         n_whole = events.size // step * step
         self._n_events_full += n_whole
+        self._n_events_put = first + events.size
         return events[n_whole:].copy()
 
     def amend(self, write: Callable[[h5py.File], None]) -> None:

@@ -15,6 +15,7 @@ from cosim.feeder.kernel_surface import evaluate, evaluate_surface
 from cosim.feeder.kernel_surface_block import tile_terms
 from cosim.feeder.kernel_surface_check import learn
 from cosim.feeder.surface_basis import ordered_terms
+from cosim.feeder.surfaces import HANDED_ON
 
 pytestmark = pytest.mark.twin
 
@@ -77,6 +78,7 @@ def test_block_on_surfaces_equals_full_solves(model, buses, low_mw, high_mw, sou
     assert not answered[::97].any()
     assert np.abs(found[answered] - solved(compiled, p[answered], q[answered])).max() < 1e-9
     assert len([fit for fit in compiled.surfaces.fits if fit is not None]) >= n_regime
+    assert (HANDED_ON + "parent" in compiled.surfaces.state()) == (n_regime == 1)  # terms of one regime do for no other
 
 
 def test_reactive_power_that_follows_takes_few_terms():

@@ -80,13 +80,17 @@ def test_show_and_report_tell_the_lowest_voltage_from_the_extremes(logs, tmp_pat
         (["va_degree"], {"bus/va_degree"}),
     ],
 )
-def test_quantities_choose_what_is_logged_of_elements(tmp_path, chosen, held):
+def test_quantities_choose_what_is_logged_of_elements(tmp_path, logs, chosen, held):
+    """And are the same as in a log of all of them, through a dip."""
     from cosim.metrics import summarize
 
-    with cosim.run(scenario(2, log={"quantities": chosen}), out=tmp_path / "a.h5") as log:
+    plain = scenario(2.4, events=EVENTS[:1], log={"quantities": chosen}, datacenters={"campus": campus("17")})
+    with cosim.run(plain, out=tmp_path / "a.h5") as log:
+        for path in held:
+            np.testing.assert_array_equal(log.read(path), logs["all"].read(path)[:25])
         wide = {path for path in log.paths() if path.split("/")[0] in ("bus", "line", "trafo")}
         assert wide == held
-        assert summarize(log)["run"]["n_row"] == 21
+        assert summarize(log)["run"]["n_row"] == 25
 
 
 @pytest.mark.parametrize(

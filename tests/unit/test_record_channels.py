@@ -29,9 +29,9 @@ def test_unit_is_the_one_that_the_name_carries(name, unit):
 
 
 @pytest.mark.parametrize(
-    ("n_element", "rows"), [(1, 1024), (33, 1024), (128, 1024), (129, 512), (1000, 128), (8500, 64)]
+    ("n_element", "rows"), [(1, 1024), (33, 1024), (256, 1024), (257, 512), (1000, 256), (8500, 64)]
 )
-def test_chunks_of_the_widest_channel_stay_near_half_a_mebibyte(n_element, rows):
+def test_chunks_of_the_widest_channel_stay_within_a_mebibyte_where_64_rows_do(n_element, rows):
     channels = [Channel("bus/vm_pu", "pu", tuple(map(str, range(n_element)))), Channel("source/p_mw", "MW")]
     assert choose_chunk_rows(channels) == rows
 

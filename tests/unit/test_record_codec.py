@@ -30,10 +30,18 @@ def held():
     return (RNG.random(NODES) * (3 + 0.02 * RNG.standard_normal((ROWS, 1))) - 30)[moving]
 
 
+def stilled(rows):
+    block = np.random.default_rng(6).standard_normal((ROWS, NODES))
+    block[rows] = 1.02
+    return block
+
+
 BLOCKS = {
     "walk": walk,
     "held": held,
     "noise": lambda: RNG.standard_normal((ROWS, NODES)),
+    "noise, then still": lambda: stilled(slice(ROWS // 2, None)),
+    "still, then noise": lambda: stilled(slice(0, ROWS // 2)),
     "constant": lambda: np.full((ROWS, NODES), 1.02),
     "zeros": lambda: np.zeros((ROWS, NODES)),
     "narrow": lambda: RNG.standard_normal((ROWS, 3)),
