@@ -14,8 +14,8 @@ from cosim.events import UNITS
 from cosim.metrics.analysis import Analysis
 from cosim.metrics.disturbance import site_spans, supply_spans
 from cosim.metrics.histogram import Histogram
+from cosim.metrics.load_loss import CLUSTER_S, LoadLoss
 from cosim.metrics.log import Floats, Log
-from cosim.metrics.ride_through import CLUSTER_S, LoadLoss
 from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU
 from cosim.report.captures import capture_curves
 from cosim.report.findings import headline
