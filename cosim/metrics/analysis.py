@@ -32,7 +32,7 @@ from cosim.metrics.standards import (
     spectra_of,
     terminal_of,
 )
-from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
+from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly, with_second
 from cosim.metrics.verdict import judge
 from cosim.metrics.voltage import Voltage, VoltageExtremes, VoltageMeter, extremes_of, sag_totals, with_points
 from cosim.metrics.window import Swing, SwingMeter
@@ -391,5 +391,7 @@ def _storage(log: Log, name: str, events: Any, span_s: tuple[float, float]) -> S
             meter.update_mode(t_s, mode.reshape(len(t_s)))
     spells = {kind: event_spells(events, name, *pair, end_s) for kind, pair in _SPELLS.items()}
     spells["saturated"] = event_spells(events, name, *_SPELLS["saturated"], end_s, hold_s=SATURATION_HOLD_S)
-    worn = meter.wear(end_s - span_s[0], storage_kind(log.scenario, name))
-    return exactly(meter.result(storage_energy_mwh(log.scenario, name), spells, worn), log, name)
+    lasted_s = end_s - span_s[0]
+    worn = meter.wear(lasted_s, storage_kind(log.scenario, name))
+    first = meter.result(storage_energy_mwh(log.scenario, name), spells, worn)
+    return exactly(with_second(first, log, name, lasted_s), log, name)

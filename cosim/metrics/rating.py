@@ -54,6 +54,12 @@ def storage_kind(scenario: Mapping[str, Any], name: str) -> str:
     return str((_datacenter(scenario, name).get("ups") or {}).get("storage") or "lithium")
 
 
+def second_kind(scenario: Mapping[str, Any], name: str) -> str | None:
+    """Kind of a hybrid's second storage, a supercapacitor where it does not say; None where there is none."""
+    second = (_datacenter(scenario, name).get("ups") or {}).get("second")
+    return None if second is None else str(second.get("storage") or "supercapacitor")
+
+
 def datacenter_bus(scenario: Mapping[str, Any], name: str) -> str | None:
     """Bus of a data center; None where the scenario does not say."""
     bus = _datacenter(scenario, name).get("bus")

@@ -193,4 +193,6 @@ def _storage(storage: Storage) -> Sentence:
         told.add(f"; could not hold its limit {times(saturated.n, saturated.total_s)} in all")
     if storage.wear is not None:
         told.add("; if all time were like this run, its cells would last {} years", storage.wear.life_years)
+        if storage.second_wear is not None:
+            told.add(", those of its second storage {} years", storage.second_wear.life_years)
     return told.sentence(".")
