@@ -60,6 +60,11 @@ def second_kind(scenario: Mapping[str, Any], name: str) -> str | None:
     return None if second is None else str(second.get("storage") or "supercapacitor")
 
 
+def window_pu(scenario: Mapping[str, Any], name: str) -> float:
+    """Lower end of a data center's voltage window; 0.9 where the scenario does not say. [pu]"""
+    return float((_datacenter(scenario, name).get("facility") or {}).get("v_min_pu") or 0.9)
+
+
 def datacenter_bus(scenario: Mapping[str, Any], name: str) -> str | None:
     """Bus of a data center; None where the scenario does not say."""
     bus = _datacenter(scenario, name).get("bus")
