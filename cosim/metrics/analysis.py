@@ -11,7 +11,7 @@ import numpy as np
 from cosim.metrics.accounts import Accounts, LoadSquare, SquareMeter, accounts_of, series_of
 from cosim.metrics.ageing import Ageing, AgeingMeter
 from cosim.metrics.case import Case, Verdict
-from cosim.metrics.disturbance import disturbed_spans
+from cosim.metrics.disturbance import dark_spans, disturbed_spans
 from cosim.metrics.events import VoltageEventMeter, VoltageEvents, known_of
 from cosim.metrics.limits import Limit, load_limits
 from cosim.metrics.loading import Equipment, loading_meters
@@ -158,7 +158,8 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     if log.n_rows == 0:
         return Analysis(step_s=0.0, start_s=0.0, end_s=0.0, n_row=0)
     step_s, noted, (start_s, end_s) = log_step_s(log), log.events, time_span_s(log)
-    span = _Span(log, step_s, end_s - start_s, disturbed_spans(noted, end_s, margin_s=step_s))
+    disturbed = disturbed_spans(noted, end_s, margin_s=step_s, dark=dark_spans(log))
+    span = _Span(log, step_s, end_s - start_s, disturbed)
     ups = {name: _storage(log, name, noted, (start_s, end_s)) for name in members(log, "ups")}
     source, source_ramp = span.power("source/p", ramped=True)
     names, centers = _names(log, "bus"), members(log, "datacenter")
