@@ -132,8 +132,10 @@ class _Reference:
             if one.cap_mw is not None:
                 wanted_mw = np.minimum(wanted_mw, one.cap_mw[rows])
             p_mw = one.p_mw[rows].astype(np.float64)
-            part = p_mw / np.maximum(wanted_mw, FELT_SHARE * abs(before_mw)) if before_mw != 0.0 else 1.0
-            gap_mw += np.where(p_mw < wanted_mw, before_mw * (1.0 - part), np.minimum(0.0, before_mw - p_mw))
+            part = np.maximum(p_mw, 0.0) / np.maximum(wanted_mw, FELT_SHARE * abs(before_mw) or 1.0)
+            lacks_mw = before_mw * (1.0 - part) - np.minimum(p_mw, 0.0)
+            is_short = (p_mw < wanted_mw) & (before_mw > 0.0)
+            gap_mw += np.where(is_short, lacks_mw, np.minimum(0.0, before_mw - p_mw))
         return np.where(gap_mw > _ROUNDING * abs(self.total_mw), gap_mw, 0.0)
 
 

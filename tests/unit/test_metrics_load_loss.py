@@ -116,6 +116,21 @@ def test_load_that_is_away_is_away_whatever_its_jobs_do():
     assert "returned_after_s" not in found
 
 
+def test_site_that_exports_beside_one_that_is_lost_changes_nothing_of_it():
+    """`a` loses its 100 MW for 1 s; that `b` gives 30 MW in place of 20 MW to the feeder meanwhile is not lost."""
+    events = [(100.0, "window_left"), (100.01, "ups_transferred"), (101.0, "ups_returned")]
+
+    def p_mw(t_s):
+        return np.where((t_s >= 100.0) & (t_s < 101.0), 0.0, 100.0)
+
+    log = site_log(p_mw, [(100.0, 100.5, 0.3)], events)
+    log.channels |= {"datacenter/b/p_grid_mw": np.where(log.t_s < 100.2, -20.0, -30.0)}
+    log.channels["datacenter/b/vm_pu"] = np.ones_like(log.t_s)
+    log.scenario["datacenters"]["b"] = {"bus": "1"}
+    found = told(log)
+    assert (found["before_mw"], found["lost_mw"]) == (pytest.approx(80.0), pytest.approx(100.0))
+
+
 def test_call_within_an_undervoltage_takes_what_it_asks_for_and_the_dip_the_rest():
     """0.85 pu from 100 to 200 s costs 10 of 100 MW; a call to 60 MW from 120 s on is not the dip's doing."""
 
