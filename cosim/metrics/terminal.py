@@ -115,6 +115,8 @@ class Recovery(NamedTuple):
     is_back: bool
     lost_mw: float
     """Most that was missing of the power before the dip because of it. [MW]"""
+    is_seen: bool = True
+    """Whether the rows are close enough to tell what it took and how long that was away."""
 
 
 def recoveries(
@@ -157,7 +159,7 @@ def recoveries(
         for _, b in one.dips:
             if b < len(t_s) and one.before_mw > 0.0:
                 took_s = max(0.0, float(t_s[until] - t_s[b]))
-                found.append(Recovery(float(t_s[b]), took_s, one.back is not None, one.lost_mw))
+                found.append(Recovery(float(t_s[b]), took_s, one.back is not None, one.lost_mw, one.is_seen))
     return sorted(found)
 
 
@@ -221,9 +223,10 @@ class Terminal:
             numbers |= {
                 "n_dip": len(self.recovery),
                 "n_dip_not_recovered": sum(not one.is_back for one in self.recovery),
-                "recovery_max_s": max(one.took_s for one in self.recovery),
-                "lost_max_mw": max(one.lost_mw for one in self.recovery),
             }
+        if self.recovery and all(one.is_seen for one in self.recovery):
+            numbers["recovery_max_s"] = max(one.took_s for one in self.recovery)
+            numbers["lost_max_mw"] = max(one.lost_mw for one in self.recovery)
         return numbers
 
 

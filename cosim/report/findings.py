@@ -203,7 +203,7 @@ def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str
     if len(moved) == 2 and not any(map(math.isnan, moved)):
         pairs.append(("swing of the source within a minute", number(moved[0], 3), number(moved[1], 3), "MW"))
     losses = [lost.loss for run in (first, other) if (lost := run.standards.system_loss) is not None]
-    if len(losses) == 2:
+    if len(losses) == 2 and all(one.is_seen for one in losses):
         pairs.append(("load lost", number(losses[0].lost_mw), number(losses[1].lost_mw), "MW"))
         for after, words in _AFTER.items():
             still = [number(one.not_returned_mw[after]) for one in losses if after in one.not_returned_mw]

@@ -164,6 +164,8 @@ def test_dips_between_rows_far_apart_are_counted_and_what_they_took_is_not_seen(
     assert (found["disturbance_n_dip"], found["lost_at_least_mw"]) == (2, 0.0)
     assert "lost_mw" not in found
     assert "not_returned_1s_mw" not in found
+    of_a = summarize(log)["standards"]["terminal"]["a"]
+    assert not {"lost_mw", "lost_max_mw", "recovery_max_s"} & of_a.keys()
     assert headline(log, analyse(log)).text == (
         "2 dips by t = 180 s took an unknown part of 100 MW of the data center off the feeder: not seen, rows are 60 s "
         "apart; not returned: 0 MW after 1 min. 90 % of the load back less than 60 s after the voltage."
