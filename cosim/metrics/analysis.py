@@ -158,8 +158,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     if log.n_rows == 0:
         return Analysis(step_s=0.0, start_s=0.0, end_s=0.0, n_row=0)
     step_s, noted, (start_s, end_s) = log_step_s(log), log.events, time_span_s(log)
-    disturbed = disturbed_spans(noted, end_s, margin_s=step_s, dark=dark_spans(log))
-    span = _Span(log, step_s, end_s - start_s, disturbed)
+    span = _Span(log, step_s, end_s - start_s, disturbed_spans(noted, end_s, step_s, dark_spans(log)))
     ups = {name: _storage(log, name, noted, (start_s, end_s)) for name in members(log, "ups")}
     source, source_ramp = span.power("source/p", ramped=True)
     names, centers = _names(log, "bus"), members(log, "datacenter")

@@ -121,10 +121,9 @@ class _Reference:
         behind a UPS that smooths, a pause of IT is not yet one of the feeder.
         """
         gap_mw = np.zeros(len(self._sites[0].p_mw[rows]))
-        for one, before_mw, it_mw, answered in zip(
-            self._sites, self.before_mw, self._it_mw, self.answered, strict=True
-        ):
-            if not (during or answered):
+        for k, one in enumerate(self._sites):
+            before_mw, it_mw = self.before_mw[k], self._it_mw[k]
+            if not (during or self.answered[k]):
                 continue
             wanted_mw: Any = before_mw
             if it_mw is not None and it_mw > 0.0 and one.it_mw is not None:
@@ -147,6 +146,7 @@ class _Load:
         self.n_before, self.n_caused = rows_in(BEFORE_S, step_s), rows_in(CAUSED_S, step_s)
         self.n_series = rows_in(series_s, step_s) if series_s > 0.0 else 0
         self._away_share = 1.0 - share
+        self._next = self.n
         self._may_feel = any(one.answered_s is None for one in sites)
 
     def away(self, found: Sequence[tuple[int, int]]) -> list[Away]:
@@ -154,8 +154,9 @@ class _Load:
         told: list[Away] = []
         reference: _Reference | None = None
         last: Away | None = None  # the load that is still away, or was last
-        for a, b in found:
-            if last is not None and reference is not None and (last.back is None or a <= last.back):
+        for k, (a, b) in enumerate(found):
+            self._next = found[k + 1][0] if k + 1 < len(found) else self.n
+            if last is not None and reference is not None and self._finds_away(last, a):
                 was_felt = self._is_felt(reference, a, b)
                 if was_felt or self._may_feel or self._left_mw(a) <= DEAD_SHARE * last.before_mw:
                     last.dips.append((a, b))
@@ -173,6 +174,11 @@ class _Load:
                 self._count(one, reference, a, b)
                 last = one
         return told
+
+    def _finds_away(self, last: Away, a: int) -> bool:
+        """Whether a dip of the same series finds the load away."""
+        in_series = self.n_series == 0 or a - last.dips[-1][1] <= self.n_series
+        return in_series and (last.back is None or a <= last.back)
 
     def _reference(self, a: int, last: Away | None, before: _Reference | None) -> _Reference:
         """What was drawn before a dip; in a series what was before its first, unless it is more by now."""
@@ -212,10 +218,8 @@ class _Load:
         if answers:
             return True
         rows = slice(a, min(self.n, b + self.n_caused + 1 if any(reference.answered) else max(b, a + 1)))
-        fallen_mw = float(reference.missing(rows, during=True).max()) - float(
-            reference.missing(slice(a - 1, a), True)[0]
-        )
-        return fallen_mw > FELT_SHARE * reference.total_mw
+        missing_mw = reference.missing(slice(a - 1, rows.stop), during=True)
+        return float(missing_mw[1:].max() - missing_mw[0]) > FELT_SHARE * reference.total_mw
 
     def _count(self, one: Away, reference: _Reference, a: int, b: int) -> None:
         """Go on counting what is away with another of its dips."""
@@ -225,9 +229,11 @@ class _Load:
             return
         shown = self._shown(a, b)
         least_mw = self._away_share * one.before_mw
-        one.back = self._first(shown, lambda rows: reference.missing(rows, False, self.n_before) <= least_mw)
+        if one.back is not None or len(one.dips) == 1:  # what never comes back does not after another dip either
+            one.back = self._first(shown, lambda rows: reference.missing(rows, False, self.n_before) <= least_mw)
         hour = b + rows_in(AFTER_S["1h"], self.step_s)
         until = hour if one.back is None else max(one.back + 1, min(b + self.n_caused + 1, hour))
+        until = max(b + 1, min(until, self._next))  # what the next dip takes is its own, or counted with it
         self._miss(one, b, reference.missing(slice(b, until), during=False))
         self._stay(one, reference, b, shown)
 

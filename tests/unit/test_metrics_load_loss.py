@@ -131,6 +131,22 @@ def test_site_that_exports_beside_one_that_is_lost_changes_nothing_of_it():
     assert (found["before_mw"], found["lost_mw"]) == (pytest.approx(80.0), pytest.approx(100.0))
 
 
+def test_dips_of_a_load_that_never_comes_back_whole_are_disturbances_of_their_own():
+    """Of 100 MW 20 stay away from the first dip on; 1000 s later another takes the other 80 for 50 s."""
+
+    def p_mw(t_s):
+        return np.select([t_s < 100.0, (t_s >= 1100.0) & (t_s < 1150.0)], [100.0, 0.0], 80.0)
+
+    events = [(100.0, "window_left"), (100.01, "load_shed"), (1100.0, "window_left"), (1100.01, "ups_transferred")]
+    log = site_log(p_mw, [(100.0, 100.2, 0.3), (1100.0, 1100.2, 0.3)], events, until_s=5000.0)
+    first, second = analyse(log).standards.terminal["a"].losses
+    assert (first.before_mw, first.lost_mw) == (pytest.approx(100.0), pytest.approx(20.0))
+    assert [first.not_returned_mw[after] for after in ("1s", "1min", "1h")] == [pytest.approx(20.0)] * 3
+    assert first.returned_after_s is None
+    assert (second.before_mw, second.lost_mw) == (pytest.approx(80.0), pytest.approx(80.0))
+    assert second.returned_after_s == pytest.approx(49.8)
+
+
 def test_call_within_an_undervoltage_takes_what_it_asks_for_and_the_dip_the_rest():
     """0.85 pu from 100 to 200 s costs 10 of 100 MW; a call to 60 MW from 120 s on is not the dip's doing."""
 
