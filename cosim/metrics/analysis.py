@@ -22,7 +22,7 @@ from cosim.metrics.points import Points, points_of
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter, energy_of
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, storage_kind, utilization
-from cosim.metrics.ride_through import LowestAtTerminals, system_loss
+from cosim.metrics.ride_through import Loads, LowestAtTerminals, dipped_loads, system_loss
 from cosim.metrics.standards import (
     Standards,
     UnbalanceReader,
@@ -167,17 +167,17 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     neutral, lowest = DisplacedNeutral(log, names), LowestAtTerminals(log, centers, names)
     voltage, events = _voltage(log, names, neutral, lowest, points)
     lowest_pu = lowest.result()
-    shown = [angles.update, MeansShown(neutral, means.values()).update]
-    voltage_swing = span.swing("bus/vm_pu", len(names), shown)
+    loads = dipped_loads(log, lowest_pu, step_s)
+    voltage_swing = span.swing("bus/vm_pu", len(names), [angles.update, MeansShown(neutral, means.values()).update])
     standards = Standards(
         mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
         events=events,
         unbalance=angles.result(),
         points=points,
-        **_of_sites(span, centers, wanted, lowest_pu),
+        **_of_sites(span, centers, wanted, lowest_pu, loads),
     )
     equipment, found = _equipment(span, wanted)
-    case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards, equipment, lowest_pu)
+    case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards, equipment, lowest_pu, loads)
     return Analysis(
         step_s=step_s,
         start_s=start_s,
@@ -202,13 +202,14 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
 
 
 def _of_sites(
-    span: _Span, centers: Sequence[str], limits: Sequence[Limit], lowest_pu: Mapping[str, AnyFloats]
+    span: _Span, centers: Sequence[str], limits: Sequence[Limit], lowest_pu: Mapping[str, AnyFloats], loads: Loads
 ) -> dict[str, Any]:
     """Those metrics of standards that are of data centers, all or by name; what the log does not tell is left out."""
     log, step_s = span.log, span.step_s
-    terminals = {name: terminal_of(log, name, limits, step_s, lowest_pu.get(name)) for name in centers}
+    seen = [(name, lowest_pu.get(name), loads.get(name)) for name in centers]
+    terminals = {name: terminal_of(log, name, limits, step_s, low_pu, load) for name, low_pu, load in seen}
     return {
-        "system_loss": system_loss(log, lowest_pu, step_s),
+        "system_loss": system_loss(log, lowest_pu, step_s, loads),
         "terminal": {name: one for name, one in terminals.items() if one is not None},
         "spectrum": {name: kinds for name in centers if (kinds := spectra_of(log, name, step_s, span.disturbed))},
         "demand": {name: mw for name in centers if (mw := demand_of(log, name, step_s)) is not None},

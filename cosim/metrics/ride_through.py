@@ -16,6 +16,8 @@ from cosim.metrics.window import rows_in
 
 ANSWERS = ("ups_transferred", "ups_locked_out", "load_shed", "cooling_lost")
 """Kinds of event by which a data center answers a dip with less power from the feeder."""
+Loads = Mapping[str, SiteLoad]
+"""Loads of data centers by name."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class SystemLoss:
         }
 
 
-def system_loss(log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float) -> SystemLoss | None:
+def system_loss(
+    log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float, loads: Loads | None = None
+) -> SystemLoss | None:
     """What all data centers together lost in their worst disturbance.
 
     What is missing is summed row by row before anything is taken of it: sites that fall at different times do not add
@@ -55,6 +59,8 @@ def system_loss(log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float) -> 
         Lowest voltage of each data center since the row before, by name. [pu]
     step_s : float
         Log step. [s]
+    loads : mapping, optional
+        Loads that have been read already, by data center.
 
     Returns
     -------
@@ -69,13 +75,19 @@ def system_loss(log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float) -> 
             vm_pu, low_pu = np.minimum(vm_pu, seen), np.minimum(low_pu, lowest_pu[name])
     if not names or step_s <= 0.0 or not dips(vm_pu, low_pu, DIP_PU):
         return None
-    loads = [site_load(log, name, step_s) for name in names]
-    losses = load_losses(column(log, "t_s", np.float64), vm_pu, loads, step_s, lowest_pu=low_pu)
+    every = [(loads or {}).get(name) or site_load(log, name, step_s) for name in names]
+    losses = load_losses(column(log, "t_s", np.float64), vm_pu, every, step_s, lowest_pu=low_pu)
     most = worst_of(losses)
     later = [loss.start_s for loss in losses if loss.start_s > most.start_s]
     locked = _first_by_site(log.events, "ups_locked_out", dict.fromkeys(names, most.start_s))
     locked = {name: t_s for name, t_s in locked.items() if not later or t_s < later[0]}
     return SystemLoss(most, len(names), locked, _first_by_site(log.events, "ups_unlocked", locked))
+
+
+def dipped_loads(log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float) -> Loads:
+    """Loads, by name, of the data centers whose lowest voltage since the row before [pu] has a dip at any row."""
+    dipped = [name for name, low_pu in lowest_pu.items() if float(low_pu.min(initial=np.inf)) < DIP_PU]
+    return {name: site_load(log, name, step_s) for name in dipped if has(log, f"datacenter/{name}/p_grid_mw")}
 
 
 def site_load(log: Log, name: str, step_s: float) -> SiteLoad:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from cosim.metrics.away import DIP_PU
+from cosim.metrics.away import SiteLoad
 from cosim.metrics.demand import DEMAND_S, DemandMeter, PowerFactor, PowerFactorMeter
 from cosim.metrics.events import VoltageEvents
 from cosim.metrics.lamps import LAMPS
 from cosim.metrics.limits import FlickerLimit, Limit, MeanVoltageLimit, UnbalanceLimit
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, column, has
 from cosim.metrics.points import Points
-from cosim.metrics.ride_through import SystemLoss, site_load, terminal_voltage
+from cosim.metrics.ride_through import SystemLoss, terminal_voltage
 from cosim.metrics.spectrum import STEP_MAX_S, Spectrum, SpectrumMeter
 from cosim.metrics.terminal import Terminal, largest_plt, terminal
 from cosim.metrics.unbalance import Unbalance, UnbalanceMeter, three_phase_buses
@@ -100,15 +100,13 @@ class UnbalanceReader:
 
 
 def terminal_of(
-    log: Log, name: str, limits: Iterable[Limit], step_s: float, lowest_pu: AnyFloats | None
+    log: Log, name: str, limits: Iterable[Limit], step_s: float, lowest_pu: AnyFloats | None, load: SiteLoad | None
 ) -> Terminal | None:
-    """Rapid changes, flicker and recovery at one data center; None where the log lacks its voltage."""
+    """Rapid changes, flicker and recovery of its load at one data center; None where the log lacks its voltage."""
     vm_pu = terminal_voltage(log, name)
     if vm_pu is None or lowest_pu is None:
         return None
     lamps: dict[str, None] = {limit.lamp: None for limit in limits if isinstance(limit, FlickerLimit)}
-    told = has(log, f"datacenter/{name}/p_grid_mw") and float(lowest_pu.min()) < DIP_PU
-    load = site_load(log, name, step_s) if told else None
     return terminal(column(log, "t_s", np.float64), vm_pu, lowest_pu, load, step_s, tuple(lamps) or LAMPS[:1])
 
 

@@ -170,7 +170,8 @@ def _recovery(limit: lim.RecoveryLimit, case: Case) -> Verdict:
         lowest_pu = case.lowest_pu.get(name, vm_pu)
         if float(lowest_pu.min()) >= limit.vm_min_pu:
             continue
-        t_s, load = column(case.log, "t_s", np.float64), site_load(case.log, name, case.step_s)
+        t_s, load = column(case.log, "t_s", np.float64), case.loads.get(name)
+        load = load or site_load(case.log, name, case.step_s)
         for one in recoveries(t_s, vm_pu, load, case.step_s, limit.vm_min_pu, limit.share, lowest_pu):
             note = "" if one.is_back else "not back before the end of the run"
             took_s = one.took_s if one.is_back else max(one.took_s, limit.max_s + case.step_s)
