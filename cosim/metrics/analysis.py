@@ -11,7 +11,7 @@ import numpy as np
 from cosim.metrics.accounts import Accounts, LoadSquare, SquareMeter, accounts_of, series_of
 from cosim.metrics.ageing import Ageing, AgeingMeter
 from cosim.metrics.case import Case, Verdict
-from cosim.metrics.disturbance import disturbed_spans
+from cosim.metrics.disturbance import dark_spans, disturbed_spans
 from cosim.metrics.events import VoltageEventMeter, VoltageEvents, known_of
 from cosim.metrics.limits import Limit, load_limits
 from cosim.metrics.loading import Equipment, loading_meters
@@ -22,7 +22,7 @@ from cosim.metrics.points import Points, points_of
 from cosim.metrics.power import EnergyMeter, Power, PowerMeter, energy_of
 from cosim.metrics.ramp import Ramp, RampMeter, windows_for
 from cosim.metrics.rating import FleetRating, fleet_rating, storage_energy_mwh, storage_kind, utilization
-from cosim.metrics.ride_through import LowestAtTerminals, system_loss
+from cosim.metrics.ride_through import Loads, LowestAtTerminals, dipped_loads, system_loss
 from cosim.metrics.standards import (
     Standards,
     UnbalanceReader,
@@ -32,7 +32,7 @@ from cosim.metrics.standards import (
     spectra_of,
     terminal_of,
 )
-from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly
+from cosim.metrics.storage import SATURATION_HOLD_S, Storage, StorageMeter, event_spells, exactly, with_second
 from cosim.metrics.verdict import judge
 from cosim.metrics.voltage import Voltage, VoltageExtremes, VoltageMeter, extremes_of, sag_totals, with_points
 from cosim.metrics.window import Swing, SwingMeter
@@ -158,7 +158,7 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     if log.n_rows == 0:
         return Analysis(step_s=0.0, start_s=0.0, end_s=0.0, n_row=0)
     step_s, noted, (start_s, end_s) = log_step_s(log), log.events, time_span_s(log)
-    span = _Span(log, step_s, end_s - start_s, disturbed_spans(noted, end_s, margin_s=step_s))
+    span = _Span(log, step_s, end_s - start_s, disturbed_spans(noted, end_s, step_s, dark_spans(log)))
     ups = {name: _storage(log, name, noted, (start_s, end_s)) for name in members(log, "ups")}
     source, source_ramp = span.power("source/p", ramped=True)
     names, centers = _names(log, "bus"), members(log, "datacenter")
@@ -167,17 +167,17 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
     neutral, lowest = DisplacedNeutral(log, names), LowestAtTerminals(log, centers, names)
     voltage, events = _voltage(log, names, neutral, lowest, points)
     lowest_pu = lowest.result()
-    shown = [angles.update, MeansShown(neutral, means.values()).update]
-    voltage_swing = span.swing("bus/vm_pu", len(names), shown)
+    loads = dipped_loads(log, lowest_pu, step_s)
+    voltage_swing = span.swing("bus/vm_pu", len(names), [angles.update, MeansShown(neutral, means.values()).update])
     standards = Standards(
         mean={window_s: meter.result() for window_s, meter in means.items()} if voltage_swing is not None else {},
         events=events,
         unbalance=angles.result(),
         points=points,
-        **_of_sites(span, centers, wanted, lowest_pu),
+        **_of_sites(span, centers, wanted, lowest_pu, loads),
     )
     equipment, found = _equipment(span, wanted)
-    case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards, equipment, lowest_pu)
+    case = Case(log, step_s, span.duration_s, span.disturbed, names, centers, standards, equipment, lowest_pu, loads)
     return Analysis(
         step_s=step_s,
         start_s=start_s,
@@ -202,13 +202,14 @@ def analyse(log: Log, limits: Sequence[Limit] | None = None) -> Analysis:
 
 
 def _of_sites(
-    span: _Span, centers: Sequence[str], limits: Sequence[Limit], lowest_pu: Mapping[str, AnyFloats]
+    span: _Span, centers: Sequence[str], limits: Sequence[Limit], lowest_pu: Mapping[str, AnyFloats], loads: Loads
 ) -> dict[str, Any]:
     """Those metrics of standards that are of data centers, all or by name; what the log does not tell is left out."""
     log, step_s = span.log, span.step_s
-    terminals = {name: terminal_of(log, name, limits, step_s, lowest_pu.get(name)) for name in centers}
+    seen = [(name, lowest_pu.get(name), loads.get(name)) for name in centers]
+    terminals = {name: terminal_of(log, name, limits, step_s, low_pu, load) for name, low_pu, load in seen}
     return {
-        "system_loss": system_loss(log, lowest_pu, step_s),
+        "system_loss": system_loss(log, lowest_pu, step_s, loads),
         "terminal": {name: one for name, one in terminals.items() if one is not None},
         "spectrum": {name: kinds for name in centers if (kinds := spectra_of(log, name, step_s, span.disturbed))},
         "demand": {name: mw for name in centers if (mw := demand_of(log, name, step_s)) is not None},
@@ -391,5 +392,7 @@ def _storage(log: Log, name: str, events: Any, span_s: tuple[float, float]) -> S
             meter.update_mode(t_s, mode.reshape(len(t_s)))
     spells = {kind: event_spells(events, name, *pair, end_s) for kind, pair in _SPELLS.items()}
     spells["saturated"] = event_spells(events, name, *_SPELLS["saturated"], end_s, hold_s=SATURATION_HOLD_S)
-    worn = meter.wear(end_s - span_s[0], storage_kind(log.scenario, name))
-    return exactly(meter.result(storage_energy_mwh(log.scenario, name), spells, worn), log, name)
+    lasted_s = end_s - span_s[0]
+    worn = meter.wear(lasted_s, storage_kind(log.scenario, name))
+    first = meter.result(storage_energy_mwh(log.scenario, name), spells, worn)
+    return exactly(with_second(first, log, name, lasted_s), log, name)

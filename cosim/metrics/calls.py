@@ -14,6 +14,8 @@ SLACK = 0.005
 """A cap counts as held up to this part of the power before the call above it. [1]"""
 ROUNDING_MW = 1e-9
 """[MW]"""
+ROUNDING_S = 1e-6
+"""[s]"""
 S_PER_H = 3600.0
 
 
@@ -48,7 +50,8 @@ def calls_of(log: Log, name: str) -> list[Call]:
     Returns
     -------
     list of Call
-        In order of time. How late a site is counts from the ramp of the call, where the scenario has it.
+        In order of time. How late a site is counts from the ramp of the call, where the scenario has it: from the
+        power of the last row up to the call down to the cap, as the cap itself comes down.
     """
     noted = log.events
     told = noted[noted["element"] == name]
@@ -68,7 +71,8 @@ def calls_of(log: Log, name: str) -> list[Call]:
         if not before.any():
             continue
         before_mw = float(p_mw[before].mean())
-        due_s = start_s + max(0.0, before_mw - cap_mw) / _ramp(log, name, start_s)
+        called_mw = p_mw[int(np.searchsorted(t_s, start_s + ROUNDING_S, side="right")) - 1]  # a cap starts from it
+        due_s = start_s + max(0.0, called_mw - cap_mw) / _ramp(log, name, start_s)
         found.append(_call(t_s, p_mw, cut_mw, (float(start_s), min(due_s, end_s), end_s), float(cap_mw), before_mw))
     return found
 
@@ -77,7 +81,7 @@ def _ramp(log: Log, name: str, start_s: float) -> float:
     """Ramp of a call; infinite where the scenario does not hold it: a controller called. [MW/s]"""
     for event in log.scenario.get("events", ()):
         about: tuple[Any, ...] = (event.get("kind"), event.get("datacenter"))
-        if about == ("demand_response_started", name) and abs(event["at_s"] - start_s) < 1e-6:
+        if about == ("demand_response_started", name) and abs(event["at_s"] - start_s) < ROUNDING_S:
             return float(event["ramp_mw_per_s"])
     return float("inf")
 

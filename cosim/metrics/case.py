@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
+from cosim.metrics.away import SiteLoad
 from cosim.metrics.limits import Limit
 from cosim.metrics.loading import Equipment
 from cosim.metrics.log import AnyFloats, Floats, Log, has
@@ -71,6 +72,8 @@ class Case:
     equipment: Equipment = field(default_factory=Equipment)
     lowest_pu: Mapping[str, AnyFloats] = field(default_factory=dict)
     """Lowest voltage of each data center since the row before, by name. [pu]"""
+    loads: Mapping[str, SiteLoad] = field(default_factory=dict)
+    """Loads of those that had a dip, by name."""
 
 
 def verdict_of(

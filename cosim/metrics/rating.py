@@ -54,6 +54,17 @@ def storage_kind(scenario: Mapping[str, Any], name: str) -> str:
     return str((_datacenter(scenario, name).get("ups") or {}).get("storage") or "lithium")
 
 
+def second_kind(scenario: Mapping[str, Any], name: str) -> str | None:
+    """Kind of a hybrid's second storage, a supercapacitor where it does not say; None where there is none."""
+    second = (_datacenter(scenario, name).get("ups") or {}).get("second")
+    return None if second is None else str(second.get("storage") or "supercapacitor")
+
+
+def window_pu(scenario: Mapping[str, Any], name: str) -> float:
+    """Lower end of a data center's voltage window; 0.9 where the scenario does not say. [pu]"""
+    return float((_datacenter(scenario, name).get("facility") or {}).get("v_min_pu") or 0.9)
+
+
 def datacenter_bus(scenario: Mapping[str, Any], name: str) -> str | None:
     """Bus of a data center; None where the scenario does not say."""
     bus = _datacenter(scenario, name).get("bus")

@@ -1,132 +1,23 @@
-"""What a series of dips took from the feeder's load, at one site or at all together, and how much was back when."""
+"""What a disturbance took from all data centers together, and the voltage and load of each that tell so."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from cosim.metrics.away import BACK_SHARE, BEFORE_S, DIP_PU, SiteLoad, dips
+from cosim.metrics.load_loss import LoadLoss, load_losses, worst_of
 from cosim.metrics.log import AnyFloats, Floats, Log, blocks, column, has
 from cosim.metrics.rating import datacenter_bus, sees_phase_to_phase
 from cosim.metrics.window import rows_in
 
-CLUSTER_S = 300.0
-"""Dips that follow within this time belong to one disturbance. [s]"""
-BEFORE_S = 10.0
-"""The load before it is the mean over this time. [s]"""
-AFTER_S = {"1s": 1.0, "1min": 60.0, "1h": 3600.0}
-"""After the last dip has ended, how much is not back by then is asked for. [s]"""
-BACK_SHARE = 0.9
-"""The load counts as back with this part of what it was before. [1]"""
-
-
-class LoadLoss(NamedTuple):
-    """One disturbance: dips that follow one another."""
-
-    start_s: float
-    """Start of its first dip. [s]"""
-    end_s: float
-    """End of its last dip, or of the log where that lasts on. [s]"""
-    n_dip: int
-    vm_min_pu: float
-    """Lowest voltage in it. [pu]"""
-    before_mw: float
-    """Mean power before it. [MW]"""
-    lost_mw: float
-    """That less the lowest power between its first dip and the end of what is looked at. [MW]"""
-    not_returned_mw: dict[str, float]
-    """What is missing so long after its last dip; without those that lie behind the end of the log. [MW]"""
-    returned_after_s: float | None
-    """From the end of its last dip until 90 % of the power before was back; None: not before the log's end. [s]"""
-
-    def summary(self) -> dict[str, Any]:
-        """Plain numbers; a load that did not come back has no `returned_after_s`."""
-        numbers: dict[str, Any] = {
-            "disturbance_t_s": self.start_s,
-            "disturbance_end_s": self.end_s,
-            "disturbance_n_dip": self.n_dip,
-        }
-        numbers |= {"before_mw": self.before_mw, "lost_mw": self.lost_mw, "returned_after_s": self.returned_after_s}
-        return numbers | {f"not_returned_{after}_mw": p_mw for after, p_mw in self.not_returned_mw.items()}
-
-
-def dips(vm_pu: AnyFloats, lowest_pu: AnyFloats, vm_min_pu: float) -> list[tuple[int, int]]:
-    """Dips of a voltage that begin within the record.
-
-    Parameters
-    ----------
-    vm_pu, lowest_pu : ndarray, shape (n,)
-        Voltage of the rows, and the lowest since the row before. [pu]
-    vm_min_pu : float
-        Voltage below which a dip lies. [pu]
-
-    Returns
-    -------
-    list of (int, int)
-        First row that tells of it, and the first from there on at which the voltage is back: the same one where the
-        whole dip lies between two rows, n where it lasts to the end.
-    """
-    low = np.minimum(vm_pu, lowest_pu) < vm_min_pu
-    change = np.diff(np.concatenate(([0], low.astype(np.int8), [0])))
-    found = []
-    for a, b in zip(np.flatnonzero(change == 1).tolist(), np.flatnonzero(change == -1).tolist(), strict=True):
-        back = b - 1 if vm_pu[b - 1] >= vm_min_pu else b
-        if a > 0:
-            found.append((a, back))
-    return found
-
-
-def load_losses(
-    t_s: Floats,
-    vm_pu: AnyFloats,
-    p_mw: AnyFloats,
-    step_s: float,
-    vm_min_pu: float = 0.9,
-    lowest_pu: AnyFloats | None = None,
-) -> list[LoadLoss]:
-    """Load lost in each disturbance of the voltage, and how much of it was back 1 s, 1 min and 1 h later.
-
-    Parameters
-    ----------
-    t_s, vm_pu, p_mw : ndarray, shape (n,)
-        Times [s], voltage [pu], power drawn from the feeder [MW].
-    step_s : float
-        Their distance. [s]
-    vm_min_pu : float
-        Voltage below which a dip lies. [pu]
-    lowest_pu : ndarray, shape (n,), optional
-        Lowest voltage since the row before; not given: that of the rows. [pu]
-    """
-    lowest = vm_pu if lowest_pu is None else lowest_pu
-    series: list[list[tuple[int, int]]] = []
-    for dip in dips(vm_pu, lowest, vm_min_pu):
-        if series and (dip[0] - series[-1][-1][1]) * step_s <= CLUSTER_S:
-            series[-1].append(dip)
-        else:
-            series.append([dip])
-    return [_loss(t_s, lowest, p_mw, step_s, group) for group in series]
-
-
-def _loss(t_s: Floats, lowest_pu: AnyFloats, p_mw: AnyFloats, step_s: float, group: list[tuple[int, int]]) -> LoadLoss:
-    """What one series of dips took."""
-    a, b, n = group[0][0], group[-1][1], len(t_s)
-    before_mw = float(np.mean(p_mw[max(0, a - rows_in(BEFORE_S, step_s)) : a], dtype=np.float64))
-    at = {name: b + rows_in(later_s, step_s) for name, later_s in AFTER_S.items()}
-    missing = {name: max(0.0, before_mw - float(p_mw[row])) for name, row in at.items() if row < n}
-    last = max((row for row in at.values() if row < n), default=n - 1)
-    back = np.flatnonzero(np.asarray(p_mw[b:]) >= BACK_SHARE * before_mw)
-    return LoadLoss(
-        start_s=float(t_s[a]),
-        end_s=float(t_s[min(b, n - 1)]),
-        n_dip=len(group),
-        vm_min_pu=float(np.min(lowest_pu[a : b + 1])),
-        before_mw=before_mw,
-        lost_mw=max(0.0, before_mw - float(np.min(p_mw[a : last + 1]))),
-        not_returned_mw=missing,
-        returned_after_s=float(t_s[b + int(back[0])] - t_s[b]) if len(back) else None,
-    )
+ANSWERS = ("ups_transferred", "ups_locked_out", "load_shed", "cooling_lost")
+"""Kinds of event by which a data center answers a dip with less power from the feeder."""
+Loads = Mapping[str, SiteLoad]
+"""Loads of data centers by name."""
 
 
 @dataclass(frozen=True)
@@ -153,11 +44,13 @@ class SystemLoss:
         }
 
 
-def system_loss(log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float) -> SystemLoss | None:
+def system_loss(
+    log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float, loads: Loads | None = None
+) -> SystemLoss | None:
     """What all data centers together lost in their worst disturbance.
 
-    The powers are summed before anything is taken of them: sites that fall at different times do not add up to more
-    than ever was missing at once.
+    What is missing is summed row by row before anything is taken of it: sites that fall at different times do not add
+    up to more than ever was missing at once.
 
     Parameters
     ----------
@@ -166,30 +59,94 @@ def system_loss(log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float) -> 
         Lowest voltage of each data center since the row before, by name. [pu]
     step_s : float
         Log step. [s]
+    loads : mapping, optional
+        Loads that have been read already, by data center.
 
     Returns
     -------
     SystemLoss or None
-        None where no voltage or power of a site is logged, or no dip ended in the run.
+        None where no voltage or power of a site is logged, or no dip began in the run.
     """
     vm_pu, low_pu = np.full(log.n_rows, np.inf), np.full(log.n_rows, np.inf)
-    p_mw, n_site = np.zeros(log.n_rows), 0
-    for name, lowest in lowest_pu.items():
+    names = [name for name in lowest_pu if has(log, f"datacenter/{name}/p_grid_mw")]
+    for name in names:
         seen = terminal_voltage(log, name)
-        if seen is None or not has(log, f"datacenter/{name}/p_grid_mw"):
-            continue
-        vm_pu, low_pu, n_site = np.minimum(vm_pu, seen), np.minimum(low_pu, lowest), n_site + 1
-        p_mw += column(log, f"datacenter/{name}/p_grid_mw", np.float64)
-    if n_site == 0 or step_s <= 0.0:
+        if seen is not None:
+            vm_pu, low_pu = np.minimum(vm_pu, seen), np.minimum(low_pu, lowest_pu[name])
+    if not names or step_s <= 0.0 or not dips(vm_pu, low_pu, DIP_PU):
         return None
-    losses = load_losses(column(log, "t_s", np.float64), vm_pu, p_mw, step_s, lowest_pu=low_pu)
-    if not losses:
-        return None
-    worst = max(losses, key=lambda loss: loss.lost_mw)
-    later = [loss.start_s for loss in losses if loss.start_s > worst.start_s]
-    locked = _first_by_site(log.events, "ups_locked_out", dict.fromkeys(lowest_pu, worst.start_s))
+    every = [(loads or {}).get(name) or site_load(log, name, step_s) for name in names]
+    losses = load_losses(column(log, "t_s", np.float64), vm_pu, every, step_s, lowest_pu=low_pu)
+    most = worst_of(losses)
+    later = [loss.start_s for loss in losses if loss.start_s > most.start_s]
+    locked = _first_by_site(log.events, "ups_locked_out", dict.fromkeys(names, most.start_s))
     locked = {name: t_s for name, t_s in locked.items() if not later or t_s < later[0]}
-    return SystemLoss(worst, n_site, locked, _first_by_site(log.events, "ups_unlocked", locked))
+    return SystemLoss(most, len(names), locked, _first_by_site(log.events, "ups_unlocked", locked))
+
+
+def dipped_loads(log: Log, lowest_pu: Mapping[str, AnyFloats], step_s: float) -> Loads:
+    """Loads, by name, of the data centers whose lowest voltage since the row before [pu] has a dip at any row."""
+    dipped = [name for name, low_pu in lowest_pu.items() if float(low_pu.min(initial=np.inf)) < DIP_PU]
+    return {name: site_load(log, name, step_s) for name in dipped if has(log, f"datacenter/{name}/p_grid_mw")}
+
+
+def site_load(log: Log, name: str, step_s: float) -> SiteLoad:
+    """Load of a data center whose power is logged.
+
+    Parameters
+    ----------
+    log : Log
+    name : str
+        The data center.
+    step_s : float
+        Log step. [s]
+    """
+    mine = log.events[log.events["element"] == name]
+    t_s, asked = column(log, "t_s", np.float64), f"datacenter/{name}/p_it_mw"
+    told = mine[mine["kind"].isin(ANSWERS)]
+    answered = [(at_s, _took_until(mine, at_s, kind)) for at_s, kind in zip(told["t_s"], told["kind"], strict=True)]
+    return SiteLoad(
+        p_mw=column(log, f"datacenter/{name}/p_grid_mw"),
+        it_mw=_asked(column(log, asked), t_s, mine, step_s) if has(log, asked) else None,
+        cap_mw=_caps(mine, t_s),
+        answered_s=np.array(answered, np.float64).reshape(-1, 2),
+        left_s=mine.loc[mine["kind"] == "window_left", "t_s"].to_numpy(np.float64),
+    )
+
+
+def _took_until(events: Any, at_s: float, kind: str) -> float:
+    """When an answer took the last of the load: servers without cooling run on for a while. [s]"""
+    if kind != "cooling_lost":
+        return at_s
+    later = events[events["t_s"] > at_s]
+    back_s = later.loc[later["kind"] == "cooling_returned", "t_s"].min()
+    shed_s = later.loc[(later["kind"] == "load_shed") & ~(later["t_s"] > back_s), "t_s"]
+    return float(shed_s.max()) if len(shed_s) else at_s
+
+
+def _asked(it_mw: AnyFloats, t_s: Floats, events: Any, step_s: float) -> AnyFloats:
+    """Power that IT asks for by itself: where it was shed, until it is back, what it drew before. [MW]"""
+    for shed_s in events.loc[events["kind"] == "load_shed", "t_s"]:
+        row = int(np.searchsorted(t_s, shed_s))
+        before = it_mw[max(0, row - rows_in(BEFORE_S, step_s)) : row]
+        if len(before) == 0:
+            continue
+        on = it_mw[row:] >= BACK_SHARE * before.mean()
+        fallen = int(np.argmin(on)) if not on.all() else len(on)
+        back = fallen + int(np.argmax(on[fallen:])) if on[fallen:].any() else len(on)
+        it_mw[row : row + back] = before.mean()
+    return it_mw
+
+
+def _caps(events: Any, t_s: Floats) -> Floats | None:
+    """Power that a site is called down to at each row, infinite without a call; None where it never is. [MW]"""
+    calls = events[events["kind"].isin(["demand_response_started", "demand_response_ended"])]
+    if not len(calls):
+        return None
+    cap_mw = np.full(len(t_s), np.inf)
+    for at_s, kind, p_mw in zip(calls["t_s"], calls["kind"], calls["value"], strict=True):
+        cap_mw[int(np.searchsorted(t_s, at_s)) :] = p_mw if kind == "demand_response_started" else np.inf
+    return cap_mw
 
 
 def _first_by_site(events: Any, kind: str, since_s: Mapping[str, float]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cosim.metrics.away import SiteLoad
 from cosim.metrics.demand import DEMAND_S, DemandMeter, PowerFactor, PowerFactorMeter
 from cosim.metrics.events import VoltageEvents
 from cosim.metrics.lamps import LAMPS
@@ -99,16 +100,14 @@ class UnbalanceReader:
 
 
 def terminal_of(
-    log: Log, name: str, limits: Iterable[Limit], step_s: float, lowest_pu: AnyFloats | None
+    log: Log, name: str, limits: Iterable[Limit], step_s: float, lowest_pu: AnyFloats | None, load: SiteLoad | None
 ) -> Terminal | None:
-    """Rapid changes, flicker and recovery at one data center; None where the log lacks its voltage."""
+    """Rapid changes, flicker and recovery of its load at one data center; None where the log lacks its voltage."""
     vm_pu = terminal_voltage(log, name)
     if vm_pu is None or lowest_pu is None:
         return None
     lamps: dict[str, None] = {limit.lamp: None for limit in limits if isinstance(limit, FlickerLimit)}
-    power = f"datacenter/{name}/p_grid_mw"
-    p_mw = column(log, power) if has(log, power) else None
-    return terminal(column(log, "t_s", np.float64), vm_pu, lowest_pu, p_mw, step_s, tuple(lamps) or LAMPS[:1])
+    return terminal(column(log, "t_s", np.float64), vm_pu, lowest_pu, load, step_s, tuple(lamps) or LAMPS[:1])
 
 
 def spectra_of(log: Log, name: str, step_s: float, disturbed: Floats) -> dict[str, Spectrum]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ BEFORE_S = 10.0
 SETTLED_S = 600.0
 """So long after a start its power is looked at, if nothing else happens to a job of the site. [s]"""
 MINUTE_S = 60.0
+_DUE = re.compile(r"due at t = (\S+) s")
 _NEXT = ("job_started", "job_stopped", "job_failed", "load_shed", "ups_transferred")
 """Kinds of event after which the power of a site is no longer that of one start."""
 
@@ -35,7 +37,7 @@ class Start(NamedTuple):
     notice_s: float
     """How long ahead of the time it was due it was announced; 0: not at all. [s]"""
     late_s: float
-    """How long after that time it came: it was held. [s]"""
+    """How long after that time it came: it was held, or the site had no power. [s]"""
 
     def summary(self) -> dict[str, Any]:
         """Plain values."""
@@ -75,30 +77,38 @@ def starts_of(log: Log, name: str) -> list[Start]:
 
 
 def _noted(events: Any, site: str, begin_s: float) -> Iterator[tuple[float, str, tuple[float | None, float, float]]]:
-    """Starts among the events of a site: time [s], job; MW announced or None, how long ahead and how late [s]."""
-    announced: dict[str, tuple[float, float]] = {}
+    """Starts among the events of a site: time [s], job; MW announced or None, how long ahead and how late [s].
+
+    A job starts again that failed (so does every one that runs when the site goes dark), or that the site stopped to
+    spare its storage: at a `load_shed` of its power. Any other start is one, whatever happened to the site.
+    """
+    announced: dict[str, tuple[float, float, float]] = {}
     due: dict[str, float] = {}
-    jobs = {str(element).removeprefix(f"{site}/") for element in events["element"]} - {site}
     again: set[str] = set()
-    columns = (events[column] for column in ("t_s", "kind", "element", "value"))
-    for t_s, kind, element, value in zip(*columns, strict=True):
+    shed = {(row.t_s, row.value) for row in events[events["kind"] == "load_shed"].itertuples()}
+    columns = (events[column] for column in ("t_s", "kind", "element", "value", "detail"))
+    for t_s, kind, element, value, detail in zip(*columns, strict=True):
         job = str(element).removeprefix(f"{site}/")
         if kind == "start_announced":
-            announced[job] = float(t_s), float(value)
+            announced[job] = float(t_s), _due_s(str(detail), float(t_s)), float(value)
         elif kind == "start_held":
             due.setdefault(job, float(t_s))
-        elif kind == "load_shed":
-            again |= jobs
-        elif kind == "job_failed":
+        elif kind == "job_failed" or (kind == "job_stopped" and (t_s, value) in shed):
             again.add(job)
         elif kind == "job_stopped":
             again.discard(job)
         elif kind == "job_started":
-            told_s, p_mw = announced.pop(job, (None, None))
-            due_s = due.pop(job, float(t_s))
+            told_s, due_s, p_mw = announced.pop(job, (None, float(t_s), None))
+            due_s = due.pop(job, due_s)
             if job not in again and t_s > begin_s:
                 yield float(t_s), job, (p_mw, 0.0 if told_s is None else due_s - told_s, float(t_s) - due_s)
             again.discard(job)
+
+
+def _due_s(detail: str, told_s: float) -> float:
+    """When a start is due by its announcement, as the event has it; without that when it is told. [s]"""
+    found = _DUE.search(detail)
+    return float(found[1]) if found else told_s
 
 
 def _risen(t_s: Floats, p_mw: Floats, first: int, last: int) -> tuple[float, float]:

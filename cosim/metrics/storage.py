@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cosim.metrics.log import AnyFloats, Floats, Log, total
+from cosim.metrics.log import AnyFloats, Floats, Log, column, has, total
 from cosim.metrics.power import EnergyMeter
-from cosim.metrics.rating import second_energy_mwh
+from cosim.metrics.rating import second_energy_mwh, second_kind
 from cosim.metrics.wear import LIFE, Wear, wear
 
 SATURATION_HOLD_S = 1.0
@@ -104,7 +104,11 @@ class Storage:
     second_e_mwh: float = 0.0
     """Energy of a second storage; states of charge are those of the first. [MWh]"""
     wear: Wear | None = None
-    """What its cycles took of its life; None where the log has no state of charge."""
+    """What its cycles took of its life, of a hybrid that of the first; None without a logged state of charge."""
+    second_wear: Wear | None = None
+    """The same of a hybrid's second storage, by its own kind."""
+    second_soc_gained: float = 0.0
+    """State of charge that the second has more at the end than at the start. [1]"""
     e_gained_mwh: float | None = None
     """Energy that the storage holds more at the end than at the start, by the engine; None where unknown. [MWh]"""
 
@@ -118,7 +122,7 @@ class Storage:
         """Energy that the storage holds more at the end than at the start. [MWh]"""
         if self.e_gained_mwh is not None:
             return self.e_gained_mwh
-        gained = (self.soc_end - self.soc_start) * (self.max_e_mwh or 0.0)
+        gained = (self.soc_end - self.soc_start) * (self.max_e_mwh or 0.0) + self.second_soc_gained * self.second_e_mwh
         return gained if np.isfinite(gained) else 0.0
 
     def summary(self) -> dict[str, float]:
@@ -139,6 +143,8 @@ class Storage:
         if self.equivalent_cycles is not None:
             numbers["equivalent_cycles"] = self.equivalent_cycles
         numbers |= vars(self.wear) if self.wear is not None else {}
+        second = vars(self.second_wear) if self.second_wear is not None else {}
+        numbers |= {f"second_{key}": value for key, value in second.items()}
         for name, spells in self.spells.items():
             numbers[f"n_{name}"] = float(spells.n)
             numbers[f"{name}_s"] = spells.total_s
@@ -221,6 +227,16 @@ class StorageMeter:
 
 
 _EXACT = ("e_charged_mwh", "e_discharged_mwh", "soc_min", "soc_max", "soc_end", "max_excess_mw")
+
+
+def with_second(storage: Storage, log: Log, name: str, lasted_s: float) -> Storage:
+    """A UPS with what the rows tell of its second storage over a time [s]: the same where it has none."""
+    kind, path = second_kind(log.scenario, name), f"ups/{name}/second_soc"
+    if kind not in LIFE or not has(log, path):
+        return storage
+    soc = column(log, path)
+    gained = float(soc[-1]) - float(soc[0]) if len(soc) else 0.0
+    return replace(storage, second_wear=wear(soc, lasted_s, LIFE[kind]), second_soc_gained=gained)
 
 
 def exactly(storage: Storage, log: Log, name: str) -> Storage:

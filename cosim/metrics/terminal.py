@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
+from cosim.metrics.away import SiteLoad, loads_away
 from cosim.metrics.disturbance import touches
 from cosim.metrics.flicker import N_PST_PER_PLT, PST_WINDOW_S, Flickermeter, band_hz, short_term_severities
+from cosim.metrics.load_loss import LoadLoss, load_losses, worst_of
 from cosim.metrics.log import AnyFloats, Floats
-from cosim.metrics.ride_through import LoadLoss, dips, load_losses
 from cosim.metrics.voltage import SAG_PU, SWELL_PU
 from cosim.metrics.window import rows_in, sliding_swing
 
@@ -113,33 +114,37 @@ class Recovery(NamedTuple):
     """From then until the load was back, whatever dips came in between; until the end where it was not. [s]"""
     is_back: bool
     lost_mw: float
-    """Power before the dip less the lowest during and after it. [MW]"""
+    """Most that was missing of the power before the dip because of it. [MW]"""
+    is_seen: bool = True
+    """Whether the rows are close enough to tell what it took and how long that was away."""
 
 
 def recoveries(
     t_s: Floats,
     vm_pu: AnyFloats,
-    p_mw: AnyFloats,
+    load: SiteLoad,
     step_s: float,
     vm_min_pu: float = 0.9,
     share: float = 0.9,
     lowest_pu: AnyFloats | None = None,
 ) -> list[Recovery]:
-    """How a load came back after each dip of its voltage.
+    """How a load came back after each dip of its voltage, as `loads_away` counts it.
 
     A load that the next dip finds not back yet has not come back from this one: its time goes on, and the load that
     the next one is held against is still that before the first.
 
     Parameters
     ----------
-    t_s, vm_pu, p_mw : ndarray, shape (n,)
-        Times [s], voltage at the terminals [pu], power drawn [MW].
+    t_s, vm_pu : ndarray, shape (n,)
+        Times [s], voltage at the terminals [pu].
+    load : SiteLoad
+        The load there.
     step_s : float
         Their distance. [s]
     vm_min_pu : float
         Voltage below which a dip lies. [pu]
     share : float
-        Share of the mean power over the second before the dip.
+        Share of the mean power over the 10 s before the dip.
     lowest_pu : ndarray, shape (n,), optional
         Lowest voltage since the row before; not given: that of the rows. [pu]
 
@@ -148,23 +153,14 @@ def recoveries(
     list of Recovery
         One for each dip that ends within the record and found the load on, or not back from a dip that had.
     """
-    on = np.asarray(vm_pu) >= vm_min_pu
-    n = rows_in(STEADY_S, step_s)
-    found: list[Recovery] = []
-    before_mw, until, is_back = 0.0, -1, True
-    for a, b in dips(vm_pu, vm_pu if lowest_pu is None else lowest_pu, vm_min_pu):
-        if b == len(on):
-            continue  # it lasts to the end
-        if is_back and a > until:
-            before_mw = float(np.mean(p_mw[max(0, a - n) : a], dtype=np.float64))
-            if before_mw <= 0.0:
-                continue
-        if b > until:
-            back = np.flatnonzero((p_mw[b:] >= share * before_mw) & on[b:])
-            is_back, until = len(back) > 0, b + int(back[0]) if len(back) else len(on) - 1
-        lost_mw = max(0.0, before_mw - float(p_mw[a : until + 1].min()))
-        found.append(Recovery(float(t_s[b]), float(t_s[until] - t_s[b]), is_back, lost_mw))
-    return found
+    found = []
+    for one in loads_away(t_s, vm_pu, [load], step_s, vm_min_pu, lowest_pu, share):
+        until = len(t_s) - 1 if one.back is None else one.back
+        for _, b in one.dips:
+            if b < len(t_s) and one.before_mw > 0.0:
+                took_s = max(0.0, float(t_s[until] - t_s[b]))
+                found.append(Recovery(float(t_s[b]), took_s, one.back is not None, one.lost_mw, one.is_seen))
+    return sorted(found)
 
 
 def largest_plt(pst: Floats) -> tuple[float, int] | None:
@@ -192,7 +188,7 @@ class Terminal:
     recovery: list[Recovery]
     """How its load came back after dips below 0.9 pu."""
     losses: list[LoadLoss]
-    """What each series of dips took, and what was not back 1 s, 1 min and 1 h after it."""
+    """What each series of dips took, and what stayed away for 1 s, 1 min and 1 h."""
 
     def plt(self, lamp: str) -> tuple[float, int] | None:
         """Largest cubic mean of twelve severities in a row, and the first's number; None without two clear hours."""
@@ -222,15 +218,15 @@ class Terminal:
         if self.flicker_hz > 0.0:
             numbers["flicker_seen_hz"] = self.flicker_hz
         if self.losses:
-            most = max(self.losses, key=lambda loss: loss.lost_mw)
-            numbers |= most.summary()
+            numbers |= worst_of(self.losses).summary()
         if self.recovery:
             numbers |= {
                 "n_dip": len(self.recovery),
                 "n_dip_not_recovered": sum(not one.is_back for one in self.recovery),
-                "recovery_max_s": max(one.took_s for one in self.recovery),
-                "lost_max_mw": max(one.lost_mw for one in self.recovery),
             }
+        if self.recovery and all(one.is_seen for one in self.recovery):
+            numbers["recovery_max_s"] = max(one.took_s for one in self.recovery)
+            numbers["lost_max_mw"] = max(one.lost_mw for one in self.recovery)
         return numbers
 
 
@@ -238,7 +234,7 @@ def terminal(
     t_s: Floats,
     vm_pu: AnyFloats,
     lowest_pu: AnyFloats,
-    p_mw: AnyFloats | None,
+    load: SiteLoad | None,
     step_s: float,
     lamps: tuple[str, ...],
 ) -> Terminal:
@@ -246,8 +242,10 @@ def terminal(
 
     Parameters
     ----------
-    t_s, vm_pu, lowest_pu, p_mw : ndarray, shape (n,)
-        Times [s], voltage [pu], the lowest since the last row [pu], power drawn [MW].
+    t_s, vm_pu, lowest_pu : ndarray, shape (n,)
+        Times [s], voltage [pu], the lowest since the last row [pu].
+    load : SiteLoad or None
+        The load there; None where it is not logged.
     step_s : float
         Their distance. [s]
     lamps : tuple of str
@@ -259,8 +257,8 @@ def terminal(
         rvc=rapid_changes(t_s, vm_pu, step_s) if 0.0 < step_s <= STEADY_STEP_MAX_S else None,
         pst=pst,
         flicker_hz=band_hz(step_s) if sees_flicker else 0.0,
-        recovery=recoveries(t_s, vm_pu, p_mw, step_s, lowest_pu=lowest_pu) if p_mw is not None else [],
-        losses=load_losses(t_s, vm_pu, p_mw, step_s, lowest_pu=lowest_pu) if p_mw is not None else [],
+        recovery=recoveries(t_s, vm_pu, load, step_s, lowest_pu=lowest_pu) if load is not None else [],
+        losses=load_losses(t_s, vm_pu, [load], step_s, lowest_pu=lowest_pu) if load is not None else [],
     )
 
 

@@ -15,7 +15,7 @@ from cosim.metrics.limits import Limit
 from cosim.metrics.log import blocks, column
 from cosim.metrics.oscillation import mode, oscillation
 from cosim.metrics.ramp import LargestRamp
-from cosim.metrics.ride_through import terminal_voltage
+from cosim.metrics.ride_through import site_load, terminal_voltage
 from cosim.metrics.standards import demand_of, power_factor_of
 from cosim.metrics.starts import start_notice
 from cosim.metrics.terminal import (
@@ -167,9 +167,12 @@ def _recovery(limit: lim.RecoveryLimit, case: Case) -> Verdict:
         vm_pu = terminal_voltage(case.log, name)
         if vm_pu is None:
             continue
-        t_s, p_mw = column(case.log, "t_s", np.float64), column(case.log, f"datacenter/{name}/p_grid_mw")
-        lowest_pu = case.lowest_pu.get(name)
-        for one in recoveries(t_s, vm_pu, p_mw, case.step_s, limit.vm_min_pu, limit.share, lowest_pu):
+        lowest_pu = case.lowest_pu.get(name, vm_pu)
+        if float(lowest_pu.min()) >= limit.vm_min_pu:
+            continue
+        t_s, load = column(case.log, "t_s", np.float64), case.loads.get(name)
+        load = load or site_load(case.log, name, case.step_s)
+        for one in recoveries(t_s, vm_pu, load, case.step_s, limit.vm_min_pu, limit.share, lowest_pu):
             note = "" if one.is_back else "not back before the end of the run"
             took_s = one.took_s if one.is_back else max(one.took_s, limit.max_s + case.step_s)
             seen.append(Seen(took_s, one.back_s, name, note))

@@ -9,7 +9,7 @@ import numpy as np
 from cosim.metrics.analysis import Analysis
 from cosim.metrics.log import Floats, Log
 from cosim.metrics.rating import datacenter_bus
-from cosim.metrics.ride_through import SystemLoss, nodes_of
+from cosim.metrics.ride_through import ANSWERS, SystemLoss, nodes_of
 from cosim.metrics.voltage import RANGE_A_MIN_PU, Voltage, VoltageExtremes, noun
 from cosim.report.site_findings import MINUTE_S, site_findings, start_findings, storage_findings
 from cosim.report.words import Finding, at_time, named, number
@@ -18,8 +18,6 @@ DEAD_PU = 1e-3
 """Below it there is no voltage at all. [pu]"""
 TELLING = 10.0
 """A single dip's length is told from so many log steps on, of which it is known to one."""
-FELT = ("window_left", "ups_transferred", "load_shed", "cooling_lost")
-"""Kinds of event by which a data center answers a dip."""
 
 
 def headline(log: Log, found: Analysis) -> Finding | None:
@@ -33,26 +31,37 @@ def headline(log: Log, found: Analysis) -> Finding | None:
     loss, events = lost.loss, log.events
     t_s = np.asarray(events["t_s"], np.float64)
     inside = (t_s >= loss.start_s - found.step_s) & (t_s <= loss.end_s)
-    if not events["kind"][inside].isin(FELT).any():
+    if not events["kind"][inside].isin(("window_left", *ANSWERS)).any():
         return None
     what, when = "dip" if loss.vm_min_pu > DEAD_PU else "outage", f"at {at_time(loss.start_s)}"
     if loss.n_dip > 1:
-        what, when = f"{what}s", f"from t = {number(loss.start_s, 6)} to {number(loss.end_s, 6)} s"
+        span = f"from t = {number(loss.start_s, 6)} to {number(loss.end_s, 6)} s"
+        what, when = f"{what}s", span if loss.end_s > loss.start_s else f"by {at_time(loss.end_s)}"
     elif loss.end_s - loss.start_s >= TELLING * found.step_s:
         what += f" of {number(loss.end_s - loss.start_s, 3)} s"
     of = "the data center" if lost.n_site == 1 else f"{lost.n_site} data centers"
-    text = f"{loss.n_dip} {what} {when} took {number(loss.lost_mw)} of {number(loss.before_mw)} MW of {of} "
+    return Finding(f"{loss.n_dip} {what} {when} took {_taken(lost, of, found)}", loss.start_s)
+
+
+def _taken(told: SystemLoss, of: str, found: Analysis) -> str:
+    """What was taken, and when it was back; what lies between rows too far apart is told not to be seen."""
+    loss = told.loss
+    unseen = "" if loss.is_seen else f", rows are {number(found.step_s)} s apart"
+    if loss.lost_mw == 0.0 and loss.is_seen:
+        return f"nothing of {number(loss.before_mw)} MW of {of} off the feeder."
+    lost = number(loss.lost_mw) if loss.is_seen else f"at least {number(loss.lost_mw)}"
+    text = f"{lost if loss.lost_mw else 'an unknown part'} of {number(loss.before_mw)} MW of {of} off the feeder"
+    text += "" if loss.lost_mw else ": not seen"
     missing = [f"{number(p_mw)} MW {_AFTER[after]}" for after, p_mw in loss.not_returned_mw.items()]
-    text += f"off the feeder{'; not returned: ' if missing else ''}{', '.join(missing)}"
-    return Finding(f"{text}. {_returned(lost, found.end_s)}", loss.start_s)
+    return f"{text}{unseen}{'; not returned: ' if missing else ''}{', '.join(missing)}. {_returned(told, found)}"
 
 
 _AFTER = {"1s": "after 1 s", "1min": "after 1 min", "1h": "after 1 h"}
 
 
-def _returned(lost: SystemLoss, end_s: float) -> str:
+def _returned(lost: SystemLoss, found: Analysis) -> str:
     """How many sites were locked out, and when the load was back."""
-    end, told = f"the end of the run at {at_time(end_s)}", []
+    end, told = f"the end of the run at {at_time(found.end_s)}", []
     if lost.locked_out:
         n, first_s = len(lost.locked_out), min(lost.locked_out.values())
         told.append(f"{n} of {lost.n_site} sites locked out, from t = {number(first_s, 6)} s on")
@@ -62,8 +71,11 @@ def _returned(lost: SystemLoss, end_s: float) -> str:
             else f"none let back before {end}"
         )
     after_s = lost.loss.returned_after_s
-    if after_s is not None:
-        told.append(f"90 % of the load back {number(after_s)} s after the voltage")
+    if after_s is not None and not lost.loss.is_seen:
+        told.append(f"90 % of the load back less than {number(after_s + found.step_s)} s after the voltage")
+    elif after_s is not None:
+        longest = "at the longest " if lost.loss.n_dip > 1 else ""
+        told.append(f"90 % of the load back {longest}{number(after_s)} s after the voltage")
     elif lost.unlocked or not lost.locked_out:
         told.append(f"90 % of the load not back before {end}")
     text = "; ".join(told)
@@ -191,7 +203,7 @@ def comparison(first: Analysis, other: Analysis, labels: tuple[str, str]) -> str
     if len(moved) == 2 and not any(map(math.isnan, moved)):
         pairs.append(("swing of the source within a minute", number(moved[0], 3), number(moved[1], 3), "MW"))
     losses = [lost.loss for run in (first, other) if (lost := run.standards.system_loss) is not None]
-    if len(losses) == 2:
+    if len(losses) == 2 and all(one.is_seen for one in losses):
         pairs.append(("load lost", number(losses[0].lost_mw), number(losses[1].lost_mw), "MW"))
         for after, words in _AFTER.items():
             still = [number(one.not_returned_mw[after]) for one in losses if after in one.not_returned_mw]

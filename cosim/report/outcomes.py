@@ -37,7 +37,8 @@ def _engine(metrics: Mapping[str, Any], found: Analysis) -> Iterator[Finding]:
     for key, what in (("down_s", "Servers are without power"), ("without_cooling_s", "Cooling is off")):
         spans = {name: float(one[key]) for name, one in centers.items() if one.get(key, 0.0) > 0.0}
         if spans:
-            yield Finding(f"{what} at {_who(list(spans))} for {_span(list(spans.values()))} s in all.")
+            each = "each" if len(spans) > 1 else "in all"
+            yield Finding(f"{what} at {_who(list(spans))} for {_span(list(spans.values()))} s {each}.")
 
 
 def _who(names: list[str]) -> str:

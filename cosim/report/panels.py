@@ -11,7 +11,9 @@ import numpy as np
 
 from cosim.metrics.analysis import Analysis, voltage_paths
 from cosim.metrics.log import AnyFloats, Log, has, members, total
-from cosim.metrics.rating import datacenter_bus
+from cosim.metrics.log import column as whole
+from cosim.metrics.rating import datacenter_bus, window_pu
+from cosim.metrics.ride_through import terminal_voltage
 from cosim.metrics.voltage import INTERRUPTION_PU
 from cosim.report.gleaner import Gleaner
 from cosim.report.series import Bucketer, Mode, Pick, reduce_channel
@@ -49,6 +51,8 @@ class Signal:
     pick: Pick
     mode: Mode = "both"
     n_column: int = 1
+    fed: str | None = None
+    """Data center whose voltage it needs: 0 without any, a gap below its window; None: none."""
 
 
 @dataclass
@@ -68,7 +72,8 @@ def signals(log: Log, found: Analysis) -> list[Signal]:
         for kind, label in (("ai", "AI servers"), ("need", "without UPS"), ("grid", "from the feeder")):
             path = f"datacenter/{name}/p_{kind}_mw"
             if has(log, path) and (kind != "need" or name in found.ups):
-                chosen.append(Signal("power", kind, f"{name}: {label}", path, _only))
+                fed = name if kind == "need" else None  # without a UPS nothing is drawn where nothing feeds
+                chosen.append(Signal("power", kind, f"{name}: {label}", path, _only, fed=fed))
     for name in found.ups:
         for quantity, role, label in (("p_mw", "ups", "power"), ("soc", "soc", "state of charge")):
             if has(log, f"ups/{name}/{quantity}"):
@@ -213,7 +218,9 @@ def reduced(log: Log, wanted: list[Signal], n_row: int) -> list[Curve]:
     """The signals in buckets of `n_row` rows; each channel is walked through once, those gleaned before not again."""
     values: dict[int, Any] = {}
     for i, signal in enumerate(wanted):
-        column = log.gleaned(signal.path, signal.pick) if isinstance(log, Gleaner) else None
+        column = _fed(log, signal)
+        if column is None and isinstance(log, Gleaner):
+            column = log.gleaned(signal.path, signal.pick)
         if column is not None:
             bucketer = Bucketer(n_row, signal.mode)
             bucketer.update(column)
@@ -225,6 +232,18 @@ def reduced(log: Log, wanted: list[Signal], n_row: int) -> list[Curve]:
         found = reduce_channel(log, path, picks, wanted[places[0]].n_column, n_row)
         values |= dict(zip(places, found, strict=True))
     return [Curve(signal, values[i]) for i, signal in enumerate(wanted)]
+
+
+def _fed(log: Log, signal: Signal) -> AnyFloats | None:
+    """A signal that needs a voltage, row by row; None where it needs none or always has it."""
+    vm_pu = None if signal.fed is None else terminal_voltage(log, signal.fed)
+    if signal.fed is None or vm_pu is None:
+        return None
+    low_pu = window_pu(log.scenario, signal.fed)
+    if float(vm_pu.min(initial=np.inf)) >= low_pu:
+        return None
+    values = np.where(vm_pu < low_pu, np.nan, whole(log, signal.path))
+    return np.where(vm_pu < INTERRUPTION_PU, 0.0, values)
 
 
 def _only(rows: AnyFloats) -> AnyFloats:

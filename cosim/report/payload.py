@@ -12,10 +12,10 @@ import numpy as np
 
 from cosim.events import UNITS
 from cosim.metrics.analysis import Analysis
-from cosim.metrics.disturbance import site_spans, supply_spans
+from cosim.metrics.disturbance import dark_spans, site_spans, supply_spans
 from cosim.metrics.histogram import Histogram
+from cosim.metrics.load_loss import CLUSTER_S, LoadLoss
 from cosim.metrics.log import Floats, Log
-from cosim.metrics.ride_through import CLUSTER_S, LoadLoss
 from cosim.metrics.voltage import RANGE_A_MAX_PU, RANGE_A_MIN_PU
 from cosim.report.captures import capture_curves
 from cosim.report.findings import headline
@@ -95,7 +95,7 @@ def _about(run: Run, n_row: int) -> dict[str, Any]:
         "end_s": found.end_s,
         "step_s": found.step_s,
         "disturbed": supply_spans(run.log.events, found.end_s)[:MAX_SPAN].tolist(),
-        "away": site_spans(run.log.events, found.end_s)[:MAX_SPAN].tolist(),
+        "away": site_spans(run.log.events, found.end_s, dark_spans(run.log))[:MAX_SPAN].tolist(),
     }
 
 

@@ -278,6 +278,18 @@ def _captures(rows: list[CaptureRow]) -> Table:
     return table
 
 
+def _worn(part: dict[str, float], prefix: str = "") -> dict[str, str]:
+    """Cycles and years of a storage, or where a hybrid has one, of its second."""
+    if f"{prefix}life_years" not in part:
+        return {}
+    cycles, depth, years = (part[f"{prefix}{key}"] for key in ("n_cycle", "max_depth", "life_years"))
+    of = "second storage: " if prefix else ""
+    return {
+        f"{of}cycles, deepest": f"{_number(cycles)}, {100 * depth:.2f} %",
+        f"{of}years to end of life at this pace": number(years, 2),
+    }
+
+
 def _storage(part: dict[str, float]) -> dict[str, str]:
     excess_mw = max(part["max_excess_mw"], part["saturated_excess_max_mw"])
     excess = number(excess_mw) if part["n_saturated"] or excess_mw else ""
@@ -285,8 +297,8 @@ def _storage(part: dict[str, float]) -> dict[str, str]:
         "state of charge": f"{part['soc_min']:.3f} to {part['soc_max']:.3f}" if "soc_min" in part else "",
         "charged, discharged": f"{_number(part['e_charged_mwh'])}, {_number(part['e_discharged_mwh'])} MWh",
         "equivalent cycles": _number(part.get("equivalent_cycles")),
-        "cycles, deepest": f"{_number(part['n_cycle'])}, {100 * part['max_depth']:.2f} %" if "n_cycle" in part else "",
-        "years to end of life at this pace": number(part["life_years"], 2) if "life_years" in part else "",
+        **_worn(part),
+        **_worn(part, "second_"),
         "largest charge, discharge": f"{_number(part['max_p_charge_mw'])}, {_number(part['max_p_discharge_mw'])} MW",
         "engaged": times(part["n_engaged"], part["engaged_s"]),
         "saturated": times(part["n_saturated"], part["saturated_s"]) + (f", by up to {excess} MW" if excess else ""),

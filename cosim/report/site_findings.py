@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cosim.metrics.analysis import Analysis, DataCenter
 from cosim.metrics.log import Log
-from cosim.metrics.starts import starts_of
+from cosim.metrics.starts import Start, starts_of
 from cosim.metrics.storage import Storage
 from cosim.report.words import Finding, at_time, number, times
 
@@ -166,9 +166,17 @@ def start_findings(log: Log, found: Analysis) -> list[Finding]:
                 text += f"announced {number(one.notice_s)} s ahead with {number(one.announced_mw, 3)} MW, "
             text += f"came at {at_time(one.t_s)} with {number(one.rise_mw, 3)} MW, up to "
             text += f"{number(one.ramp_mw_per_min, 3)} MW within a minute"
-            text += f"; the utility held it for {number(one.late_s)} s" if one.late_s > 0.0 else ""
+            text += f"; {_late(log, name, one)}" if one.late_s > 0.0 else ""
             said.append(Finding(f"{text}.", one.t_s))
     return said
+
+
+def _late(log: Log, name: str, start: Start) -> str:
+    """Why a start came late: the utility held it, or the site had no power."""
+    told = log.events[(log.events["kind"] == "start_held") & (log.events["element"] == f"{name}/{start.job}")]
+    is_held = ((told["t_s"] >= start.t_s - start.late_s - 1e-6) & (told["t_s"] <= start.t_s)).any()
+    held = f"the utility held it for {number(start.late_s)} s"
+    return held if is_held else f"{number(start.late_s)} s late, since the site had no power"
 
 
 def storage_findings(found: Analysis) -> list[Finding]:
@@ -185,4 +193,6 @@ def _storage(storage: Storage) -> Sentence:
         told.add(f"; could not hold its limit {times(saturated.n, saturated.total_s)} in all")
     if storage.wear is not None:
         told.add("; if all time were like this run, its cells would last {} years", storage.wear.life_years)
+        if storage.second_wear is not None:
+            told.add(", those of its second storage {} years", storage.second_wear.life_years)
     return told.sentence(".")

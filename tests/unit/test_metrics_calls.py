@@ -39,6 +39,19 @@ def test_call_that_is_met_late_says_by_how_much():
     assert call.over_mw == pytest.approx(4.0, abs=0.51)
 
 
+@pytest.mark.parametrize("now_mw", [16.0, 7.0])
+def test_site_that_follows_the_ramp_from_where_it_is_called_is_in_time(now_mw):
+    """Mean 10 MW before, but 16 (or 7) MW at the call: at 1 MW/s the cap is down after 10 (or 1) s, not after 4."""
+    before_mw = np.where(T_S % 20 < 10, now_mw, 20.0 - now_mw)  # the call at 100 s begins with now_mw
+    p_mw = np.where(T_S < 100.0, before_mw, np.maximum(6.0, now_mw - (T_S - 100.0)))
+    (call,) = calls_of(log_of(p_mw), "a")
+    assert call.before_mw == pytest.approx(10.0)
+    assert (call.late_s, call.over_mw) == (0.0, 0.0)
+    late_mw = np.where(T_S < 103.0, now_mw, np.maximum(6.0, now_mw - (T_S - 103.0)))  # the same ramp 3 s later
+    (call,) = calls_of(log_of(np.where(T_S < 100.0, before_mw, late_mw)), "a")
+    assert call.late_s == pytest.approx(3.0, abs=0.51)
+
+
 def test_call_that_is_never_met_has_no_time():
     (call,) = calls_of(log_of(np.full(T_S.shape, 8.0)), "a")
     assert call.late_s is None

@@ -12,8 +12,9 @@ from rich.console import Console
 from synthetic_log import EVENT_COLUMNS, SyntheticLog
 
 from cosim.metrics import analyse, summarize
+from cosim.metrics.away import SiteLoad
 from cosim.metrics.limits import load_limits
-from cosim.metrics.ride_through import load_losses
+from cosim.metrics.load_loss import load_losses
 from cosim.metrics.terminal import recoveries
 from cosim.report.findings import comparison
 from cosim.report.payload import Run, focus_s, is_opened_on
@@ -52,7 +53,7 @@ def test_load_that_the_next_dip_finds_away_has_not_come_back():
     p_mw = np.full_like(t_s, 100.0)
     p_mw[500:1001] = 0.0
     p_mw[1500:1511] = 40.0
-    first, second, third, last = recoveries(t_s, vm_pu, p_mw, 0.1)
+    first, second, third, last = recoveries(t_s, vm_pu, SiteLoad(p_mw), 0.1)
     assert [one.is_back for one in (first, second, third, last)] == [True] * 4
     took_s = [one.took_s for one in (first, second, third, last)]
     assert took_s == [pytest.approx(t) for t in (50.0, 40.0, 25.0, 1.0)]
@@ -62,7 +63,7 @@ def test_load_that_the_next_dip_finds_away_has_not_come_back():
 def test_load_that_stays_away_is_not_back_from_any_of_its_dips():
     t_s, vm_pu = record([50.0, 60.0])
     p_mw = np.where(t_s < 50.0, 100.0, 0.0)
-    assert [(r.is_back, round(r.took_s, 1)) for r in recoveries(t_s, vm_pu, p_mw, 0.1)] == [
+    assert [(r.is_back, round(r.took_s, 1)) for r in recoveries(t_s, vm_pu, SiteLoad(p_mw), 0.1)] == [
         (False, 149.9),
         (False, 139.9),
     ]
@@ -73,8 +74,8 @@ def test_dip_between_two_rows_counts_and_ends_with_the_row_behind_it():
     t_s, lowest = record([50.0])
     p_mw = np.where((t_s >= 50.0) & (t_s < 52.0), 10.0, 100.0)
     vm_pu = np.ones_like(t_s)
-    assert recoveries(t_s, vm_pu, p_mw, 0.1) == []
-    (one,) = recoveries(t_s, vm_pu, p_mw, 0.1, lowest_pu=lowest)
+    assert recoveries(t_s, vm_pu, SiteLoad(p_mw), 0.1) == []
+    (one,) = recoveries(t_s, vm_pu, SiteLoad(p_mw), 0.1, lowest_pu=lowest)
     assert (one.back_s, one.took_s) == (pytest.approx(50.0), pytest.approx(2.0))
     (loss,) = load_losses(t_s, vm_pu, p_mw, 0.1, lowest_pu=lowest)
     assert (loss.lost_mw, loss.returned_after_s) == (pytest.approx(90.0), pytest.approx(2.0))
@@ -87,7 +88,7 @@ def test_outage_that_lasts_to_the_end_took_its_load_and_tells_of_no_return():
     (loss,) = load_losses(t_s, vm_pu, p_mw, 0.1)
     assert (loss.lost_mw, loss.end_s) == (pytest.approx(100.0), pytest.approx(200.0))
     assert (loss.not_returned_mw, loss.returned_after_s) == ({}, None)
-    assert recoveries(t_s, vm_pu, p_mw, 0.1) == []
+    assert recoveries(t_s, vm_pu, SiteLoad(p_mw), 0.1) == []
 
 
 def two_sites(until_s=5000.0):
@@ -104,7 +105,9 @@ def two_sites(until_s=5000.0):
     channels |= {"datacenter/b/vm_pu": np.ones_like(t_s)}
     events = [
         (999.9, "window_left", "a", 0.4, ""),
+        (999.91, "ups_transferred", "a", 0.4, ""),
         (1019.8, "window_left", "b", 0.35, ""),
+        (1019.81, "ups_transferred", "b", 0.35, ""),
         (1020.01, "ups_locked_out", "a", 0.0, ""),
         (2000.0, "ups_unlocked", "a", 979.0, ""),
     ]
@@ -142,7 +145,7 @@ def test_losses_at_different_times_do_not_add_up():
     log = two_sites()
     log.channels["datacenter/b/p_grid_mw"] = np.where((log.t_s >= 1000.0) & (log.t_s < 1005.0), 0.0, 50.0)
     log.channels["datacenter/a/p_grid_mw"] = np.where((log.t_s >= 1010.0) & (log.t_s < 2000.0), 0.0, 100.0)
-    log.events.loc[1, "t_s"] = 999.9
+    log.events.loc[2:3, "t_s"] = 999.9
     found = summarize(log)
     assert [found["standards"]["terminal"][site]["lost_mw"] for site in "ab"] == [100.0, 50.0]
     assert found["system"]["lost_mw"] == 100.0

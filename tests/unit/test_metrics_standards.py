@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from cosim.metrics.away import SiteLoad
 from cosim.metrics.demand import DemandMeter, PowerFactorMeter
 from cosim.metrics.events import SpellMeter, VoltageEvent, VoltageEventMeter
 from cosim.metrics.limits import load_limits
@@ -230,7 +231,7 @@ def test_recovery_is_timed_from_the_return_of_voltage():
     p[100:117] = 1.0
     p[117:] = 3.7  # 92.5 %
     vm[200:203], p[200:] = 0.8, 2.0
-    first, second = recoveries(t_s, vm, p, 0.1)
+    first, second = recoveries(t_s, vm, SiteLoad(p), 0.1)
     assert first.is_back
     assert first.back_s == pytest.approx(10.5)
     assert first.took_s == pytest.approx(1.2)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import numpy as np
 import pytest
+from rich.console import Console
 from synthetic_log import campus_log
 
 from cosim.metrics import summarize
 from cosim.metrics.cycles import rainflow_cycles
 from cosim.metrics.wear import LIFE, CycleLife, wear
+from cosim.report.show import render_show
 
 YEAR_S = 8766 * 3600.0
 
@@ -52,6 +56,27 @@ def test_wear_is_that_of_every_turn_counted():
     life = LIFE["vrla"]
     every = sum(cycle.n_cycle * cycle.depth**life.exponent for cycle in rainflow_cycles(soc)) / life.n_full
     assert wear(soc, YEAR_S, life).cycle_wear == pytest.approx(every, rel=1e-3)
+
+
+def test_second_storage_of_a_hybrid_wears_by_its_own_cycles_and_kind():
+    """600 s: the first makes no cycle, the second 60 full ones, of lithium a part of 60 / 5000 in 600 s."""
+    log = campus_log(600.0)
+    log.scenario["datacenters"]["campus"]["ups"] |= {
+        "storage": "vrla",
+        "second": {"storage": "lithium", "max_e_mwh": 0.1},
+    }
+    log.channels["ups/campus/soc"] = np.full(len(log.t_s), 0.5)
+    log.channels["ups/campus/second_soc"] = 0.5 - 0.5 * np.cos(2 * np.pi * log.t_s / 10.0)
+    found = summarize(log)["ups"]["campus"]
+    assert (found["n_cycle"], found["life_years"]) == (0, LIFE["vrla"].calendar_years)
+    assert (found["second_n_cycle"], found["second_max_depth"]) == (pytest.approx(60), pytest.approx(1.0))
+    assert found["second_cycle_wear"] == pytest.approx(60 / 5000)
+    years = 600.0 / YEAR_S / (60 / 5000)
+    assert found["second_life_years"] == pytest.approx(1 / (1 / years + 1 / 15), rel=1e-6)
+    told = StringIO()
+    render_show(log, Console(file=told, width=500, no_color=True))
+    assert "its cells would last 8 years, those of its second storage 0.00158 years" in told.getvalue()
+    assert "second storage: years to end of life at this pace" in told.getvalue()
 
 
 def test_wear_is_in_the_summary_by_the_kind_of_storage():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic_log import EVENT_COLUMNS, SyntheticLog
 
-from cosim.metrics.disturbance import disturbed_spans, site_spans, supply_spans
+from cosim.metrics.analysis import analyse
+from cosim.metrics.disturbance import dark_spans, disturbed_spans, site_spans, supply_spans
 from cosim.metrics.events import VoltageEventMeter, known_of
 from cosim.metrics.points import Point
 from cosim.metrics.voltage import SagTotals, VoltageMeter, with_points
@@ -52,6 +54,18 @@ def test_bands_tell_the_voltage_from_sites_that_stay_away():
     assert supply_spans(events, 100.0).tolist() == [[10.0, 10.3]]
     assert site_spans(events, 100.0).tolist() == [[10.1, 25.0], [30.0, 100.0]]
     assert disturbed_spans(events, 100.0, 0.5).tolist() == [[10.0, 25.5], [30.0, 100.5]]
+
+
+def test_servers_that_are_dark_disturb_until_they_draw_power_whatever_an_event_says():
+    """Shed by priority at 10 s, dark from 20 to 60.5 s; `load_restored` at 30 s is of the job that was shed."""
+    t_s = np.arange(0.0, 100.5, 0.5)
+    p_it_mw = np.select([t_s < 10.0, t_s <= 20.0, t_s < 60.5], [8.0, 5.0, 0.0], 7.0)
+    events = [(10.0, "load_shed"), (20.0, "load_shed"), (30.0, "load_restored"), (60.5, "load_restored")]
+    log = SyntheticLog(t_s, {"datacenter/a/p_it_mw": p_it_mw, "datacenter/a/p_grid_mw": p_it_mw})
+    log.events = pd.DataFrame([(t, kind, "a", 0.0, "") for t, kind in events], columns=EVENT_COLUMNS)
+    assert dark_spans(log) == [(20.0, 60.5)]
+    assert analyse(log).disturbed.tolist() == [[10.0, 61.0]]
+    assert site_spans(log.events, 100.0, dark_spans(log)).tolist() == [[10.0, 60.5]]
 
 
 def dipping(n_node):

@@ -9,6 +9,7 @@ from synthetic_log import EVENT_COLUMNS, SyntheticLog
 
 from cosim.metrics.analysis import analyse
 from cosim.report.outcomes import outcomes
+from cosim.report.panels import reduced, signals
 from cosim.report.planning import planning_pairs
 
 T_S = np.arange(0.0, 400.0, 0.5)
@@ -40,8 +41,26 @@ def test_what_stood_dark_is_told():
     }
     assert told(log) == [
         "Servers are without power at a for 12.5 s in all.",
-        "Cooling is off at a and b for 30 to 45 s in all.",
+        "Cooling is off at a and b for 30 to 45 s each.",
     ]
+
+
+def test_without_a_ups_nothing_is_drawn_where_nothing_feeds():
+    """What a site needs is logged through an outage and a sag; on the page it is 0 in one, a gap in the other."""
+    log, v = dipped_log(["a"]), np.ones(T_S.size)
+    v[100:200], v[300:400] = 0.0, 0.85
+    log.channels |= {
+        "datacenter/a/p_need_mw": 20.0 + 0.001 * T_S,
+        "ups/a/p_mw": np.zeros(T_S.size),
+        "datacenter/a/vm_pu": v,
+    }
+    log.scenario["datacenters"]["a"]["facility"] = {"v_min_pu": 0.88}
+    (curve,) = reduced(log, [one for one in signals(log, analyse(log)) if one.role == "need"], 1)
+    need = (20.0 + 0.001 * T_S).astype(np.float32)
+    assert (curve.values[100:200] == 0.0).all()
+    assert np.isnan(curve.values[300:400]).all()
+    fed = v > 0.88
+    assert (curve.values[fed] == need[fed]).all()
 
 
 @pytest.mark.parametrize(

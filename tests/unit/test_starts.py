@@ -178,3 +178,51 @@ def test_findings_say_what_became_of_an_announced_start():
         "Start of a/two, announced 200 s ahead with 45 MW, came at t = 340 s with 50 MW, up to 30 MW within a minute; "
         "the utility held it for 40 s."
     ]
+
+
+def test_outage_makes_no_start_a_restart_but_of_the_jobs_it_took():
+    """`base` is lost in an outage and comes again; `two` starts for the first time afterwards, unannounced."""
+    log = announced_log()
+    rows = [
+        (0.0, "job_started", "a/base", 5.0, ""),
+        (20.0, "load_shed", "a", 6.0, ""),
+        (20.0, "job_failed", "a/base", 5.0, ""),
+        (60.0, "job_started", "a/base", 5.0, ""),
+        (60.0, "load_restored", "a", 1.0, ""),
+        (340.0, "job_started", "a/two", 44.0, ""),
+    ]
+    log.events = pd.DataFrame(rows, columns=EVENT_COLUMNS)
+    assert [one["job"] for one in summarize(log)["datacenter"]["a"]["starts"]] == ["two"]
+    limits = [limit for limit in load_limits(["start_notice"]) if limit.kind == "start_notice"]
+    (verdict,) = analyse(log, limits).verdicts
+    assert (verdict.status, verdict.value, verdict.where) == ("failed", 0.0, "a/two")
+
+
+def test_job_that_was_shed_to_spare_the_storage_starts_again_and_one_that_was_stopped_anew():
+    log = announced_log()
+    rows = [
+        (0.0, "job_started", "a/base", 5.0, ""),
+        (0.0, "job_started", "a/one", 29.0, ""),
+        (20.0, "load_shed", "a", 29.0, ""),
+        (20.0, "job_stopped", "a/one", 29.0, ""),
+        (50.0, "job_stopped", "a/base", 5.0, ""),
+        (100.0, "job_started", "a/one", 29.0, ""),
+        (100.0, "load_restored", "a", 1.0, ""),
+        (200.0, "job_started", "a/base", 5.0, ""),
+    ]
+    log.events = pd.DataFrame(rows, columns=EVENT_COLUMNS)
+    assert [one["job"] for one in summarize(log)["datacenter"]["a"]["starts"]] == ["base"]
+
+
+def test_announced_start_that_an_outage_delays_is_late_by_that():
+    """Due at 300 s, told 200 s ahead; the site is dark from 290 to 340 s, which loses `one` and keeps `two` waiting."""
+    log = announced_log()
+    rows = [row for row in log.events.itertuples(index=False, name=None) if row[1] != "start_held"]
+    rows += [(290.0, "load_shed", "a", 40.0, ""), (290.0, "job_failed", "a/one", 29.0, "")]
+    rows += [(340.0, "job_started", "a/one", 29.0, "")]
+    log.events = pd.DataFrame(sorted(rows), columns=EVENT_COLUMNS)
+    _, two = summarize(log)["datacenter"]["a"]["starts"]
+    assert (two["job"], two["announced_mw"], two["notice_s"], two["late_s"]) == ("two", 45.0, 200.0, 40.0)
+    assert any(
+        finding.text.endswith("; 40 s late, since the site had no power.") for finding in findings(log, analyse(log))
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import cosim
-from cosim.metrics.ride_through import load_losses
+from cosim.metrics.load_loss import load_losses
 
 SITES = [f"campus_{i}" for i in range(1, 7)]
 
