@@ -105,8 +105,9 @@ def watch_cooling(site, is_supplied, t_us):
     int
         1 where they have just dropped out, 2 where they have just started again, 3 where IT is too hot, else 0.
     """
-    if site.gen == GEN_ON and _support_with_cooling(site, t_us) > generator_power(site, t_us) + site.p_aid_mw + SHORT_MW:
-        is_supplied = False
+    if site.gen == GEN_ON:
+        given_mw = generator_power(site, t_us) + site.p_aid_mw
+        is_supplied = _support_with_cooling(site, t_us) <= given_mw + SHORT_MW
     if not is_supplied:
         site.cool_ok_us = -1
         if site.cool_on == 1:

@@ -190,8 +190,8 @@ def capped(ups, unit, p_mw, t_us):
 def delayed(ups, unit, p_mw, t_us, step_us):
     """The command of one response delay ago; at a tick it takes in the present one. [MW]
 
-    Where the rectifier starts, or the UPS begins its service, the instant is the UPS's own choice: it has sent its first
-    command ahead, and no other is on its way.
+    Where the rectifier starts, or the UPS begins its service, the instant is the UPS's own choice: it has sent its
+    first command ahead, and no other is on its way.
     """
     if unit.delay_n == 0:
         return p_mw

@@ -317,7 +317,7 @@ def test_a_call_caps_the_site_by_storage_and_then_by_throttling():
         ({"ride_through": {"curve": "itic", "low": [{"vm_pu": 0.8, "t_s": 1}]}}, "not both"),
         ({"storage": "vrla", "max_e_mwh": 0.01}, "max_c_rate"),
         ({"max_p_ac_mw": 2}, "needs topology ac_dc"),
-        ({"topology": "ac_dc", "storage": "lithium", "max_e_mwh": 0.2, "max_p_ac_mw": 5}, "max_p_ac_mw: 5 is 25 times"),
+        ({"topology": "ac_dc", "storage": "lithium", "max_e_mwh": 0.2, "max_p_ac_mw": 5}, "max_p_ac_mw: 5 is 25.64"),
         ({"smoothing": {"controller": "filter", "low_hz": 2, "high_hz": 1}}, "is not above low_hz"),
         ({"shedding": [{"soc": 0.2, "jobs": ["a"]}, {"soc": 0.4, "jobs": ["a"]}]}, "must fall in soc"),
     ],
