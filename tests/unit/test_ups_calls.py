@@ -72,7 +72,9 @@ def test_a_cap_right_behind_a_fall_holds_the_decline_over_the_window():
     fails = {"at_s": 5.0, "kind": "job_stopped", "datacenter": "campus", "job": "small"}
     own = site(window_s=window_s)
     job = LOAD["jobs"]["train"]
-    own["campus"]["load"] = LOAD | {"jobs": {"train": job | {"accelerators": 1848}, "small": job | {"accelerators": 200}}}
+    own["campus"]["load"] = LOAD | {
+        "jobs": {"train": job | {"accelerators": 1848}, "small": job | {"accelerators": 200}}
+    }
     rows, _, totals = simulate(scenario(20, events=[fails, call(5.5, 1.0, 14.5)], datacenters=own, **FINE))
     grid, n = rows[GRID], round(window_s / STEP_S)
     assert np.diff(grid[490:520]).min() < -2 * DECLINE * STEP_S  # the fall itself, faster than D
