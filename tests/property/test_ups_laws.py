@@ -58,8 +58,10 @@ def scenarios(draw):
         second = {"max_p_mw": draw(st.floats(0.1, 2.0)), "max_e_mwh": 10 ** draw(st.floats(-5, -2)), "split_s": 1.0}
         ups["second"] = draw(st.sampled_from([None, second]))
     most = max(ups["max_p_charge_mw"], 1.3 * ups["max_p_discharge_mw"], ups.get("max_p_ac_mw", 0.0))
-    spare = draw(st.sampled_from([None, 1.0, 1.5]))  # of what the cells bear over the larger of the ratings alone
-    ups["max_c_rate"] = None if spare is None else spare * most * 1.2 / ups["eta_discharge"] / ups["max_e_mwh"]
+    spare = draw(st.sampled_from([None, 1.07, 1.5]))  # what the cells bear over the larger of the ratings alone
+    ups["max_c_rate"] = None if spare is None else spare * most / ups["eta_discharge"] / ups["max_e_mwh"]
+    if draw(st.sampled_from([False, False, True])):  # smoothing may use the last energy too
+        ups["soc_reserve"] = ups["soc_min"]
     kind = draw(st.sampled_from(["none", "dip", "dip", "blackout"]))
     events = []
     if kind == "dip":
