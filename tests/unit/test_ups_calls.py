@@ -106,3 +106,22 @@ def test_servers_are_not_throttled_for_a_storage_that_charges(topology):
     power = rows[STORAGE + ("p_ac_mw" if topology == "ac_dc" else "p_mw")]
     assert power[late].max() < -0.3
     assert rows[STORAGE + "p_excess_mw"][late].max() == 0.0
+
+
+@pytest.mark.filterwarnings("ignore:.*response_delay_s.* are longer than:UserWarning")
+@pytest.mark.parametrize("topology", ["dc_bus", "ac_dc"])
+def test_a_late_storage_passes_the_cap_by_its_charging_and_says_so(topology):
+    """It recharges by 0.5 MW when a cap comes that the load alone keeps, and stops a delay of 0.5 s later."""
+    own = site(
+        topology=topology, smoothing={"controller": "none"}, response_delay_s=0.5, soc_init=0.5, return_s=60.0,
+        max_p_recharge_mw=0.5,
+    )  # fmt: skip
+    if topology == "ac_dc":
+        own["campus"]["ups"]["max_p_ac_mw"] = 3.0
+    rows, _, _ = simulate(scenario(10, events=[call(5.0, 2.0, 5.0)], datacenters=own, **FINE))
+    assert rows[SITE + "p_need_mw"].max() < 2.0
+    late = during(rows, 5.02, 5.49)
+    assert rows[GRID][late].min() > 2.2
+    np.testing.assert_allclose(rows[STORAGE + "p_excess_mw"][late], rows[GRID][late] - 2.0, atol=1e-9)
+    assert rows[GRID][during(rows, 5.52, 9.99)].max() <= 2.0 + 1e-9
+    assert rows[SITE + "p_throttled_mw"].max() == 0.0
