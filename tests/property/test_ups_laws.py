@@ -26,9 +26,7 @@ STEPS = (
 
 
 @st.composite
-def scenarios(draw):
-    level, low = draw(st.floats(0.5, 1.0)), draw(st.floats(0.0, 0.5))
-    busy_s, pause_s = draw(st.floats(0.3, 3.0)), draw(st.floats(0.2, 2.0))
+def storages(draw):
     controller = draw(st.sampled_from(["trigger", "ramp_limiter", "filter", "predictive", "none"]))
     limit = draw(st.floats(0.05, 1.0))
     soc = sorted(draw(st.lists(st.floats(0.05, 0.95), min_size=5, max_size=5, unique=True)))
@@ -62,18 +60,37 @@ def scenarios(draw):
     ups["max_c_rate"] = None if spare is None else spare * most / ups["eta_discharge"] / ups["max_e_mwh"]
     if draw(st.sampled_from([False, False, True])):  # smoothing may use the last energy too
         ups["soc_reserve"] = ups["soc_min"]
+    return ups
+
+
+@st.composite
+def disturbances(draw):
     kind = draw(st.sampled_from(["none", "dip", "dip", "blackout"]))
-    events = []
     if kind == "dip":
-        events = [
+        return [
             {"at_s": t, "kind": "dip_started", "vm_pu": draw(st.floats(0.0, 0.95)), "duration_s": 0.3}
             for t in (4.0, 7.0)
         ]
-    elif kind == "blackout":
-        events = [{"at_s": 4.0, "kind": "source_lost", "duration_s": 3.0}]
+    if kind == "blackout":
+        return [{"at_s": 4.0, "kind": "source_lost", "duration_s": 3.0}]
+    return []
+
+
+@st.composite
+def facilities(draw):
     generator = {"max_p_mw": 3, "start_after_s": 0.5, "start_s": 0.5, "retransfer_s": 1}
     generator |= draw(st.sampled_from([{}, {"pick_up_mw": 0.1, "ramp_mw_per_s": 0.2}]))
-    rectifier = {"max_p_mw": draw(st.sampled_from([None, None, 0.6, 1.0]))}
+    return {
+        "generator": draw(st.sampled_from([None, generator])),
+        "rectifier": {"max_p_mw": draw(st.sampled_from([None, None, 0.6, 1.0]))},
+        "return_delay_s": 0.2,
+    }
+
+
+@st.composite
+def scenarios(draw):
+    level, low = draw(st.floats(0.5, 1.0)), draw(st.floats(0.0, 0.5))
+    busy_s, pause_s = draw(st.floats(0.3, 3.0)), draw(st.floats(0.2, 2.0))
     return {
         "schema": 1,
         "name": "law",
@@ -97,15 +114,11 @@ def scenarios(draw):
                         }
                     },
                 },
-                "facility": {
-                    "generator": draw(st.sampled_from([None, generator])),
-                    "rectifier": rectifier,
-                    "return_delay_s": 0.2,
-                },
-                "ups": ups,
+                "facility": draw(facilities()),
+                "ups": draw(storages()),
             }
         },
-        "events": events,
+        "events": draw(disturbances()),
     }
 
 
