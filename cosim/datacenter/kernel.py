@@ -42,7 +42,7 @@ SITE = np.dtype(
         ("p_ai_mw", "f8"), ("p_equip_mw", "f8"), ("p_crac_mw", "f8"), ("p_dc_mw", "f8"), ("p_sup_mw", "f8"),
         ("p_sup_ac_mw", "f8"), ("p_ext_mw", "f8"), ("p_need_mw", "f8"), ("p_rect_ac_mw", "f8"), ("p_dc_in_mw", "f8"),
         ("p_total_mw", "f8"), ("p_grid_mw", "f8"), ("q_mvar", "f8"), ("p_unserved_mw", "f8"), ("pue", "f8"),
-        ("p_ups_ac_mw", "f8"), ("p_gen_mw", "f8"), ("p_cut_mw", "f8"), ("v_dc_pu", "f8"),
+        ("p_ups_ac_mw", "f8"), ("p_aid_mw", "f8"), ("p_gen_mw", "f8"), ("p_cut_mw", "f8"), ("v_dc_pu", "f8"),
         # integrals over the run [MWs]
         ("e_ai", "f8"), ("e_equip", "f8"), ("e_crac", "f8"), ("e_standby", "f8"), ("e_sup_ac", "f8"), ("e_sup", "f8"),
         ("e_rect_loss", "f8"), ("e_ext", "f8"), ("e_grid", "f8"), ("e_solved", "f8"), ("e_unserved", "f8"),
@@ -54,6 +54,8 @@ SITE = np.dtype(
 )  # fmt: skip
 """One data center: parameters, state, what it does this instant, and its energies."""
 
+SHORT_MW = 1e-9
+"""Power short of what is asked that is rounding. [MW]"""
 GEN_OFF, GEN_STARTING, GEN_ON = range(3)
 """States of the standby generator."""
 
@@ -95,11 +97,17 @@ def reactive(points, first, n, p_mw, max_p_mw):
 def watch_cooling(site, is_supplied, t_us):
     """Motors of the cooling plant drop out and start again.
 
+    On the generator they run only while it gives all that they and the rest of the support ask, with what an inverter
+    on the AC bus adds to it: a bus that is asked for more than it is given does not keep its voltage.
+
     Returns
     -------
     int
         1 where they have just dropped out, 2 where they have just started again, 3 where IT is too hot, else 0.
     """
+    if site.gen == GEN_ON:
+        given_mw = generator_power(site, t_us) + site.p_aid_mw
+        is_supplied = _support_with_cooling(site, t_us) <= given_mw + SHORT_MW
     if not is_supplied:
         site.cool_ok_us = -1
         if site.cool_on == 1:
@@ -163,6 +171,23 @@ def conceal(site, p_sup_ac_mw):
     site.p_dc_in_mw = site.p_dc_mw
     site.p_rect_ac_mw = converter_input(site.p_dc_mw, site.rect_a0, site.rect_a1, site.rect_a2)
     site.p_ext_mw = site.p_sup_ac_mw + site.p_rect_ac_mw - site.p_grid_mw
+
+
+@inner
+def generator_power(site, t_us):
+    """Most that the generator gives since it took the site: its first block, then more at its ramp. [MW]"""
+    return min(site.gen_max_mw, site.gen_block_mw + site.gen_ramp * (t_us - site.gen_since_us) * 1e-6)
+
+
+@inner
+def _support_with_cooling(site, t_us):
+    """What support draws with its cooling running, or starting where it stands. [MW]"""
+    p_mw = site.cooling_per_heat * max(0.0, site.heat_mw)
+    if site.cool_on == 1:
+        p_mw = _cooling(site, t_us)
+    elif site.cool_start_us > 0:
+        p_mw *= site.cool_start_factor
+    return converter_input(site.p_fixed_mw + p_mw, site.sup_a0, site.sup_a1, site.sup_a2)
 
 
 @inner

@@ -11,6 +11,7 @@ from cosim.area.kernel import hear, response
 from cosim.converter.kernel import converter_output
 from cosim.datacenter.kernel import (
     GEN_ON,
+    SHORT_MW,
     account,
     close_instant,
     conceal,
@@ -18,6 +19,7 @@ from cosim.datacenter.kernel import (
     cut,
     dc_side,
     demand,
+    generator_power,
     grid_side,
     receive,
     request,
@@ -26,13 +28,20 @@ from cosim.engine.kernel_supply import trip
 from cosim.events import LIMIT_EXCEEDED, WINDOW_ENTERED, WINDOW_LEFT
 from cosim.jit import inner
 from cosim.ring import emit
-from cosim.ups.kernel import advance_storage, carry, carry_support, limit, recharge_power, settle
+from cosim.ups.kernel import (
+    advance_storage,
+    carry,
+    carry_support,
+    limit,
+    recharge_power,
+    settle,
+    support_most,
+    taken_from_cells,
+)
 from cosim.ups.kernel_ride import note_voltage
 from cosim.ups.kernel_smoothing import capped, delayed, grid_reference, watch_saturation
 from cosim.ups.state import AC_DC
 
-SHORT_MW = 1e-9
-"""Unserved power below this is rounding. [MW]"""
 WINDOW_HYSTERESIS = 0.01
 """By so much the voltage must be above the window's floor before that counts as entering it again. [pu]"""
 
@@ -45,12 +54,16 @@ def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
     carried = unit.topology == AC_DC and unit.in_service == 1 and unit.empty == 0
     standby_mw = unit.p_standby_mw if unit.in_service == 1 else 0.0
     unit.p_fr_mw = 0.0
-    if alive and site.in_window == 1:
+    if alive and site.in_window == 1 and site.gen != GEN_ON:
         unit.ac_gap_us = -1
     demand(dc, s, load.p_ai_mw[s], standby_mw, site.gen == GEN_ON or alive or carried, t_us)
+    site.p_aid_mw = 0.0
+    if carried and (site.connected == 0 or not alive):
+        site.p_aid_mw = support_most(unit, -site.p_dc_mw, step_us * 1e-6)
     if site.gen == GEN_ON:
         load.allowed[s] = 1.0
-        _ask_generator(site, unit, t_us)
+        unit.late_on = 0
+        _ask_generator(site, unit, step_us * 1e-6, t_us)
         port_p_mw[s] = port_q_mvar[s] = 0.0
         watch_saturation(ups, s, 0.0, t_us)
         return
@@ -63,8 +76,10 @@ def ask(load, dc, ups, port_p_mw, port_q_mvar, s, t_us, slot, step_us):
     p_ups_mw = 0.0
     if smoothing:
         p_ups_mw = _smooth(site, ups, s, t_us, slot, step_us)
+    else:
+        unit.late_on = 0
     if not (math.isinf(unit.cap_mw) and math.isinf(unit.cap_goal_mw)) and site.rect_on == 1:
-        _hold_cap(load, site, unit, s, p_ups_mw, smoothing, t_us)
+        _hold_cap(load, site, ups, s, p_ups_mw, smoothing, t_us)
     if site.fr_on == 1 and site.rect_on == 1:
         _give_way(load, site, unit, s, p_ups_mw)
     swing_mw = site.p_ai_mw + site.p_cut_mw - load.p_const_mw[s]
@@ -90,25 +105,29 @@ def _give_way(load, site, unit, s, p_ups_mw):
 
 @inner
 def _answer(site, unit, room_mw, plain_mw):
-    """plain_mw at the DC bus with what the frequency asks on top of it; notes what of that is held. [MW]"""
+    """plain_mw at the DC bus with what the frequency asks on top of it; notes what of that is held. [MW]
+
+    A cap stands above it: servers are not throttled for a storage that charges.
+    """
     if unit.fr_on == 0:
         return plain_mw
-    unit.p_ref_mw += response(unit)
+    unit.p_ref_mw = min(unit.p_ref_mw + response(unit), unit.cap_mw)
     wish_mw = dc_side(site, unit.p_ref_mw) - site.p_dc_mw
-    with_mw = grid_side(site, site.p_dc_mw + limit(unit, wish_mw, room_mw, site.p_dc_mw))
-    unit.p_fr_mw = with_mw - grid_side(site, site.p_dc_mw + limit(unit, plain_mw, room_mw, site.p_dc_mw))
+    with_mw = grid_side(site, site.p_dc_mw + limit(unit, wish_mw, room_mw, site.p_dc_mw, 0.0))
+    unit.p_fr_mw = with_mw - grid_side(site, site.p_dc_mw + limit(unit, plain_mw, room_mw, site.p_dc_mw, 0.0))
     return wish_mw
 
 
 @inner
-def _answer_ac(unit, need_mw):
+def _answer_ac(unit, need_mw, beside_mw):
     """The same on the AC bus. [MW]"""
     plain_mw = unit.p_ref_mw - need_mw
     if unit.fr_on == 0:
         return plain_mw
-    unit.p_ref_mw += response(unit)
+    unit.p_ref_mw = min(unit.p_ref_mw + response(unit), unit.cap_mw)
     wish_mw = unit.p_ref_mw - need_mw
-    unit.p_fr_mw = limit(unit, wish_mw, math.inf, math.inf) - limit(unit, plain_mw, math.inf, math.inf)
+    with_mw = limit(unit, wish_mw, math.inf, math.inf, beside_mw)
+    unit.p_fr_mw = with_mw - limit(unit, plain_mw, math.inf, math.inf, beside_mw)
     return wish_mw
 
 
@@ -127,38 +146,53 @@ def _smooth(site, ups, s, t_us, slot, step_us):
     recharge_mw = recharge_power(unit)
     if unit.topology == AC_DC:
         need_mw = site.p_need_mw
-        unit.p_ref_mw = capped(unit, grid_reference(ups, s, need_mw, need_mw + recharge_mw, t_us, slot), t_us)
-        wish_mw = _answer_ac(unit, need_mw)
-        unit.p_prompt_mw = need_mw + limit(unit, wish_mw, math.inf, math.inf)
-        site.p_ups_ac_mw = limit(unit, delayed(ups, unit, wish_mw, t_us, step_us), math.inf, math.inf)
+        unit.p_ref_mw = capped(ups, unit, grid_reference(ups, s, need_mw, need_mw + recharge_mw, t_us, slot), t_us)
+        beside_mw = taken_from_cells(unit, site.p_dc_mw - site.rect_max_mw)  # IT goes first
+        wish_mw = _answer_ac(unit, need_mw, beside_mw)
+        unit.p_prompt_mw = need_mw + limit(unit, wish_mw, math.inf, math.inf, beside_mw)
+        site.p_ups_ac_mw = limit(unit, delayed(ups, unit, wish_mw, t_us, step_us), math.inf, math.inf, beside_mw)
         return 0.0
     room_mw = site.rect_max_mw - site.p_dc_mw
     plain_mw = min(recharge_mw, max(0.0, room_mw))
     wish_mw = grid_side(site, site.p_dc_mw + plain_mw)
-    unit.p_ref_mw = capped(unit, grid_reference(ups, s, site.p_need_mw, wish_mw, t_us, slot), t_us)
+    unit.p_ref_mw = capped(ups, unit, grid_reference(ups, s, site.p_need_mw, wish_mw, t_us, slot), t_us)
     if unit.p_ref_mw != wish_mw:  # else there and back would leave its rounding
         plain_mw = dc_side(site, unit.p_ref_mw) - site.p_dc_mw
     wish_mw = _answer(site, unit, room_mw, plain_mw)
     if unit.delay_n == 0:
-        return limit(unit, wish_mw, room_mw, site.p_dc_mw)
-    unit.p_prompt_mw = grid_side(site, site.p_dc_mw + limit(unit, wish_mw, room_mw, site.p_dc_mw))
-    return limit(unit, delayed(ups, unit, wish_mw, t_us, step_us), room_mw, site.p_dc_mw)
+        return limit(unit, wish_mw, room_mw, site.p_dc_mw, 0.0)
+    unit.p_prompt_mw = grid_side(site, site.p_dc_mw + limit(unit, wish_mw, room_mw, site.p_dc_mw, 0.0))
+    return limit(unit, delayed(ups, unit, wish_mw, t_us, step_us), room_mw, site.p_dc_mw, 0.0)
 
 
 @inner
-def _hold_cap(load, site, unit, s, p_ups_mw, smoothing, t_us):
-    """What storage leaves above the cap is throttled at the servers, down to their idle power."""
+def _hold_cap(load, site, ups, s, p_ups_mw, smoothing, t_us):
+    """What storage leaves above the cap is throttled at the servers, down to their idle power.
+
+    They are not throttled for a storage that still charges, late as it may be: that passes the cap, and is told.
+    """
+    unit = ups.units[s]
     if not smoothing:
-        capped(unit, site.p_need_mw, t_us)
-    if grid_side(site, site.p_dc_mw + p_ups_mw) > unit.cap_mw + SHORT_MW:
-        over_mw = site.p_dc_mw + p_ups_mw - dc_side(site, unit.cap_mw)
+        capped(ups, unit, site.p_need_mw, t_us)
+    charge_ac_mw, site.p_ups_ac_mw = site.p_ups_ac_mw, min(0.0, site.p_ups_ac_mw)
+    given_mw = min(0.0, p_ups_mw)
+    if grid_side(site, site.p_dc_mw + given_mw) > unit.cap_mw + SHORT_MW:
+        over_mw = site.p_dc_mw + given_mw - dc_side(site, unit.cap_mw)
         cut(site, min(over_mw, max(0.0, site.p_ai_mw - load.p_const_mw[s])))
+    site.p_ups_ac_mw = charge_ac_mw
 
 
 @inner
-def _ask_generator(site, unit, t_us):
-    """The generator feeds the site: support, the DC bus, and what it has left into the storage."""
-    most_mw = min(site.gen_max_mw, site.gen_block_mw + site.gen_ramp * (t_us - site.gen_since_us) * 1e-6)
+def _ask_generator(site, unit, step_s, t_us):
+    """The generator feeds the site: support, the DC bus, and what it has left into the storage.
+
+    Where it cannot yet give all that support asks, the inverter of `ac_dc` gives the rest.
+    """
+    most_mw = generator_power(site, t_us)
+    if site.p_aid_mw > 0.0 and site.p_sup_ac_mw > most_mw:
+        site.p_ups_ac_mw = -carry_support(unit, site.p_sup_ac_mw - most_mw, -site.p_dc_mw, step_s, t_us)
+    else:
+        unit.ac_gap_us = -1
     room_mw = max(0.0, site.rect_max_mw - site.p_dc_mw)
     unit.p_mw = max(0.0, min(recharge_power(unit), room_mw)) if unit.in_service == 1 else 0.0
     site.p_gen_mw = min(most_mw, grid_side(site, min(site.p_dc_mw + unit.p_mw, site.rect_max_mw)))
@@ -219,7 +253,7 @@ def settle_site(load, dc, ups, s, vm_pu, asked, solved, ceased, t_us, step_s):
     site.p_unserved_mw = 0.0
     carrying = not inside or site.rect_on == 0 or site.gen == GEN_ON
     if carrying or site.p_dc_in_mw < site.p_dc_mw + p_ups_mw:
-        p_ups_mw = carry(ups, s, site.p_dc_in_mw - site.p_dc_mw, step_s, t_us)
+        p_ups_mw = carry(ups, s, site.p_dc_in_mw - site.p_dc_mw, site.p_ups_ac_mw, step_s, t_us)
         if site.p_dc_in_mw > site.p_dc_mw + p_ups_mw:
             curtail(site, site.p_dc_mw + p_ups_mw)
         short_mw = site.p_dc_mw + p_ups_mw - site.p_dc_in_mw

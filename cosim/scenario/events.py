@@ -195,7 +195,9 @@ class DemandResponseStarted(_Event):
     datacenter: ElementId = Field(description="Name of the data center")
     p_mw: float = Field(ge=0, description="Cap of its power from the feeder [MW]")
     duration_s: float = Field(gt=0, description="Until the call ends [s]")
-    ramp_mw_per_s: float = Field(1e6, gt=0, description="The cap comes down, and goes, at this ramp [MW/s]")
+    ramp_mw_per_s: float = Field(
+        1e6, gt=0, description="The cap comes down, and goes, at this ramp; down no faster than the UPS may [MW/s]"
+    )
 
 
 class StartHoldStarted(_Event):

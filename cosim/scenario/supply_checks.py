@@ -30,7 +30,8 @@ def check_ratings(parts: Parts) -> Iterator[Problem]:
     for name, site in parts.datacenters.items():
         for keys, message, value in (*_generator_problems(site), *_shedding_problems(site)):
             yield parts.problem(("datacenters", name, *keys), message, value)
-        for key, told in (*_generator_advice(site), *_storage_advice(site), *_rating_advice(site)):
+        advice = (_generator_advice, _storage_advice, _smoothing_advice, _rating_advice)
+        for key, told in (found for of in advice for found in of(site)):
             warnings.warn(f"datacenters.{name}.{key}: {told}", UserWarning, stacklevel=2)
     _warn_of_empty_calls(parts)
 
@@ -128,6 +129,13 @@ def _generator_advice(site: DatacenterSite) -> Iterator[Advice]:
             f"{generator.max_p_mw:g} MW are less than the {most_mw(site):.4g} MW of all accelerators at their peak: "
             + ("storage gives the rest until it is empty" if ups is not None else "more than that goes dark"),
         )
+    support_mw = _support_mw(site)
+    if generator.pick_up_mw is not None and generator.pick_up_mw < support_mw and not _has_inverter(site):
+        yield (
+            "facility.generator.pick_up_mw",
+            f"{generator.pick_up_mw:g} MW are less than the {support_mw:.4g} MW of support and cooling with "
+            "accelerators idle: cooling waits for its ramp",
+        )
     start_s = generator.start_after_s + generator.start_s
     if ups is None and start_s > site.facility.hold_up_s:
         yield (
@@ -150,6 +158,17 @@ def _carried_mw(site: DatacenterSite) -> float:
     return max(_it_mw(site, "p_idle_w"), 1e-9)
 
 
+def _support_mw(site: DatacenterSite) -> float:
+    """Support and cooling with all accelerators idle. [MW]"""
+    cooling = site.facility.cooling
+    per_heat = 1.0 / cooling.chiller_cop + cooling.tower_per_heat + cooling.pumps_per_heat
+    return site.facility.support.p_fixed_mw + per_heat * _it_mw(site, "p_idle_w")
+
+
+def _has_inverter(site: DatacenterSite) -> bool:
+    return site.ups is not None and site.ups.topology == "ac_dc"
+
+
 def _storage_advice(site: DatacenterSite) -> Iterator[Advice]:
     ups = site.ups
     if ups is None:
@@ -157,9 +176,7 @@ def _storage_advice(site: DatacenterSite) -> Iterator[Advice]:
     if ups.topology == "ac_dc" and ups.max_p_ac_mw is None:
         most = max(ups.max_p_charge_mw, ups.max_p_discharge_mw)
         yield "ups.max_p_ac_mw", f"is not given: the inverter on the AC bus is taken for {most:g} MW"
-    cooling = site.facility.cooling
-    per_heat = 1.0 / cooling.chiller_cop + cooling.tower_per_heat + cooling.pumps_per_heat
-    support_mw = site.facility.support.p_fixed_mw + per_heat * _it_mw(site, "p_idle_w")
+    support_mw = _support_mw(site)
     if ups.topology == "ac_dc" and ups.max_p_ac_mw is not None and ups.max_p_ac_mw < support_mw:
         yield (
             "ups.max_p_ac_mw",
@@ -181,6 +198,18 @@ def _storage_advice(site: DatacenterSite) -> Iterator[Advice]:
             "ups.ride_through.walk_in_mw_per_s",
             f"at {walk_in:g} MW/s the way back takes {need_mwh:.3g} MWh of storage with accelerators idle, more than "
             "it holds",
+        )
+
+
+def _smoothing_advice(site: DatacenterSite) -> Iterator[Advice]:
+    """Keys of a controller that is not the one that smooths."""
+    if site.ups is None:
+        return
+    for key, owner, value in site.ups.unused_keys():
+        yield (
+            f"ups.{key}",
+            f"{value:g} does nothing: only the controller {owner} reads it, and smoothing.controller is "
+            f"{site.ups.smoothing.controller}",
         )
 
 

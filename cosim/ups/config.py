@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cosim.area.config import FrequencyResponseConfig
-from cosim.converter.curve import EfficiencyPoint, check_efficiency
+from cosim.converter.curve import EfficiencyPoint, check_efficiency, loss_in_mw
 from cosim.ups.ride_config import RideThroughConfig, SheddingStep
 
 
@@ -72,7 +72,9 @@ class OverloadConfig(_Strict):
     """What it may give above its rating, and for how long, while it carries the load."""
 
     factor: float = Field(1.25, gt=1, le=3, description="Discharging power over max_p_discharge_mw [1]")
-    duration_s: float = Field(60.0, gt=0, le=3600, description="For this long; regained at the same pace [s]")
+    duration_s: float = Field(
+        60.0, gt=0, le=3600, description="For this long in all; back after as long below its rating without a break [s]"
+    )
 
 
 class SecondStorageConfig(_Strict):
@@ -85,7 +87,7 @@ class SecondStorageConfig(_Strict):
     max_p_mw: float = Field(gt=0, description="Rating, charging and discharging, on top of the first's [MW]")
     max_e_mwh: float = Field(gt=0, description="Its energy, full to empty [MWh]")
     max_c_rate: float | None = Field(
-        None, gt=0, description="Largest power over energy its cells bear; a named storage sets it; null: any [1/h]"
+        None, gt=0, description="Largest power at the cells over energy; a named storage sets it; null: any [1/h]"
     )
     split_s: float = Field(10.0, gt=0, le=3600, description="It takes what is faster than this time constant [s]")
     return_s: float = Field(
@@ -109,13 +111,23 @@ class SecondStorageConfig(_Strict):
     def _levels_are_ordered(self) -> Self:
         if not self.soc_min <= self.soc_target <= self.soc_max:
             raise ValueError(f"soc_target={self.soc_target:g} is not between soc_min and soc_max")
-        rate = self.max_p_mw / self.max_e_mwh
-        if self.max_c_rate is not None and rate > self.max_c_rate * (1 + 1e-9):
-            raise ValueError(
-                f"max_p_mw={self.max_p_mw:g} is {rate:.4g} times max_e_mwh={self.max_e_mwh:g} an hour, above "
-                f"max_c_rate={self.max_c_rate:g}: give it more energy, or another storage"
-            )
+        _check_c_rate("max_p_mw", self.max_p_mw, self.max_p_mw / self.eta_discharge, self)
         return self
+
+
+def _check_c_rate(name: str, p_mw: float, p_cell_mw: float, storage: SecondStorageConfig | UpsConfig) -> None:
+    """Refuse a rating p_mw at which the cells have p_cell_mw, more than they bear.
+
+    Raises
+    ------
+    ValueError
+    """
+    rate = p_cell_mw / storage.max_e_mwh
+    if storage.max_c_rate is not None and rate > storage.max_c_rate * (1 + 1e-9):
+        raise ValueError(
+            f"{name}={p_mw:g} is {rate:.4g} times max_e_mwh={storage.max_e_mwh:g} an hour at the cells, above "
+            f"max_c_rate={storage.max_c_rate:g}: give it more energy, or another storage"
+        )
 
 
 class UpsConfig(_Strict):
@@ -135,9 +147,11 @@ class UpsConfig(_Strict):
     max_p_ac_mw: float | None = Field(
         None, gt=0, description="ac_dc: rating of the inverter on the AC bus; null: the larger of the other two [MW]"
     )
-    max_e_mwh: float = Field(gt=0, description="Energy of the storage, full to empty [MWh]")
+    max_e_mwh: float = Field(
+        gt=0, description="Energy of the storage, full to empty; vrla: that of its runtime, by the maker's table [MWh]"
+    )
     max_c_rate: float | None = Field(
-        None, gt=0, description="Largest power over energy its cells bear; a named storage sets it; null: any [1/h]"
+        None, gt=0, description="Largest power at the cells over energy; a named storage sets it; null: any [1/h]"
     )
     eta_charge: float = Field(0.975, gt=0, le=1, description="Stored over taken from the converter [1]")
     eta_discharge: float = Field(0.975, gt=0, le=1, description="Given to the converter over taken from storage [1]")
@@ -211,20 +225,6 @@ class UpsConfig(_Strict):
 
     @model_validator(mode="after")
     def _ratings_fit_together(self) -> Self:
-        for name in ("max_p_charge_mw", "max_p_discharge_mw", "max_p_ac_mw"):
-            rate = (getattr(self, name) or 0.0) / self.max_e_mwh
-            if self.max_c_rate is not None and rate > self.max_c_rate * (1 + 1e-9):
-                raise ValueError(
-                    f"{name}={getattr(self, name):g} is {rate:.4g} times max_e_mwh={self.max_e_mwh:g} an hour, above "
-                    f"max_c_rate={self.max_c_rate:g}: give it more energy, or another storage"
-                )
-        if self.overload is not None and self.max_c_rate is not None:
-            rate = self.overload.factor * self.max_p_discharge_mw / self.max_e_mwh
-            if rate > self.max_c_rate * (1 + 1e-9):
-                raise ValueError(
-                    f"overload.factor={self.overload.factor:g} takes {rate:.4g} times max_e_mwh={self.max_e_mwh:g} an "
-                    f"hour from cells that bear max_c_rate={self.max_c_rate:g}"
-                )
         for name in ("max_p_ac_mw", "ac_converter"):
             if self.topology == "dc_bus" and getattr(self, name) is not None:
                 raise ValueError(f"{name} needs topology ac_dc: on the DC bus there is no inverter")
@@ -232,7 +232,52 @@ class UpsConfig(_Strict):
             points = getattr(self, name)
             if points is not None:
                 check_efficiency(name, points)
+        self._check_cells()
         socs = [step.soc for step in self.shedding]
         if any(b > a for a, b in itertools.pairwise(socs)):
             raise ValueError("shedding must fall in soc: what goes first stands first")
         return self
+
+    def _check_cells(self) -> None:
+        """Refuse ratings, at the buses, at which the cells would have more than they bear."""
+        charge, discharge, ac = self.max_p_charge_mw, self.max_p_discharge_mw, self.max_p_ac_mw
+        rating = max(charge, discharge)
+        _check_c_rate("max_p_charge_mw", charge, charge * self.eta_charge, self)
+        p_cell_mw = self._from_cells(discharge, self.dc_converter, rating)
+        _check_c_rate("max_p_discharge_mw", discharge, p_cell_mw, self)
+        if ac is not None:
+            p_cell_mw = self._from_cells(ac, self.ac_converter or self.dc_converter, ac)
+            _check_c_rate("max_p_ac_mw", ac, p_cell_mw, self)
+        if self.overload is not None and self.max_c_rate is not None:
+            p_cell_mw = self._from_cells(self.overload.factor * discharge, self.dc_converter, rating)
+            if p_cell_mw > self.max_c_rate * self.max_e_mwh * (1 + 1e-9):
+                raise ValueError(
+                    f"overload.factor={self.overload.factor:g} takes {p_cell_mw / self.max_e_mwh:.4g} times max_e_mwh="
+                    f"{self.max_e_mwh:g} an hour from cells that bear max_c_rate={self.max_c_rate:g}"
+                )
+
+    def _from_cells(self, p_mw: float, converter: list[EfficiencyPoint] | None, rating_mw: float) -> float:
+        """What leaves the cells while a bus is given p_mw. [MW]"""
+        a0 = a1 = a2 = 0.0
+        if converter is not None:
+            a0, a1, a2 = loss_in_mw(converter, rating_mw)
+        return (p_mw + a0 + p_mw * (a1 + a2 * p_mw)) / self.eta_discharge
+
+    def unused_keys(self) -> list[tuple[str, str, float]]:
+        """Keys that only another controller reads and that are not at their default: path, that controller, value."""
+        found = []
+        for owner, where, names in _OWNED:
+            part: BaseModel = self if not where else self.smoothing
+            for name in names:
+                value = getattr(part, name)
+                if owner != self.smoothing.controller and value != type(part).model_fields[name].default:
+                    found.append((where + name, owner, value))
+        return found
+
+
+_OWNED = (
+    ("trigger", "", ("window_s", "release_fraction", "release_hold_s")),
+    ("filter", "smoothing.", ("low_hz", "high_hz")),
+    ("predictive", "smoothing.", ("horizon_s", "period_s")),
+)
+"""Keys that one controller alone reads: its name, where they stand, theirs."""

@@ -13,7 +13,12 @@ from cosim.ring import emit
 from cosim.ups.kernel_second import advance_second, second_cell, second_least, second_most, share_second
 from cosim.ups.state import AC_DC, CARRYING, EMPTY, IDLE, OUT_OF_SERVICE, SMOOTHING
 
-__all__ = ["advance_storage", "carry", "carry_support", "limit", "mode", "recharge_power", "settle"]
+__all__ = [
+    *("advance_storage", "carry", "carry_support", "limit", "mode", "recharge_power", "settle", "support_most"),
+    "taken_from_cells",
+]
+AT_RATING = 1.0 - 1e-9
+"""Power over the rating from which on a storage does not cool down. [1]"""
 
 
 @inner
@@ -35,31 +40,55 @@ def _bus(unit, p_cell_mw, a0, a1, a2):
 
 
 @inner
-def recharge_power(unit):
-    """Power that brings it back to its target state of charge, by exponential approach. [MW]"""
-    if unit.in_service == 0 or unit.e == unit.e_target:
+def _held_by_cells(unit, floor, over_s):
+    """Power that the cells give for over_s until they are down to floor, at their C-rate at most. [MWs, MW]"""
+    return min(max(0.0, unit.e - floor) / over_s, unit.max_cell_mw)
+
+
+@inner
+def taken_from_cells(unit, p_mw):
+    """Power that leaves the cells while the DC bus is given p_mw, up to the rating there. [MW]"""
+    if p_mw <= 0.0:
         return 0.0
-    p_cell_mw = (unit.e_target - unit.e) / unit.return_s
+    return -_cell(unit, -min(p_mw, _rating(unit)), unit.dc_a0, unit.dc_a1, unit.dc_a2)
+
+
+@inner
+def _rating(unit):
+    """Most it gives to the DC bus while it carries: above its rating until its overload is used up. [MW]"""
+    if unit.over_used_us < unit.over_us:
+        return unit.max_discharge_mw * unit.over_factor
+    return unit.max_discharge_mw
+
+
+@inner
+def recharge_power(unit):
+    """Power that makes up for self-discharge and brings it back to its target, by exponential approach. [MW]"""
+    if unit.in_service == 0 or (unit.e == unit.e_target and unit.p_self_mw == 0.0 and unit.s2_self_mw == 0.0):
+        return 0.0
+    p_cell_mw = (unit.e_target - unit.e) / unit.return_s + unit.p_self_mw
     if unit.topology == AC_DC:
         p_mw = _bus(unit, p_cell_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2)
     else:
-        p_mw = _bus(unit, p_cell_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2)
+        p_mw = _bus(unit, p_cell_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2) + unit.s2_self_mw / unit.s2_eta_charge
     return min(p_mw, unit.max_recharge_mw) if p_mw > 0.0 else max(p_mw, -unit.max_discharge_mw)
 
 
 @inner
-def limit(unit, p_wish_mw, room_up_mw, room_down_mw):
+def limit(unit, p_wish_mw, room_up_mw, room_down_mw, beside_mw):
     """Power it takes (> 0) or gives while p_wish_mw is asked of it for smoothing, at the bus it smooths on. [MW]
 
-    Within its ratings, the bus's room, and the energy between reserve and full, which it approaches in a taper
-    instead of a step. The walk-in after a ride-through is part of it and may use the reserve.
+    Within its ratings, the bus's room, what its cells bear beside what they give to its other bus (beside_mw), and
+    the energy between reserve and full, which it approaches in a taper instead of a step. The walk-in after a
+    ride-through is part of it and may use the reserve.
     """
     if p_wish_mw == 0.0:
         return 0.0
     if p_wish_mw >= 0.0:
-        p_cell_mw = max(0.0, unit.e_max - unit.e) / unit.taper_s
+        p_cell_mw = min(max(0.0, unit.e_max - unit.e) / unit.taper_s, unit.max_cell_mw)
     else:
-        p_cell_mw = -max(0.0, unit.e - (unit.e_min if unit.walking == 1 else unit.e_reserve)) / unit.taper_s
+        floor = unit.e_min if unit.walking == 1 else unit.e_reserve
+        p_cell_mw = -max(0.0, _held_by_cells(unit, floor, unit.taper_s) - beside_mw)
     if unit.topology == AC_DC:
         p_mw = _bus(unit, p_cell_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2)
         p_mw = max(-unit.max_ac_mw, min(unit.max_ac_mw, p_mw))
@@ -73,8 +102,8 @@ def limit(unit, p_wish_mw, room_up_mw, room_down_mw):
 
 
 @inner
-def carry(ups, s, p_wish_mw, step_s, t_us):
-    """Power at the DC bus in ride-through: all it has down to its end of charge. [MW]
+def carry(ups, s, p_wish_mw, p_ac_mw, step_s, t_us):
+    """Power at the DC bus in ride-through, beside p_ac_mw on the AC bus: all it has down to its end of charge. [MW]
 
     For its response delay since the gap opened it gives what it gave before; for a while it may give more than its
     rating.
@@ -85,23 +114,33 @@ def carry(ups, s, p_wish_mw, step_s, t_us):
     a0, a1, a2 = unit.dc_a0, unit.dc_a1, unit.dc_a2
     if p_wish_mw >= 0.0:
         unit.gap_us = -1
-        room_mw = _bus(unit, max(0.0, unit.e_max - unit.e) / step_s, a0, a1, a2)
+        room_mw = _bus(unit, min(max(0.0, unit.e_max - unit.e) / step_s, unit.max_cell_mw), a0, a1, a2)
         return min(p_wish_mw, min(unit.max_charge_mw, room_mw) + second_most(unit, step_s))
     if unit.gap_us < 0:
         unit.gap_us = t_us
         unit.p_gap_mw = min(0.0, unit.p_mw)
     if t_us - unit.gap_us < unit.delay_us:
         p_wish_mw = max(p_wish_mw, unit.p_gap_mw)
-    most_mw = unit.max_discharge_mw
-    if unit.over_used_us < unit.over_us:
-        most_mw *= unit.over_factor
-    left_mw = -_bus(unit, -max(0.0, unit.e - unit.e_min) / step_s, a0, a1, a2)
+    beside_mw = -min(0.0, _cell(unit, p_ac_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2))
+    cells_mw = max(0.0, unit.max_cell_mw - beside_mw)
+    left_cell_mw = max(0.0, max(0.0, unit.e - unit.e_min) / step_s - beside_mw)
+    left_mw = -_bus(unit, -left_cell_mw, a0, a1, a2)
+    most_mw = min(_rating(unit), left_mw if left_cell_mw <= cells_mw else -_bus(unit, -cells_mw, a0, a1, a2))
     second_mw = second_least(unit, step_s)
-    p_mw = max(p_wish_mw, -min(most_mw, left_mw) - second_mw)
+    p_mw = max(p_wish_mw, -most_mw - second_mw)
     if left_mw + second_mw < -p_wish_mw and unit.empty == 0:
         unit.empty = 1
         emit(ups.events, ups.n_event, t_us, UPS_EMPTY, s, unit.e / unit.e_full)
     return p_mw
+
+
+@inner
+def support_most(unit, p_dc_mw, step_s):
+    """Most that it gives to the AC bus in ride-through beside p_dc_mw < 0 on the DC bus, which goes first. [MW]"""
+    if unit.in_service == 0 or unit.topology != AC_DC or unit.empty == 1:
+        return 0.0
+    left_mw = max(0.0, _held_by_cells(unit, unit.e_min, step_s) - taken_from_cells(unit, -p_dc_mw))
+    return min(unit.max_ac_mw, -_bus(unit, -left_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2))
 
 
 @inner
@@ -111,16 +150,15 @@ def carry_support(unit, p_wish_mw, p_dc_mw, step_s, t_us):
     For its response delay since that bus lost its supply it gives what it gave before; never more than the cells bear
     beside the DC bus.
     """
-    if unit.in_service == 0 or unit.topology != AC_DC or unit.empty == 1 or p_wish_mw <= 0.0:
+    most_mw = support_most(unit, p_dc_mw, step_s)
+    if most_mw <= 0.0 or p_wish_mw <= 0.0:
         return 0.0
     if unit.ac_gap_us < 0:
         unit.ac_gap_us = t_us
         unit.p_ac_gap_mw = max(0.0, -unit.p_ac_mw)
     if t_us - unit.ac_gap_us < unit.delay_us:
         p_wish_mw = min(p_wish_mw, unit.p_ac_gap_mw)
-    taken_mw = -min(0.0, _cell(unit, p_dc_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2))
-    left_mw = max(0.0, min(max(0.0, unit.e - unit.e_min) / step_s, unit.max_cell_mw) - taken_mw)
-    return min(min(p_wish_mw, unit.max_ac_mw), -_bus(unit, -left_mw, unit.ac_a0, unit.ac_a1, unit.ac_a2))
+    return min(p_wish_mw, most_mw)
 
 
 @inner
@@ -131,10 +169,10 @@ def settle(unit, p_mw, p_ac_mw, carrying, step_s):
     unit.s2_p_mw = 0.0
     if unit.s2_on == 1 and unit.in_service == 1:
         a0, a1, a2 = unit.dc_a0, unit.dc_a1, unit.dc_a2
-        most_mw = min(unit.max_charge_mw, _bus(unit, max(0.0, unit.e_max - unit.e) / step_s, a0, a1, a2))
-        rating_mw = unit.max_discharge_mw * (unit.over_factor if unit.over_used_us < unit.over_us else 1.0)
+        room_mw = min(max(0.0, unit.e_max - unit.e) / step_s, unit.max_cell_mw)
+        most_mw = min(unit.max_charge_mw, _bus(unit, room_mw, a0, a1, a2))
         floor = unit.e_min if carrying or unit.walking == 1 else unit.e_reserve
-        least_mw = min(rating_mw, -_bus(unit, -max(0.0, unit.e - floor) / step_s, a0, a1, a2))
+        least_mw = min(_rating(unit), -_bus(unit, -_held_by_cells(unit, floor, step_s), a0, a1, a2))
         unit.s2_p_mw = share_second(unit, p_mw, most_mw, least_mw, step_s)
     unit.p_cell_mw = _cell(unit, p_mw - unit.s2_p_mw, unit.dc_a0, unit.dc_a1, unit.dc_a2) + second_cell(unit)
     if p_ac_mw != 0.0:
@@ -188,12 +226,25 @@ def _hold_power(unit, dt_us):
     else:
         unit.e_discharged -= bus_mw * dt_s
     if unit.over_us > 0:
-        used_us = unit.over_used_us + (dt_us if unit.s2_p_mw - unit.p_mw > unit.max_discharge_mw else -dt_us)
-        unit.over_used_us = max(used_us, 0)
+        _use_overload(unit, unit.s2_p_mw - unit.p_mw, dt_us)
     if unit.e > unit.e_min + 0.01 * unit.e_full:
         unit.empty = 0
     unit.e_lowest = min(unit.e_lowest, unit.e)
     unit.e_highest = max(unit.e_highest, unit.e)
+
+
+@inner
+def _use_overload(unit, p_mw, dt_us):
+    """Time above the rating while it gives p_mw; all of it comes back after as long below it without a break."""
+    if p_mw > unit.max_discharge_mw:
+        unit.over_used_us += dt_us
+        unit.over_calm_us = 0
+    elif p_mw >= unit.max_discharge_mw * AT_RATING:  # held there by its limit, as like as not
+        unit.over_calm_us = 0
+    elif unit.over_used_us > 0:
+        unit.over_calm_us += dt_us
+        if unit.over_calm_us >= unit.over_us:
+            unit.over_used_us = unit.over_calm_us = 0
 
 
 @inner

@@ -30,7 +30,7 @@ def second_least(unit, over_s):
 @inner
 def share_second(unit, p_mw, first_most_mw, first_least_mw, step_s):
     """Power of the second while p_mw is asked of both; the first has these limits, both positive. [MW]"""
-    return_mw = (unit.s2_e_target - unit.s2_e) / unit.s2_return_s
+    return_mw = (unit.s2_e_target - unit.s2_e) / unit.s2_return_s + unit.s2_self_mw / unit.s2_eta_charge
     wish_mw = p_mw - unit.s2_low_mw + return_mw
     most_mw, least_mw = second_most(unit, step_s), second_least(unit, step_s)
     wish_mw = max(-least_mw, min(most_mw, wish_mw))

@@ -95,8 +95,8 @@ def _predicted(ups, unit, p_need_mw, t_us, slot):
 
     With the need of one period ago as forecast, moved by what it misses the present need by, and a grid side that
     moves in a straight line over the horizon H,
-    e(t + H) = e + H (p + slope H / 2 - mean need); slope follows from e(t + H) = e_target. Far from its target it
-    closes in no faster than the limits let it stop again: v^2 / (2 limit) must not pass what is missing.
+    e(t + H) = e + H (p + slope H / 2 - mean need - self-discharge); slope follows from e(t + H) = e_target. Far from
+    its target it closes in no faster than the limits let it stop again: v^2 / (2 limit) must not pass what is missing.
     """
     if slot != unit.past_k:
         unit.past_k = slot
@@ -110,7 +110,8 @@ def _predicted(ups, unit, p_need_mw, t_us, slot):
     short = unit.e_target - unit.e
     brake_mw = math.sqrt(abs(short) * (unit.ramp if short < 0.0 else unit.decline))
     short_mw = max(-brake_mw, min(brake_mw, short / unit.horizon_s))
-    slope = 2.0 / unit.horizon_s * (mean_mw - unit.p_prev_mw + short_mw)
+    faded_mw = unit.p_self_mw / unit.eta_charge
+    slope = 2.0 / unit.horizon_s * (mean_mw - unit.p_prev_mw + short_mw + faded_mw)
     return unit.p_prev_mw + slope * (t_us - unit.t_prev_us) * 1e-6
 
 
@@ -150,16 +151,33 @@ def grid_reference(ups, s, p_need_mw, p_wish_mw, t_us, slot):
 
 
 @inner
-def capped(unit, p_mw, t_us):
-    """The grid side under a cap that moves toward its goal at its ramp; no cap far above what is asked. [MW]"""
+def _first_cap(ups, unit, p_mw):
+    """Cap that may fall at the decline limit from here on: over the window, where that is what is held. [MW]"""
+    if unit.controller == TRIGGER and unit.in_service == 1:
+        step_mw = unit.decline * unit.window_s / unit.hist_n
+        for age in range(unit.hist_n):
+            place = (unit.hist_at + unit.hist_n - 1 - age) % unit.hist_n
+            p_mw = max(p_mw, ups.history_mw[unit.hist_first + place] - age * step_mw)
+    return max(p_mw, unit.cap_goal_mw)
+
+
+@inner
+def capped(ups, unit, p_mw, t_us):
+    """The grid side under a cap that moves toward its goal at its ramp; no cap far above what is asked. [MW]
+
+    Where the grid side is held to a decline limit the cap comes down no faster.
+    """
     if math.isinf(unit.cap_mw) and math.isinf(unit.cap_goal_mw):
         return p_mw
     if math.isinf(unit.cap_mw):
-        unit.cap_mw = max(p_mw, unit.cap_goal_mw)
+        unit.cap_mw = _first_cap(ups, unit, p_mw)
         unit.cap_us = t_us
-    step_mw = unit.cap_ramp * (t_us - unit.cap_us) * 1e-6
+    dt_s = (t_us - unit.cap_us) * 1e-6
+    step_mw = unit.cap_ramp * dt_s
     unit.cap_us = t_us
     if unit.cap_goal_mw < unit.cap_mw:
+        if unit.controller != NO_CONTROLLER and unit.in_service == 1:
+            step_mw = min(step_mw, unit.decline * dt_s)
         unit.cap_mw = max(unit.cap_goal_mw, unit.cap_mw - step_mw)
     else:
         unit.cap_mw = min(unit.cap_goal_mw, unit.cap_mw + step_mw)
@@ -170,9 +188,18 @@ def capped(unit, p_mw, t_us):
 
 @inner
 def delayed(ups, unit, p_mw, t_us, step_us):
-    """The command of one response delay ago; at a tick it takes in the present one. [MW]"""
+    """The command of one response delay ago; at a tick it takes in the present one. [MW]
+
+    Where the rectifier starts, or the UPS begins its service, the instant is the UPS's own choice: it has sent its
+    first command ahead, and no other is on its way.
+    """
     if unit.delay_n == 0:
         return p_mw
+    if unit.late_on == 0:
+        unit.late_on = 1
+        unit.p_late_mw = p_mw
+        for i in range(unit.delay_n):
+            ups.late_mw[unit.delay_first + i] = p_mw
     if t_us % step_us == 0:
         place = unit.delay_first + (t_us // step_us) % unit.delay_n
         unit.p_late_mw = ups.late_mw[place]

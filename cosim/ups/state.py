@@ -36,6 +36,7 @@ UPS = np.dtype(
         # state
         ("in_service", "i8"), ("e", "f8"), ("hist_at", "i8"), ("engaged", "i8"), ("walking", "i8"),
         ("carrying", "i8"), ("empty", "i8"), ("calm_us", "i8"), ("gap_us", "i8"), ("over_used_us", "i8"),
+        ("over_calm_us", "i8"), ("late_on", "i8"),
         ("ac_gap_us", "i8"), ("p_gap_mw", "f8"), ("p_ac_gap_mw", "f8"),
         ("p_prev_mw", "f8"), ("t_prev_us", "i8"), ("primed", "i8"), ("p_wish_mw", "f8"),
         ("low_1", "f8"), ("low_2", "f8"), ("high_1", "f8"), ("high_2", "f8"), ("past_sum", "f8"), ("past_k", "i8"),

@@ -26,9 +26,7 @@ STEPS = (
 
 
 @st.composite
-def scenarios(draw):
-    level, low = draw(st.floats(0.5, 1.0)), draw(st.floats(0.0, 0.5))
-    busy_s, pause_s = draw(st.floats(0.3, 3.0)), draw(st.floats(0.2, 2.0))
+def storages(draw):
     controller = draw(st.sampled_from(["trigger", "ramp_limiter", "filter", "predictive", "none"]))
     limit = draw(st.floats(0.05, 1.0))
     soc = sorted(draw(st.lists(st.floats(0.05, 0.95), min_size=5, max_size=5, unique=True)))
@@ -46,6 +44,7 @@ def scenarios(draw):
         "overload": draw(st.sampled_from([None, {"factor": 1.3, "duration_s": 1}])),
         "dc_converter": draw(st.sampled_from([None, [{"load": 0.2, "eta": 0.93}, {"load": 1.0, "eta": 0.97}]])),
         "self_discharge_per_h": draw(st.sampled_from([0.0, 2.0])),
+        "taper_s": draw(st.sampled_from([0.01, 0.2, 2.0])),
         "soc_min": soc[0], "soc_reserve": soc[1], "soc_init": soc[2], "soc_target": soc[3], "soc_max": soc[4],
         "ride_through": draw(
             st.sampled_from([{}, {"curve": "itic"}, {"counter": {"n": 2, "window_s": 10}}, {"walk_in_mw_per_s": 0.5}])
@@ -56,16 +55,42 @@ def scenarios(draw):
     else:
         second = {"max_p_mw": draw(st.floats(0.1, 2.0)), "max_e_mwh": 10 ** draw(st.floats(-5, -2)), "split_s": 1.0}
         ups["second"] = draw(st.sampled_from([None, second]))
+    most = max(ups["max_p_charge_mw"], 1.3 * ups["max_p_discharge_mw"], ups.get("max_p_ac_mw", 0.0))
+    spare = draw(st.sampled_from([None, 1.07, 1.5]))  # what the cells bear over the larger of the ratings alone
+    ups["max_c_rate"] = None if spare is None else spare * most / ups["eta_discharge"] / ups["max_e_mwh"]
+    if draw(st.sampled_from([False, False, True])):  # smoothing may use the last energy too
+        ups["soc_reserve"] = ups["soc_min"]
+    return ups
+
+
+@st.composite
+def disturbances(draw):
     kind = draw(st.sampled_from(["none", "dip", "dip", "blackout"]))
-    events = []
     if kind == "dip":
-        events = [
+        return [
             {"at_s": t, "kind": "dip_started", "vm_pu": draw(st.floats(0.0, 0.95)), "duration_s": 0.3}
             for t in (4.0, 7.0)
         ]
-    elif kind == "blackout":
-        events = [{"at_s": 4.0, "kind": "source_lost", "duration_s": 3.0}]
+    if kind == "blackout":
+        return [{"at_s": 4.0, "kind": "source_lost", "duration_s": 3.0}]
+    return []
+
+
+@st.composite
+def facilities(draw):
     generator = {"max_p_mw": 3, "start_after_s": 0.5, "start_s": 0.5, "retransfer_s": 1}
+    generator |= draw(st.sampled_from([{}, {"pick_up_mw": 0.1, "ramp_mw_per_s": 0.2}]))
+    return {
+        "generator": draw(st.sampled_from([None, generator])),
+        "rectifier": {"max_p_mw": draw(st.sampled_from([None, None, 0.6, 1.0]))},
+        "return_delay_s": 0.2,
+    }
+
+
+@st.composite
+def scenarios(draw):
+    level, low = draw(st.floats(0.5, 1.0)), draw(st.floats(0.0, 0.5))
+    busy_s, pause_s = draw(st.floats(0.3, 3.0)), draw(st.floats(0.2, 2.0))
     return {
         "schema": 1,
         "name": "law",
@@ -89,11 +114,11 @@ def scenarios(draw):
                         }
                     },
                 },
-                "facility": {"generator": draw(st.sampled_from([None, generator])), "return_delay_s": 0.2},
-                "ups": ups,
+                "facility": draw(facilities()),
+                "ups": draw(storages()),
             }
         },
-        "events": events,
+        "events": draw(disturbances()),
     }
 
 
@@ -107,6 +132,18 @@ def _hold_second(rows, ups, second):
     assert p_first.max() <= ups["max_p_charge_mw"] + 1e-9
     over = (ups["overload"] or {"factor": 1.0})["factor"]
     assert p_first.min() >= -over * ups["max_p_discharge_mw"] - 1e-9
+
+
+def _hold_cells(rows, ups, fade):
+    """State of charge within its levels, and what the cells give and take within their C-rate, of both buses."""
+    soc = rows["ups/campus/soc"]
+    assert soc.max() <= ups["soc_max"] + 1e-9
+    assert soc.min() >= ups["soc_min"] - fade - 1e-9
+    if ups["max_c_rate"] is not None and ups.get("second") is None:
+        rate = np.diff(soc.astype(float)) / np.diff(rows["t_us"]) * 3.6e9
+        rounding = 4e-7 / STEP_S * 3600  # rows are float32
+        assert rate.max() <= ups["max_c_rate"] * (1 + 1e-6) + rounding
+        assert rate.min() >= -ups["max_c_rate"] * (1 + 1e-6) - ups["self_discharge_per_h"] - rounding
 
 
 def _hold_limits(rows, ups, settled_us):
@@ -125,14 +162,14 @@ def test_no_random_ups_breaks_a_law(plain):
     ups = plain["datacenters"]["campus"]["ups"]
     soc, mode = rows["ups/campus/soc"], rows["ups/campus/mode"]
     fade = ups["self_discharge_per_h"] * 12 / 3600
-    assert soc.max() <= ups["soc_max"] + 1e-9
-    assert soc.min() >= ups["soc_min"] - fade - 1e-9
+    _hold_cells(rows, ups, fade)
     assert abs(totals["energy/balance_relative"]) < 1e-9
     assert abs(totals["datacenter/campus/balance_relative"]) < 1e-9
     if second := ups.get("second"):
         _hold_second(rows, ups, second)
     kinds = [kind for _, kind, *_ in events]
-    disturbed = bool(plain["events"])
+    weak_rectifier = plain["datacenters"]["campus"]["facility"]["rectifier"]["max_p_mw"] is not None
+    disturbed = bool(plain["events"]) or weak_rectifier
     if not disturbed:
         assert soc.min() >= min(ups["soc_reserve"], ups["soc_init"]) - fade - 1e-9  # the reserve is not for smoothing
     followed = totals["ups/campus/max_excess_mw"] == 0.0

@@ -52,6 +52,8 @@ class RideTwin:
         self.heat = self.before = None
         self.sup_ac = self.used = 0.0
         self.n_shed = 0
+        self.over_used = self.over_calm = 0
+        self.fades = u.self_discharge_per_h * u.max_e_mwh
 
     def tell(self, t, kind):
         self.told.append((t, kind))
@@ -72,8 +74,7 @@ class RideTwin:
             self.come_back(t)
         self.run_generator(t)
         self.rect_on = self.gen == ON or (self.connected and not self.low)
-        dropped = self.v_low is not None and t - self.v_low >= round(self.facility.cooling.drop_s * 1e6)
-        self.cool = self.gen == ON or not dropped
+        self.run_cooling(t)
         self.shed(t)
         if not self.up:
             back = self.gen_since if self.gen == ON else self.v_ok
@@ -130,6 +131,23 @@ class RideTwin:
             self.gen, self.gen_since, self.connected = ON, t, False
             self.tell(t, "generator_started")
 
+    def run_cooling(self, t):
+        dropped = self.v_low is not None and t - self.v_low >= round(self.facility.cooling.drop_s * 1e6)
+        runs = not dropped
+        if self.gen == ON:  # all of it, or none
+            runs = self.sup.taken(self.per_heat() * (self.heat or 0.0)) <= self.generated(t) + 1e-9
+        if runs != self.cool:
+            self.tell(t, "cooling_returned" if runs else "cooling_lost")
+        self.cool = runs
+
+    def per_heat(self):
+        cool = self.facility.cooling
+        return 1 / cool.chiller_cop + cool.tower_per_heat + cool.pumps_per_heat
+
+    def generated(self, t):
+        g = self.facility.generator
+        return min(g.max_p_mw, g.pick_up_mw + g.ramp_mw_per_s * (t - self.gen_since) / 1e6)
+
     def shed(self, t):
         levels = [step.soc * self.e_full for step in self.ups.shedding for _ in step.jobs]
         if self.carrying:
@@ -145,19 +163,16 @@ class RideTwin:
     def tick(self, t, p_ai, v):
         """Grid power, UPS power, energy before it is held, unserved power, at this tick."""
         self.decide(t)
-        f, cool = self.facility, self.facility.cooling
+        f = self.facility
         equip = p_ai if self.up else 0.0
         self.heat = equip if self.heat is None else self.heat
-        dc = equip + (cool.crac_per_heat * self.heat if self.up else 0.0) + self.ups.p_standby_mw
-        per_heat = 1 / cool.chiller_cop + cool.tower_per_heat + cool.pumps_per_heat
+        dc = equip + (f.cooling.crac_per_heat * self.heat if self.up else 0.0) + self.ups.p_standby_mw
         supplied = self.gen == ON or not self.low
-        self.sup_ac = self.sup.taken(per_heat * self.heat if self.cool else 0.0) if supplied else 0.0
+        self.sup_ac = self.sup.taken(self.per_heat() * self.heat if self.cool else 0.0) if supplied else 0.0
         asked, ups, external = 0.0, 0.0, 0.0
         if self.gen == ON:
-            g = f.generator
-            most = min(g.max_p_mw, g.pick_up_mw + g.ramp_mw_per_s * (t - self.gen_since) / 1e6)
             ups = max(0.0, min(self.recharge(), max(0.0, self.rect.rating - dc)))
-            external = min(most, self.sup_ac + self.rect.taken(min(dc + ups, self.rect.rating)))
+            external = min(self.generated(t), self.sup_ac + self.rect.taken(min(dc + ups, self.rect.rating)))
         elif self.rect_on:
             ups = self.smooth(dc)
             asked = self.sup_ac + self.rect.taken(min(dc + ups, self.rect.rating))
@@ -206,7 +221,9 @@ class RideTwin:
         if not (self.connected and not self.rect_on):
             self.before = asked
         self.e += (ups * self.ups.eta_charge if ups > 0 else ups / self.ups.eta_discharge) * self.dt
+        self.e -= min(self.fades * self.dt, max(0.0, self.e))
         self.used += unserved * self.dt
+        self.use_overload(-ups)
         if self.e > self.ups.soc_min * self.e_full + 0.01 * self.e_full:
             self.empty = False
         heat = equip if self.up else 0.0
@@ -214,8 +231,21 @@ class RideTwin:
 
     # -- storage
 
+    def use_overload(self, given):
+        over, rating = self.ups.overload, self.ups.max_p_discharge_mw
+        if over is None:
+            return
+        if given > rating:
+            self.over_used, self.over_calm = self.over_used + self.step_us, 0
+        elif given >= rating * (1 - 1e-9):
+            self.over_calm = 0
+        elif self.over_used > 0:
+            self.over_calm += self.step_us
+            if self.over_calm >= round(over.duration_s * 1e6):
+                self.over_used = self.over_calm = 0
+
     def recharge(self):
-        cell = (self.ups.soc_target * self.e_full - self.e) / self.ups.return_s
+        cell = (self.ups.soc_target * self.e_full - self.e) / self.ups.return_s + self.fades
         if cell > 0:
             return min(cell / self.ups.eta_charge, self.ups.max_p_recharge_mw or math.inf, self.ups.max_p_charge_mw)
         return max(cell * self.ups.eta_discharge, -self.ups.max_p_discharge_mw)
@@ -248,4 +278,7 @@ class RideTwin:
         if left < -wish and not self.empty:
             self.empty = True
             self.tell(t, "ups_empty")
-        return max(wish, -min(u.max_p_discharge_mw, left))
+        rating = u.max_p_discharge_mw
+        if u.overload is not None and self.over_used < round(u.overload.duration_s * 1e6):
+            rating *= u.overload.factor
+        return max(wish, -min(rating, left))

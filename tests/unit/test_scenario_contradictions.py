@@ -43,9 +43,10 @@ def case(ups=None, facility=None, protection=(), events=(), model="case33bw", ha
         (case(facility={"generator": {"max_p_mw": 0.01}}), f"{FACILITY_AT}.generator.max_p_mw: cannot even carry"),
         (case({"second": {"storage": "lithium", "max_p_mw": 1, "max_e_mwh": 1e-4}}), f"{UPS_AT}.second.max_p_mw: 1 is"),
         (case({"second": {"max_p_mw": 1, "max_e_mwh": 0}}), f"{UPS_AT}.second.max_e_mwh: must be above 0"),
+        (case({"max_c_rate": 51.0}), f"{UPS_AT}.max_p_discharge_mw: 3 is 51.28 times max_e_mwh=0.06 an hour at the"),
         (
             case({"max_c_rate": 60.0, "overload": {"factor": 2.0}}),
-            f"{UPS_AT}: overload.factor=2 takes 100 times",
+            f"{UPS_AT}: overload.factor=2 takes 102.6 times",
         ),
         (case({"ride_through": {"low": [{"vm_pu": 1.05, "t_s": 1}]}}), "low does not bear nominal voltage"),
         (case({"ride_through": {"high": [{"vm_pu": 0.95, "t_s": 1}]}}), "high does not bear nominal voltage"),
@@ -106,6 +107,19 @@ def test_contradiction_is_named_with_its_field(plain, words):
             f"{UPS_AT}.second.storage: is supercapacitor as the first",
         ),
         (case(events=[CALL | {"p_mw": 50}]), "events.0.p_mw: 50 MW are not below the"),
+        (
+            case({"smoothing": {"controller": "trigger", "high_hz": 1}}),
+            f"{UPS_AT}.smoothing.high_hz: 1 does nothing: only the controller filter reads it",
+        ),
+        (case({"smoothing": {"horizon_s": 9}}), f"{UPS_AT}.smoothing.horizon_s: 9 does nothing: only the"),
+        (
+            case({"smoothing": {"controller": "ramp_limiter"}, "release_hold_s": 1.0}),
+            f"{UPS_AT}.release_hold_s: 1 does nothing: only the controller trigger",
+        ),
+        (
+            case(facility={"generator": BIG | {"pick_up_mw": 0.01}}),
+            f"{FACILITY_AT}.generator.pick_up_mw: 0.01 MW are less than",
+        ),
         (case({"response_delay_s": 0.5}), f"{UPS_AT}.response_delay_s: 0.5 s are longer"),
         (case({"ride_through": {"walk_in_mw_per_s": 1e-4}}), f"{UPS_AT}.ride_through.walk_in_mw_per_s: at 0.0001"),
         (case(facility={"rectifier": {"max_p_mw": 0.5}}), f"{FACILITY_AT}.rectifier.max_p_mw: 0.5 MW are less"),

@@ -19,7 +19,7 @@ STEP_US = round(STEP_S * 1e6)
 SEEDS = (4, 5, 12, 19, 31, 32, 37, 39)
 """Draws in which much happens."""
 TOLD = ("ups_transferred", "ups_returned", "ups_locked_out", "ups_unlocked", "ups_empty", "generator_started",
-        "generator_stopped", "load_shed", "load_restored")  # fmt: skip
+        "generator_stopped", "load_shed", "load_restored", "cooling_lost", "cooling_returned")  # fmt: skip
 
 
 COLUMNS = (
@@ -63,10 +63,12 @@ def drawn(seed):
         "max_e_mwh": float(rng.choice([0.0006, 0.002, 0.01])), "soc_init": 0.8, "soc_target": 0.85, "soc_reserve": 0.5,
         "max_ramp_mw_per_s": 0.5, "max_decline_mw_per_s": 0.7, "eta_charge": 0.95, "eta_discharge": 0.93,
         "return_s": 5.0, "max_p_recharge_mw": 0.3, "smoothing": {"controller": "ramp_limiter"}, "ride_through": ride,
+        "overload": {"factor": 1.6, "duration_s": 0.5} if seed % 2 else None,
+        "self_discharge_per_h": [0.0, 20.0][seed % 2],
         "shedding": [{"soc": 0.75, "jobs": ["side"]}] if rng.random() < 0.5 else [],
     }  # fmt: skip
-    generator = {"max_p_mw": 3, "start_after_s": 0.5, "start_s": 0.5, "retransfer_s": 1, "pick_up_mw": 0.5,
-                 "ramp_mw_per_s": 1.0}  # fmt: skip
+    generator = {"max_p_mw": 3, "start_after_s": 0.5, "start_s": 0.5, "retransfer_s": 1,
+                 "pick_up_mw": 0.05 if seed % 2 else 0.5, "ramp_mw_per_s": 1.0}  # fmt: skip
     facility = {
         "rectifier": {"max_p_mw": 2.6}, "support": {"max_p_mw": 0.6}, "return_delay_s": ticks(rng, 2, 8),
         "detection_s": ticks(rng, 1, 3), "generator": generator if rng.random() < 0.5 else None,

@@ -181,3 +181,59 @@ def test_steps_off_the_tick_keep_the_window():
     change = rows[GRID][100:] - rows[GRID][:-100]
     assert np.abs(change).max() <= 0.2 + 1e-9
     assert totals["ups/campus/max_excess_mw"] < 1e-6
+
+
+STEADY_JOB = {
+    "kind": "training",
+    "iteration": [{"duration_s": 1, "utilization": 0.5}],
+    "cold_start": [],
+    "already_running": True,
+}
+
+
+@pytest.mark.parametrize("controller", ["trigger", "ramp_limiter", "filter", "predictive", "none"])
+@pytest.mark.parametrize("topology", ["dc_bus", "ac_dc"])
+def test_what_fades_is_made_up_for(controller, topology):
+    """A flywheel at its target stays there, by 2.4 E_full an hour over its efficiency from the feeder."""
+    ups = {
+        "storage": "flywheel", "max_e_mwh": 0.013, "smoothing": {"controller": controller}, "topology": topology,
+        "p_standby_mw": 0.0,
+    }  # fmt: skip
+    if topology == "ac_dc":
+        ups["max_p_ac_mw"] = 3.0
+    site = campus() | {"ups": {**UPS, **ups}}
+    site["load"] = {
+        "accelerators": {"count": 2048, "p_peak_w": 700, "p_idle_w": 90},
+        "jobs": {"serve": STEADY_JOB},
+    }  # fmt: skip
+    plain = scenario(600, time={"duration_s": 600, "step_s": 0.1}, datacenters={"campus": site})
+    rows, _, totals = simulate(plain)
+    assert rows["ups/campus/soc"][-1] == pytest.approx(0.7, abs=0.002)
+    taken = rows["ups/campus/p_ac_mw" if topology == "ac_dc" else "ups/campus/p_mw"][-1]
+    assert taken == pytest.approx(2.4 * 0.013 / 0.97, rel=0.02)
+    assert abs(totals["datacenter/campus/balance_relative"]) < 1e-9
+
+
+def test_what_fades_in_the_second_storage_is_made_up_for_too():
+    second = {"storage": "flywheel", "max_p_mw": 1.0, "max_e_mwh": 0.01, "soc_target": 0.5}
+    site = campus() | {"ups": {**UPS, "second": second}}
+    site["load"] = site["load"] | {"jobs": {"serve": STEADY_JOB}}
+    plain = scenario(600, time={"duration_s": 600, "step_s": 0.1}, datacenters={"campus": site})
+    rows, _, _ = simulate(plain)
+    assert rows["ups/campus/soc"][-1] == pytest.approx(0.7, abs=1e-4)
+    assert rows["ups/campus/second_soc"][-1] == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:datacenters.campus:UserWarning")
+@pytest.mark.parametrize("step_s", [0.01, 0.5])
+def test_both_buses_together_leave_the_end_of_charge(step_s):
+    """A rectifier below the load and a reserve at the end of charge: the last energy is spent once."""
+    ups = {
+        "topology": "ac_dc", "max_p_ac_mw": 3.0, "max_e_mwh": 0.01, "soc_min": 0.1, "soc_reserve": 0.1, "soc_init": 0.5,
+        "soc_target": 0.5, "taper_s": 0.5, "smoothing": {"controller": "ramp_limiter"}, "max_ramp_mw_per_s": 0.002,
+    }  # fmt: skip
+    site = with_ups(**ups)["campus"] | {"facility": {"rectifier": {"max_p_mw": 1.0}}}
+    plain = scenario(60, time={"duration_s": 60, "step_s": step_s}, datacenters={"campus": site})
+    rows, events, _ = simulate(plain)
+    assert 0.1 - 1e-9 <= rows["ups/campus/soc"].min() < 0.101
+    assert "ups_empty" in kinds(events)

@@ -141,3 +141,122 @@ def test_contactors_drop_out_once_the_dip_has_lasted(step_s):
     found = [simulate(plain | {"datacenters": site({"cooling": {"drop_s": drop_s}})})[1] for drop_s in (0.01, 0.045)]
     assert times(found[0], "cooling_lost") == [pytest.approx(8.013)]
     assert times(found[1], "cooling_lost") == [pytest.approx(8.048)]
+
+
+@pytest.mark.parametrize("step_s", [0.01, 0.1])
+def test_an_overload_that_is_used_up_ends(step_s):
+    """1.05 times its rating for 3 s, then the rating: the DC bus makes up for the rest until it is empty."""
+    facility = {"hold_up_s": 0.05}
+    rated = UPS | BIG | {"max_p_discharge_mw": 1.4}
+    plain = scenario(
+        40, time={"duration_s": 40, "step_s": step_s}, log={"step_s": step_s}, events=[lost(20, 20)],
+        datacenters=site(facility, **rated, overload={"factor": 1.25, "duration_s": 3.0}),
+    )  # fmt: skip
+    rows, events, _ = simulate(plain)
+    given = -rows[STORAGE + "p_mw"]
+    asked = given[rows["t_us"] == 21_000_000][0]
+    assert 1.04 < asked / 1.4 < 1.25
+    full_mw = 2048 * 700e-6 * 1.02 + UPS["p_standby_mw"]
+    (shed,) = times(events, "load_shed")
+    assert shed == pytest.approx(20.0 + 3.0 + 0.05 * full_mw / (asked - 1.4), abs=0.02 + 2 * step_s)
+    assert given[rows["t_us"] > (shed + step_s) * 1e6].max() < 0.1
+
+
+def test_an_overload_comes_back_after_as_long_below_the_rating_without_a_break():
+    """2 s of 4 used, 3 s of rest, 2 s used, all used up: 3 s of rest were too short; 5 s are not."""
+    for rest_s, sheds in ((3.0, 1), (5.0, 0)):
+        events = [lost(10, 2), lost(12 + rest_s, 2.5)]
+        ride = {"walk_in_mw_per_s": 1000.0}
+        own = site(
+            {"return_delay_s": 0.0, "detection_s": 0.0}, max_p_discharge_mw=1.4, ride_through=ride,
+            smoothing={"controller": "none"}, overload={"factor": 1.25, "duration_s": 4.0},
+        )  # fmt: skip
+        _, told, _ = simulate(scenario(24, events=events, datacenters=own))
+        assert kinds(told).count("load_shed") == sheds, rest_s
+
+
+def test_cells_bear_smoothing_on_one_bus_and_carrying_on_the_other_together():
+    """A rectifier below the load: the DC bus takes the rest from the cells while the inverter holds the ramp back."""
+    late = {"pretrain": STEADY["jobs"]["pretrain"] | {"already_running": False, "start_s": 5.0}}
+    ups = {
+        "max_p_discharge_mw": 1.2, "max_p_ac_mw": 1.2, "max_p_charge_mw": 1.0, "max_e_mwh": 0.2, "max_c_rate": 7.0,
+        "soc_reserve": 0.1, "max_ramp_mw_per_s": 0.005, "smoothing": {"controller": "ramp_limiter"},
+    }  # fmt: skip
+    own = site({"rectifier": {"max_p_mw": 0.6}}, topology="ac_dc", **ups)
+    own["campus"]["load"] = STEADY | {"jobs": late}
+    with pytest.warns(UserWarning, match="0.6 MW are less than"):
+        rows, events, totals = simulate(scenario(20, events=[], datacenters=own, **FINE))
+    busy = (rows["t_us"] > 7_000_000) & (rows["t_us"] < 19_000_000)
+    dc_mw, ac_mw = -rows[STORAGE + "p_mw"][busy], -rows[STORAGE + "p_ac_mw"][busy]
+    assert dc_mw.min() > 0.8
+    np.testing.assert_allclose((dc_mw + ac_mw) / 0.975, 7.0 * 0.2, rtol=1e-9)
+    soc = rows[STORAGE + "soc"][busy].astype(float)
+    assert -(soc[-1] - soc[0]) * 3600 / (np.ptp(rows["t_us"][busy]) / 1e6) == pytest.approx(7.0, rel=1e-6)
+    assert rows[SITE + "p_unserved_mw"].max() == 0.0  # IT goes first, what is missing of the ramp is told
+    assert "ups_saturated" in kinds(events)
+    assert totals["ups/campus/max_excess_mw"] > 0.1
+
+
+@pytest.mark.filterwarnings("ignore:.*response_delay_s.* are longer than:UserWarning")
+@pytest.mark.parametrize("topology", ["dc_bus", "ac_dc"])
+@pytest.mark.parametrize("delay_s", [0.004, 0.1, 1.0])
+def test_a_return_knows_nothing_of_what_was_asked_before_the_outage(topology, delay_s):
+    """A walk-in behind an outage rises at its ramp and no faster, however late the storage answers."""
+    own = site({"hold_up_s": 2.0}, topology=topology, response_delay_s=delay_s)
+    if topology == "ac_dc":
+        own["campus"]["ups"]["max_p_ac_mw"] = 3.0
+    rows, events, totals = simulate(scenario(32, events=[lost(20, 5)], datacenters=own, **FINE))
+    (back,) = times(events, "ups_returned")
+    after = rows[GRID][rows["t_us"] >= round(back * 1e6)]
+    start = rows[GRID][rows["t_us"] < round(back * 1e6)][-1]  # support, on the feeder already
+    assert after[0] - start < 0.05  # the rectifier's idling, and a step of the ramp
+    assert np.diff(after).max() <= UPS["max_ramp_mw_per_s"] * 0.01 + 1e-9
+    assert after[300] > start + 0.3
+    late_mw = UPS["max_ramp_mw_per_s"] * max(delay_s, 0.01)
+    assert totals["ups/campus/max_excess_mw"] == pytest.approx(late_mw)  # of a ramp, and told
+
+
+def test_service_begins_with_what_is_asked_then():
+    """Commands from before it left the service are not carried out once it is back."""
+    late = {"pretrain": STEADY["jobs"]["pretrain"] | {"already_running": False, "start_s": 5.0}}
+    out = {"at_s": 6.0, "kind": "ups_out_of_service", "datacenter": "campus", "duration_s": 6.0}
+    own = site({"hold_up_s": 2.0}, response_delay_s=0.5)
+    own["campus"]["load"] = STEADY | {"jobs": late}
+    rows, _, _ = simulate(scenario(14, events=[out], datacenters=own, **FINE))
+    assert rows[STORAGE + "p_mw"][590] < -0.5  # it held the start back
+    back = rows["t_us"] > 12_000_000
+    assert np.abs(np.diff(rows[GRID][back])).max() <= UPS["max_ramp_mw_per_s"] * 0.01
+
+
+@pytest.mark.filterwarnings("ignore:.*pick_up_mw.*cooling waits for its ramp:UserWarning")
+@pytest.mark.parametrize("topology", ["dc_bus", "ac_dc"])
+def test_a_generator_below_the_support_load_does_not_feed_a_part_of_the_cooling(topology):
+    """Its block is 0.02 MW and grows by 0.01 MW/s; motors get all they ask, or drop out and are told."""
+    generator = {
+        "max_p_mw": 4, "start_after_s": 1, "start_s": 1, "pick_up_mw": 0.02, "ramp_mw_per_s": 0.01, "retransfer_s": 1,
+    }  # fmt: skip
+    cooling = {"ride_through_s": 8}
+    own = site({"generator": generator, "cooling": cooling}, topology=topology)
+    if topology == "ac_dc":
+        own["campus"]["ups"]["max_p_ac_mw"] = 1.0
+    rows, events, totals = simulate(scenario(70, events=[lost(20, 45)], datacenters=own))
+    (started,) = times(events, "generator_started")
+    support, ac = rows[SITE + "p_support_mw"], -rows[STORAGE + "p_ac_mw" if topology == "ac_dc" else STORAGE + "p_mw"]
+    generated = rows[SITE + "p_generator_mw"]
+    on = (rows["t_us"] > (started + 0.1) * 1e6) & (rows["t_us"] < (started + 5) * 1e6)
+    asked = support[rows["t_us"] == 19_000_000][0]
+    assert asked > 0.3
+    if topology == "ac_dc":  # its inverter gives what the generator does not
+        np.testing.assert_allclose(support[on], asked, rtol=1e-3)
+        np.testing.assert_allclose(ac[on] + generated[on], support[on], atol=1e-9)
+        assert not {"cooling_lost", "load_shed"} & set(kinds(events))
+    else:
+        assert times(events, "cooling_lost") == [pytest.approx(20.01)]
+        assert times(events, "load_shed") == [pytest.approx(28.01, abs=0.011)]
+        assert support[on].max() < 0.02
+        (cools,) = times(events, "cooling_returned")
+        row = int(np.searchsorted(rows["t_us"], cools * 1e6 + 1))
+        able = 0.02 + 0.01 * (rows["t_us"][row] / 1e6 - started)
+        assert support[row] == pytest.approx(able, rel=0.05)  # as soon as the generator can
+    assert abs(totals["datacenter/campus/balance_relative"]) < 1e-9
+    assert abs(totals["energy/balance_relative"]) < 1e-9
