@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from cosim.errors import Problem
 from cosim.scenario import events as ev
@@ -26,6 +26,7 @@ def check_against_feeder(
     dead_buses: Collection[str] = (),
     fault_problems: FaultProblems = lambda *_: [],
     f_hz: float | None = None,
+    return_problem: Callable[[str], str] = lambda _: "",
 ) -> list[Problem]:
     """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
@@ -33,7 +34,7 @@ def check_against_feeder(
     ----------
     scenario : Scenario
     bus_names, load_names, switch_names, line_names : iterable of str
-        Ids of the feeder; a whole line is switched as `line:ID`.
+        Ids of the feeder; a whole line is switched as `line:ID`, a protective device by its own name.
     node_names : iterable of str
         Nodes of an unbalanced feeder (`bus.phase`): some phases of a bus may be named then (`bus.1.3`).
     dead_buses : collection of str
@@ -42,10 +43,13 @@ def check_against_feeder(
         Why a fault cannot be where it should on a feeder of this config; paths are its fields.
     f_hz : float, optional
         Frequency of the feeder. [Hz]
+    return_problem : callable
+        Why a data center cannot draw at a place; empty where it can.
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
-    switches = [*switch_names, *(f"line:{name}" for name in lines)]
+    devices = [] if parts.feeder is None else [device.name for device in parts.feeder.protection]
+    switches = [*switch_names, *(f"line:{name}" for name in lines), *devices]
     phases = _phases_of_buses(buses, node_names)
     places: list[tuple[Path, str]] = [(("datacenters", name, "bus"), bus) for name, bus in parts.buses.items()]
     wanted: list[tuple[Path, str, str, list[str]]] = []
@@ -62,6 +66,7 @@ def check_against_feeder(
             places += _listed(("log", "capture", "nodes"), parts.log.capture.nodes)
     sets = {noun: set(known) for _, _, noun, known in wanted}
     found = [(path, _why_no_place(place, phases), place) for path, place in places]
+    found += [(("datacenters", name, "bus"), return_problem(bus), bus) for name, bus in parts.buses.items()]
     return [
         *_check_supply(parts, dead_buses),
         *_check_sensed(parts, phases),

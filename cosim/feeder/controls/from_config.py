@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, cast
 
 import numpy as np
+from pydantic import ValidationError
 
 from cosim.errors import InputError, Problem
 from cosim.feeder.controls.config import (
@@ -80,9 +81,14 @@ def apply_config(config: ControlsConfig, network: Network) -> ControlSet:
             known = cast(dict[str, Any], into)
             try:
                 spec = cast(Any, build)(name, entry, known.get(name), network)
+                ControlSet.model_validate({kind: () if spec is None else (spec,)})
             except _Wrong as wrong:
                 path = f"feeder.controls.{kind}.{name}.{wrong.field}"
                 problems.append(Problem(wrong.message, path=path, value=wrong.value))
+                continue
+            except ValidationError as error:  # what no field of its own is to blame for
+                told = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors(include_url=False))
+                problems.append(Problem(told, path=f"feeder.controls.{kind}.{name}"))
                 continue
             if spec is None:
                 known.pop(name, None)
@@ -213,8 +219,7 @@ def _regulator(name: str, config: RegulatorConfig, own: RegulatorSpec | None, ne
         bandwidth_v=config.bandwidth_pu * RELAY_BASE_V if config.bandwidth_pu else _BAND_IN_TAPS * per_tap_v,
         delay_s=_DELAY_S if config.delay_s is None else config.delay_s,
         tap_delay_s=_TAP_DELAY_S if config.tap_delay_s is None else config.tap_delay_s,
-        min_tap=_within("min_tap", config.min_tap, low, low + ratios.size - 1, low),
-        max_tap=_within("max_tap", config.max_tap, low, low + ratios.size - 1, low + ratios.size - 1),
+        **_tap_limits(config, low, low + ratios.size - 1),
         ratio_neutral=float(ratios[0]) - low * ratio_per_tap,
         ratio_per_tap=abs(ratio_per_tap),
         v_per_tap_v=per_tap_v,
@@ -225,6 +230,20 @@ def _regulator(name: str, config: RegulatorConfig, own: RegulatorSpec | None, ne
         relay=relay,
         winding=relay if several else (),
     )
+
+
+def _tap_limits(config: RegulatorConfig, low: int, high: int) -> dict[str, int]:
+    """Lowest and highest tap of a transformer that has those from low to high."""
+    min_tap = _within("min_tap", config.min_tap, low, high, low)
+    max_tap = _within("max_tap", config.max_tap, low, high, high)
+    if min_tap >= max_tap:
+        field, other = (
+            ("max_tap", f"min_tap={min_tap}") if config.max_tap is not None else ("min_tap", f"max_tap={max_tap}")
+        )
+        side = "above" if field == "max_tap" else "below"
+        told = f"must be {side} {other}, or there is no tap to make; frozen: true keeps the tap where it is"
+        raise _Wrong(field, told, getattr(config, field))
+    return {"min_tap": min_tap, "max_tap": max_tap}
 
 
 def _within(field: str, wanted: int | None, low: int, high: int, default: int) -> int:
@@ -240,12 +259,8 @@ def _changed_regulator(config: RegulatorConfig, own: RegulatorSpec) -> Regulator
         if getattr(config, field) is not None:
             raise _Wrong(field, "this regulator is in the feeder's file, which says what it moves and measures")
     rated_v = own.v_per_tap_v / own.ratio_per_tap
-    limits = {
-        "min_tap": _within("min_tap", config.min_tap, own.min_tap, own.max_tap, own.min_tap),
-        "max_tap": _within("max_tap", config.max_tap, own.min_tap, own.max_tap, own.max_tap),
-    }
     return own.model_copy(
-        update=limits
+        update=_tap_limits(config, own.min_tap, own.max_tap)
         | _given(
             v_set_v=config.v_set_pu and config.v_set_pu * rated_v,
             bandwidth_v=config.bandwidth_pu and config.bandwidth_pu * rated_v,
