@@ -60,5 +60,5 @@ class LoggedDevices:
         if not self.injection.size:
             return compiled.device_values()
         is_live = (compiled.arrays.node_row[self.node] >= 0) & (compiled.arrays.flags[SOURCE_ON] == 1)
-        generated = np.where(is_live, -compiled.injections[self.injection], 0)
+        generated = np.where(is_live, 0.0 - compiled.injections[self.injection], 0.0)
         return np.concatenate([compiled.device_values(), generated.real, generated.imag])
