@@ -124,19 +124,17 @@ class Simulation:
         self.compiled.watch(watched_nodes(scenario, self.compiled))
         self.area = build_area(self._area_config, feeder.network.f_hz)
         self.desk = make_desk(feeder.network, scenario.feeder)
-        self.protection = make_protection(
-            feeder.network, scenario.feeder, 0 if self.desk is None else self.desk.rows.n_sensor
-        )
+        n_sensor = 0 if self.desk is None else self.desk.rows.n_sensor
+        self.protection = make_protection(feeder.network, scenario.feeder, n_sensor)
         self._devices = LoggedDevices.of(feeder.network, self.desk)
         self._ctl = protection.joined_records(self.compiled, self.desk, self.protection)
         self.shapes = make_shapes(feeder.network, scenario.feeder, folder)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
-        fields = {column.source for column in self.columns}
         points = point_places(scenario, self.compiled)
         n_ring = ring_size(scenario.log.capture, self.step_us, self.compiled.watched.size, len(self.sites))
-        n_queue, n_device = len(self.load.queues), self._devices.width
-        self.log = new_log(self.compiled, len(self.sites), n_queue, n_device, n_ring, fields, points)
+        sizes = len(self.sites), len(self.load.queues), self._devices.width, n_ring
+        self.log = new_log(self.compiled, *sizes, {column.source for column in self.columns}, points)
         self.queue = EventQueue()
         self.faults = FaultDesk()
         self.events: list[tuple[int, str, str, float, str]] = []

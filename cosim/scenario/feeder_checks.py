@@ -48,8 +48,7 @@ def check_against_feeder(
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
-    devices = [] if parts.feeder is None else [device.name for device in parts.feeder.protection]
-    switches = [*switch_names, *(f"line:{name}" for name in lines), *devices]
+    switches = _switched(parts, switch_names, lines)
     phases = _phases_of_buses(buses, node_names)
     places: list[tuple[Path, str]] = [(("datacenters", name, "bus"), bus) for name, bus in parts.buses.items()]
     wanted: list[tuple[Path, str, str, list[str]]] = []
@@ -66,9 +65,9 @@ def check_against_feeder(
             places += _listed(("log", "capture", "nodes"), parts.log.capture.nodes)
     sets = {noun: set(known) for _, _, noun, known in wanted}
     found = [(path, _why_no_place(place, phases), place) for path, place in places]
-    found += [(("datacenters", name, "bus"), return_problem(bus), bus) for name, bus in parts.buses.items()]
     return [
         *_check_supply(parts, dead_buses),
+        *_check_returns(parts, return_problem),
         *_check_sensed(parts, phases),
         *_check_nominal(parts, f_hz),
         *_check_faults(parts, fault_problems),
@@ -79,6 +78,19 @@ def check_against_feeder(
             if name not in sets[noun]
         ),
     ]
+
+
+def _switched(parts: Parts, switch_names: Iterable[str], lines: Iterable[str]) -> list[str]:
+    """What an event may open and close: switches, whole lines, protective devices by their own name."""
+    devices = [] if parts.feeder is None else [device.name for device in parts.feeder.protection]
+    return [*switch_names, *(f"line:{name}" for name in lines), *devices]
+
+
+def _check_returns(parts: Parts, return_problem: Callable[[str], str]) -> Iterator[Problem]:
+    """Data centers whose current has no way back."""
+    for name, bus in parts.buses.items():
+        if told := return_problem(bus):
+            yield parts.problem(("datacenters", name, "bus"), told, bus)
 
 
 def _check_faults(parts: Parts, fault_problems: FaultProblems) -> Iterator[Problem]:

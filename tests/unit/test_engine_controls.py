@@ -81,6 +81,24 @@ def test_log_has_what_an_inverter_generates(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("regulators", {"r": {"frozen": True}, "added": {"trafo": "reg"}}),
+        ("capacitors", {"added": {"capacitor": "c", "v_on_pu": 0.97, "v_off_pu": 1.03}}),
+    ],
+)
+def test_control_of_a_bus_without_a_phase_is_named_before_the_run(tmp_path, kind, given):
+    more = f"{REGULATOR}\nNew Reactor.n phases=1 bus1=neutral.4 bus2=end.1 kv=7.2 kvar=1\n"
+    more += "New Capacitor.c bus1=end phases=3 kv=12.47 kvar=300"
+    given["added"]["bus"] = "neutral"
+    with pytest.raises(InputError) as caught:
+        simulate(case(tmp_path, more, 1.0, 5, controls={kind: given}))
+    (problem,) = caught.value.problems
+    assert problem.path == f"feeder.controls.{kind}.added.bus"
+    assert "no phase" in problem.message
+
+
+@pytest.mark.parametrize(
     ("given", "field", "told"),
     [
         ({"min_tap": 5, "max_tap": 2}, "max_tap", "must be above min_tap=5"),

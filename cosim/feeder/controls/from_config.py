@@ -82,13 +82,8 @@ def apply_config(config: ControlsConfig, network: Network) -> ControlSet:
             try:
                 spec = cast(Any, build)(name, entry, known.get(name), network)
                 ControlSet.model_validate({kind: () if spec is None else (spec,)})
-            except _Wrong as wrong:
-                path = f"feeder.controls.{kind}.{name}.{wrong.field}"
-                problems.append(Problem(wrong.message, path=path, value=wrong.value))
-                continue
-            except ValidationError as error:  # what no field of its own is to blame for
-                told = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors(include_url=False))
-                problems.append(Problem(told, path=f"feeder.controls.{kind}.{name}"))
+            except (_Wrong, ValidationError) as error:
+                problems.append(_problem(f"feeder.controls.{kind}.{name}", error))
                 continue
             if spec is None:
                 known.pop(name, None)
@@ -105,6 +100,14 @@ def apply_config(config: ControlsConfig, network: Network) -> ControlSet:
     if problems:
         raise InputError(problems)
     return found
+
+
+def _problem(path: str, error: _Wrong | ValidationError) -> Problem:
+    """What is wrong with an entry at a path; of what no field of its own is to blame for the entry."""
+    if isinstance(error, _Wrong):
+        return Problem(error.message, path=f"{path}.{error.field}", value=error.value)
+    told = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors(include_url=False))
+    return Problem(told, path=path)
 
 
 def _shared_devices(specs: Iterable[RegulatorSpec | CapacitorSpec]) -> list[Problem]:
@@ -183,6 +186,8 @@ def _given(**settings: Any) -> dict[str, Any]:
 def _bus_voltage(network: Network, bus: int, per_pu: float) -> tuple[Sensor, ...]:
     """Voltage of every phase of a bus, `per_pu` at its nominal one."""
     rows = [row for row in network.nodes_of_bus(bus) if network.node_phase[row] <= 3]
+    if not rows:
+        raise _Wrong("bus", "has no phase whose voltage could be measured", str(network.bus_name[bus]))
     return tuple(
         Sensor(nodes=((str(network.node_name[row]), per_pu / (1e3 * float(network.node_vn_kv[row])), 0.0),))
         for row in rows
