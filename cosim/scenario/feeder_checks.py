@@ -39,12 +39,10 @@ def check_against_feeder(
         Nodes of an unbalanced feeder (`bus.phase`): some phases of a bus may be named then (`bus.1.3`).
     dead_buses : collection of str
         Buses without voltage in the feeder as its file has it.
-    fault_problems : callable
-        Why a fault cannot be where it should on a feeder of this config; paths are its fields.
+    fault_problems, return_problem : callable
+        Why a fault cannot be where it should on a feeder of this config; paths are its fields. Why no data center can.
     f_hz : float, optional
         Frequency of the feeder. [Hz]
-    return_problem : callable
-        Why a data center cannot draw at a place; empty where it can.
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
