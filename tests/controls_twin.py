@@ -161,7 +161,7 @@ class Twin:
             if mine.position == 0:
                 mine.opened_us = t_us
             return [(k, spec.device, step)]
-        if not spec.min_tap <= mine.position + step <= spec.max_tap:
+        if mine.position >= spec.max_tap if step > 0 else mine.position <= spec.min_tap:
             if self.like_opendss:  # counts on against the stop
                 self.after_tap(k, spec, mine, step, t_us)
             else:

@@ -72,6 +72,10 @@ _ELEMENTS = (
     ("trafo/loading_percent", "trafo_loading", "percent", "Current over rating, the worst winding"),
     ("regulator/tap", "device", "1", "Tap, counted from neutral"),
     ("capacitor/n_on", "device", "1", "Steps switched on"),
+    ("inverter/p_mw", "device", "MW", "Active power that a volt-var inverter generates, as set"),
+    ("inverter/q_mvar", "device", "Mvar", "Reactive power that a volt-var inverter generates, as set"),
+    ("generator/p_mw", "device", "MW", "Active power of a voltage-regulated generator, as set"),
+    ("generator/q_mvar", "device", "Mvar", "Reactive power of a voltage-regulated generator, as set"),
 )
 
 
@@ -178,11 +182,11 @@ def log_columns(
     sites, with_ups : sequence of str
         Data centers in kernel order, and those that have a UPS.
     elements : mapping
-        Names of all `bus`, `line`, `trafo`, `regulator` and `capacitor` in kernel order.
+        Names of all `bus`, `line`, `trafo`, `regulator`, `capacitor`, `inverter` and `generator` in kernel order.
     wanted : mapping
         Names to log of each; None for all.
     rows : mapping
-        Columns of kinds that share a field of `LogArrays`; others stand in the order of their names.
+        Columns of channels that share a field of `LogArrays`; others stand in the order of their names.
     quantities : collection of str
         What to log of buses, lines and transformers, as `log.quantities` has it.
     with_area : bool
@@ -208,14 +212,14 @@ def log_columns(
             columns.append(Column(path.format(site), unit, text, None, "scalars", place))
     for path, field, unit, text in _ELEMENTS:
         kind, quantity = path.split("/")
-        if kind not in rows and (f"line_{quantity}" if path == "line/p_mw" else quantity) not in quantities:
+        if path not in rows and (f"line_{quantity}" if path == "line/p_mw" else quantity) not in quantities:
             continue
         names = list(elements[kind])
         chosen = wanted.get(kind)
         pick = range(len(names)) if chosen is None else [names.index(name) for name in chosen]
         if pick:
             picked = tuple(names[i] for i in pick)
-            index = _side_by_side([rows[kind][i] for i in pick] if kind in rows else list(pick))
+            index = _side_by_side([rows[path][i] for i in pick] if path in rows else list(pick))
             columns.append(Column(path, unit, text, picked, field, index))
     return columns
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cosim.engine import starts
+from cosim.engine import protection, starts
 from cosim.engine.faults import lasting
 from cosim.errors import InputError, Problem
 from cosim.load import kernel as load_kernel
@@ -123,8 +123,7 @@ def _switch(kind: str) -> _Handler:
     closed = kind == "switch_closed"
 
     def handle(sim: Simulation, event: Event) -> None:
-        sim.compiled.set_switch(event["switch"], closed)
-        sim.emit(kind, event["switch"], float(closed))
+        protection.switch(sim, event["switch"], closed)
 
     return handle
 

@@ -50,7 +50,7 @@ class LogArrays(Bundle):
     line_p: np.ndarray  # f4 (row, line)
     line_loading: np.ndarray
     trafo_loading: np.ndarray
-    device: np.ndarray  # f4 (row, device): taps, steps on; written between blocks
+    device: np.ndarray  # f4 (row, device): taps, steps on, powers of inverters; written between blocks
     vm: np.ndarray  # f8 (bus,): now [pu]
     vm_min: np.ndarray  # f8 (bus,), empty where it is not logged: since the last row [pu]
     vm_max: np.ndarray

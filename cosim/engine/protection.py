@@ -46,6 +46,25 @@ def wake(sim: Simulation, device: int, stamp: int) -> None:
         sim.tell(sim.protection.wake(sim.compiled, device, stamp, sim.now_us))
 
 
+def switch(sim: Simulation, name: str, closed: bool) -> None:
+    """Open or close a switch, a line or a protective device by its name.
+
+    Closing takes the devices that stand there along: what they had opened closes, and they begin anew. Opening by the
+    name of a switch or line moves that one alone.
+    """
+    kind, desk = "switch_closed" if closed else "switch_opened", sim.protection
+    is_device = name not in sim.compiled.switch_names
+    if not is_device:
+        sim.compiled.set_switch(name, closed)
+        sim.emit(kind, name, float(closed))
+    if desk is None or not (closed or is_device):
+        return
+    told = desk.command(sim.compiled, desk.places(name), closed, sim.now_us)
+    sim.tell(told)
+    if is_device and not told:
+        sim.emit(kind, name, float(closed), f"stands {'closed' if closed else 'open'} already")
+
+
 def schedule(sim: Simulation) -> None:
     """Put into the queue when protective devices want to be woken; have the loop read all currents while one acts."""
     desk = sim.protection

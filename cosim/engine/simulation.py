@@ -21,6 +21,7 @@ from cosim.engine.checkpoint import restore_arrays, store_arrays
 from cosim.engine.collapse import report_collapse, warn_of_start
 from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
+from cosim.engine.devices import LoggedDevices
 from cosim.engine.faults import FaultDesk, is_unbalanced_fault
 from cosim.engine.handlers import apply_event
 from cosim.engine.points import point_places, take_wave, watched_nodes
@@ -35,7 +36,6 @@ from cosim.feeder.checks import make_desk, make_protection, make_shapes
 from cosim.feeder.compile import CompiledFeeder
 from cosim.feeder.controls.desk import ControlEvent
 from cosim.feeder.feeder import Feeder
-from cosim.feeder.network import STEP, TAP
 from cosim.feeder.surfaces import ALLOWED
 from cosim.load.build import LoadBuilder
 from cosim.scenario.actions import read_action
@@ -124,17 +124,17 @@ class Simulation:
         self.compiled.watch(watched_nodes(scenario, self.compiled))
         self.area = build_area(self._area_config, feeder.network.f_hz)
         self.desk = make_desk(feeder.network, scenario.feeder)
-        self.protection = make_protection(
-            feeder.network, scenario.feeder, 0 if self.desk is None else self.desk.rows.n_sensor
-        )
+        n_sensor = 0 if self.desk is None else self.desk.rows.n_sensor
+        self.protection = make_protection(feeder.network, scenario.feeder, n_sensor)
+        self._devices = LoggedDevices.of(feeder.network, self.desk)
         self._ctl = protection.joined_records(self.compiled, self.desk, self.protection)
         self.shapes = make_shapes(feeder.network, scenario.feeder, folder)
         limits = np.array([scenario.feeder.max_dvm_pu, scenario.feeder.max_dp_mw])
         self.clock = new_clock(self.step_us, to_us(scenario.log.step_s), self.end_us, limits)
-        fields = {column.source for column in self.columns}
         points = point_places(scenario, self.compiled)
         n_ring = ring_size(scenario.log.capture, self.step_us, self.compiled.watched.size, len(self.sites))
-        self.log = new_log(self.compiled, len(self.sites), len(self.load.queues), n_ring, fields, points)
+        sizes = len(self.sites), len(self.load.queues), self._devices.width, n_ring
+        self.log = new_log(self.compiled, *sizes, {column.source for column in self.columns}, points)
         self.queue = EventQueue()
         self.faults = FaultDesk()
         self.events: list[tuple[int, str, str, float, str]] = []
@@ -184,9 +184,7 @@ class Simulation:
             "line": self.compiled.line_names,
             "trafo": self.compiled.trafo_names,
         }
-        kinds = {"regulator": TAP, "capacitor": STEP}
-        rows = {name: np.flatnonzero(self.compiled.network.dev_kind == kind).tolist() for name, kind in kinds.items()}
-        elements |= {name: [self.compiled.device_names[d] for d in devices] for name, devices in rows.items()}
+        elements |= self._devices.names
         log = self.scenario.log
         wanted: dict[str, list[str] | None] = {
             "bus": [] if log.nodes == "extremes" else None,
@@ -197,7 +195,7 @@ class Simulation:
             self._with_ups,
             elements,
             wanted,
-            rows,
+            self._devices.rows,
             log.quantities,
             self._area_config is not None,
             [
@@ -265,7 +263,7 @@ class Simulation:
             self._drain_ring()
             if reason == adv.NO_SOLUTION:
                 report_collapse(self)
-            devices = self.compiled.device_values() if len(self.compiled.device_names) else None
+            devices = self._devices.values(self.compiled) if self._devices.width else None
             if reason == adv.CONTROL_DUE:
                 self._act()
             n = int(self.log.n_row[0])

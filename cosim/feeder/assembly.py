@@ -11,6 +11,7 @@ from cosim.feeder import arrays as ix
 from cosim.feeder.arrays import FeederArrays
 from cosim.feeder.fault_set import PhaseMap
 from cosim.feeder.legs import Legs, leg_powers
+from cosim.feeder.linear_network import is_weakly_grounded
 from cosim.feeder.network import LINE, SOURCE, TRAFO, TRAFO3W_HV, TRAFO3W_LV, Complexes, Floats, Ints, Network
 from cosim.feeder.topology import Elements, Topology
 
@@ -30,11 +31,6 @@ def device_y(net: Network, dev_state: Ints) -> Complexes:
     return y
 
 
-WEAK = 100.0
-"""A bus is weakly grounded where its impedance to ground is so many times that between its phases: some ten at most on
-a grounded feeder, a thousand and more behind a delta or a source of high zero-sequence impedance. [1]"""
-
-
 DISPLACED = 0.25
 """Zero over positive sequence of a bus's voltages to ground above which ground is no neutral of it: 1 where a corner of
 a delta is grounded, 0.5 where the middle of one of its windings is, a few per cent on a grounded feeder. [1]"""
@@ -52,10 +48,7 @@ def ungrounded_sites(f: FeederArrays) -> frozenset[int]:
         if ports.size == 3 and is_displaced(v[f.port_row[ports, 0]]):
             found.append(site)
             continue
-        own = z[np.ix_(ports, ports)]
-        ground = abs(own.sum()) / ports.size
-        between = max(abs(own[0, 0] + own[k, k] - own[0, k] - own[k, 0]) / 2 for k in range(1, ports.size))
-        if ground > WEAK * between:
+        if is_weakly_grounded(z[np.ix_(ports, ports)]):
             found.append(site)
     return frozenset(found)
 

@@ -17,6 +17,7 @@ from cosim.feeder.linear_network import LinearNetwork
 from cosim.feeder.load_profile import LoadProfile
 from cosim.feeder.load_shapes import Driven, LoadShapes
 from cosim.feeder.network import Network
+from cosim.feeder.places import nodes_at
 from cosim.feeder.protection.chains import Chains, chain_problems, same_end_problems, warn_of_loops
 from cosim.feeder.protection.coordination import coordination_problems
 from cosim.feeder.protection.desk import ProtectionDesk
@@ -87,6 +88,20 @@ def _protection_problems(
         *same_end_problems(placed),
         *coordination_problems(chains, linear, config.coordination_interval_s),
     ]
+
+
+def return_problem(network: Network, place: str) -> str:
+    """Why a data center cannot draw at a place: one phase, and nothing holds its zone to ground; empty where it can."""
+    try:
+        nodes = nodes_at(network, place)
+    except InputError:  # which is said elsewhere
+        return ""
+    if network.is_balanced or nodes.size != 1 or not LinearNetwork(network).has_no_return(int(nodes[0])):
+        return ""
+    bus = place.partition(".")[0]
+    phases = [str(p) for p in network.node_phase[network.nodes_of_bus(int(network.node_bus[nodes[0]]))] if p < 4]
+    between = f": connect it between phases, as {bus}.{'.'.join(phases[:2])}" if len(phases) > 1 else ""
+    return f"is one phase of a zone without a path to ground, so that its current has no way back{between}"
 
 
 def fault_problems(network: Network, config: FaultConfig, feeder: FeederConfig | None) -> list[Problem]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +74,7 @@ class Solution:
     p_source_mw: float
     q_source_mvar: float
     p_load_mw: float
+    """What the feeder's loads and shunts and those given to `Feeder.solve` draw: source + gen = load + loss. [MW]"""
     p_gen_mw: float
     p_loss_mw: float
     taps: Mapping[str, int] = field(default_factory=dict)
@@ -166,16 +169,14 @@ class Feeder:
         Raises
         ------
         InputError
-            If the feeder lacks a bus, a power is not finite, or there are no controls to run.
+            If the feeder lacks a bus, a load is not two finite numbers, or there are no controls to run.
         PhysicsError
             If controls do not come to rest. Where the power flow has no solution, with or without them, the status
             says so, with taps and banks as they stood then.
         """
-        loads = loads or {}
+        loads = checked_loads({} if loads is None else loads)
         compiled = self.compile(list(loads), FeederConfig(model=self.name, vmin_pu=0.0))
-        for k, (bus, power) in enumerate(loads.items()):
-            if not np.all(np.isfinite(power)):
-                raise InputError(Problem("power must be finite", path=f"loads.{bus}", value=power))
+        for k, power in enumerate(loads.values()):
             compiled.arrays.port_p_mw[k], compiled.arrays.port_q_mvar[k] = power
         if controls:
             self.settle_controls(compiled)
@@ -232,6 +233,34 @@ class Feeder:
         return True
 
 
+def checked_loads(loads: object) -> dict[str, tuple[float, float]]:
+    """Loads as `Feeder.solve` takes them.
+
+    Raises
+    ------
+    InputError
+        With every one that is not two finite numbers by the id of a bus.
+    """
+    if not isinstance(loads, Mapping):
+        raise InputError(Problem("must be a mapping of bus id to (p_mw, q_mvar)", path="loads", value=loads))
+    found: dict[str, tuple[float, float]] = {}
+    problems = []
+    for bus, power in loads.items():
+        path = f"loads.{bus}"
+        is_pair = isinstance(power, (Sequence, np.ndarray)) and not isinstance(power, str) and len(power) == 2
+        if not isinstance(bus, str):
+            problems.append(Problem("a bus id is text", path=path, value=bus))
+        elif not is_pair or not all(isinstance(x, Real) and not isinstance(x, bool) for x in power):
+            problems.append(Problem("must be two numbers, (p_mw, q_mvar)", path=path, value=power))
+        elif not all(map(math.isfinite, power)):
+            problems.append(Problem("power must be finite", path=path, value=power))
+        else:
+            found[bus] = float(power[0]), float(power[1])
+    if problems:
+        raise InputError(problems)
+    return found
+
+
 def solution_of(compiled: CompiledFeeder) -> Solution:
     """Solve a compiled feeder as it stands."""
     from cosim.feeder import arrays as ix
@@ -251,7 +280,7 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
         node_va_degree=va,
         p_source_mw=float(totals[ix.P_SOURCE]),
         q_source_mvar=float(totals[ix.Q_SOURCE]),
-        p_load_mw=float(totals[ix.P_LOAD]),
+        p_load_mw=float(totals[ix.P_LOAD] + f.port_p_solved_mw.sum()),
         p_gen_mw=float(totals[ix.P_GEN]),
         p_loss_mw=float(totals[ix.P_LOSS]),
         taps=_device_states(compiled, TAP),

@@ -24,6 +24,18 @@ _SETTLED_PU: Final = 1e-7
 """Change of a voltage between two rounds at which currents of given power count as found. [pu]"""
 
 
+WEAK: Final = 100.0
+"""A bus is weakly grounded where its impedance to ground is so many times that between its phases: some ten at most on
+a grounded feeder, a thousand and more behind a delta or a source of high zero-sequence impedance. [1]"""
+
+
+def is_weakly_grounded(z: Complexes) -> bool:
+    """Whether two or three phases have next to no path to ground, by the impedance between them. [phase, phase]"""
+    ground = abs(z.sum()) / len(z)
+    between = max(abs(z[0, 0] + z[k, k] - z[0, k] - z[k, 0]) / 2 for k in range(1, len(z)))
+    return bool(ground > WEAK * between)
+
+
 class LinearNetwork:
     """Voltages and currents that follow from currents drawn at nodes, switches and taps as in the file.
 
@@ -60,6 +72,21 @@ class LinearNetwork:
         if not self.net.is_balanced:
             current = max(current, float(np.abs(v / np.diag(z)).max()))
         return float(current * self._per_pu_a(nodes)[0])
+
+    def has_no_return(self, node: int) -> bool:
+        """Whether a current drawn from one phase to ground has no way back: what is there draws between phases."""
+        row = int(self.top.node[node])
+        if self.net.is_balanced or not 0 <= row < self.top.n_free:
+            return False
+        if row in self.top.zones[0]:
+            return True
+        nodes = self.net.nodes_of_bus(int(self.net.node_bus[node]))
+        rows = self.top.node[nodes[self.net.node_phase[nodes] < 4]]
+        if rows.size < 2 or np.any((rows < 0) | (rows >= self.top.n_free)):
+            return False
+        drawn = np.zeros((self.top.n_free, rows.size), np.complex128)
+        drawn[rows, np.arange(rows.size)] = 1.0
+        return is_weakly_grounded(self._solver()(drawn)[rows])
 
     def loaded(self, drawn: Mapping[str, complex]) -> Complexes:
         """Voltage of every node with more power drawn at some buses, whatever the file's loads draw there. [pu]

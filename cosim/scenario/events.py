@@ -109,7 +109,9 @@ class SourceReturned(_Event):
 
 
 class _SwitchEvent(_Event):
-    switch: ElementId = Field(description="Id of a switch of the feeder, or line:ID for a whole line")
+    switch: ElementId = Field(
+        description="Id of a switch of the feeder, line:ID for a whole line, or name of a device of feeder.protection"
+    )
 
 
 class SwitchOpened(_SwitchEvent):
@@ -119,7 +121,7 @@ class SwitchOpened(_SwitchEvent):
 
 
 class SwitchClosed(_SwitchEvent):
-    """A switch closes."""
+    """A switch closes, and what protection has opened there with it: it begins anew, a blown fuse is replaced."""
 
     kind: Literal["switch_closed"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from cosim.errors import Problem
 from cosim.scenario import events as ev
@@ -26,6 +26,7 @@ def check_against_feeder(
     dead_buses: Collection[str] = (),
     fault_problems: FaultProblems = lambda *_: [],
     f_hz: float | None = None,
+    return_problem: Callable[[str], str] = lambda _: "",
 ) -> list[Problem]:
     """Every id in the scenario that the feeder lacks, with the nearest that it has; data centers without supply.
 
@@ -33,19 +34,19 @@ def check_against_feeder(
     ----------
     scenario : Scenario
     bus_names, load_names, switch_names, line_names : iterable of str
-        Ids of the feeder; a whole line is switched as `line:ID`.
+        Ids of the feeder; a whole line is switched as `line:ID`, a protective device by its own name.
     node_names : iterable of str
         Nodes of an unbalanced feeder (`bus.phase`): some phases of a bus may be named then (`bus.1.3`).
     dead_buses : collection of str
         Buses without voltage in the feeder as its file has it.
-    fault_problems : callable
-        Why a fault cannot be where it should on a feeder of this config; paths are its fields.
+    fault_problems, return_problem : callable
+        Why a fault cannot be where it should on a feeder of this config; paths are its fields. Why no data center can.
     f_hz : float, optional
         Frequency of the feeder. [Hz]
     """
     parts = parts_of(scenario) if isinstance(scenario, Scenario) else scenario
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
-    switches = [*switch_names, *(f"line:{name}" for name in lines)]
+    switches = _switched(parts, switch_names, lines)
     phases = _phases_of_buses(buses, node_names)
     places: list[tuple[Path, str]] = [(("datacenters", name, "bus"), bus) for name, bus in parts.buses.items()]
     wanted: list[tuple[Path, str, str, list[str]]] = []
@@ -64,6 +65,7 @@ def check_against_feeder(
     found = [(path, _why_no_place(place, phases), place) for path, place in places]
     return [
         *_check_supply(parts, dead_buses),
+        *_check_returns(parts, return_problem),
         *_check_sensed(parts, phases),
         *_check_nominal(parts, f_hz),
         *_check_faults(parts, fault_problems),
@@ -74,6 +76,19 @@ def check_against_feeder(
             if name not in sets[noun]
         ),
     ]
+
+
+def _switched(parts: Parts, switch_names: Iterable[str], lines: Iterable[str]) -> list[str]:
+    """What an event may open and close: switches, whole lines, protective devices by their own name."""
+    devices = [] if parts.feeder is None else [device.name for device in parts.feeder.protection]
+    return [*switch_names, *(f"line:{name}" for name in lines), *devices]
+
+
+def _check_returns(parts: Parts, return_problem: Callable[[str], str]) -> Iterator[Problem]:
+    """Data centers whose current has no way back."""
+    for name, bus in parts.buses.items():
+        if told := return_problem(bus):
+            yield parts.problem(("datacenters", name, "bus"), told, bus)
 
 
 def _check_faults(parts: Parts, fault_problems: FaultProblems) -> Iterator[Problem]:

@@ -285,6 +285,7 @@ def _check_feeder(parts: Parts, names_of: NamesOf) -> list[Problem]:
         names.dead_buses,
         names.fault_problems,
         names.f_hz,
+        names.return_problem,
     )
     wrong = names.problems(parts.feeder, parts.source, peaks_mva(parts))
     return found + [_placed(problem, parts.root) for problem in wrong]

@@ -41,11 +41,14 @@ class FeederNames:
     warn: Callable[[FeederConfig, SourceConfig | None], None] = lambda *_: None
     """Warns of what is left out of it, and of voltages and a source with which no feeder is run."""
 
+    return_problem: Callable[[str], str] = lambda _: ""
+    """Why a data center cannot draw at a place that it has; empty where it can."""
+
     @classmethod
     def of(cls, feeder: Feeder) -> FeederNames:
         """Ids of a feeder that was loaded."""
         from cosim.feeder.base_case import warn_of_base_case
-        from cosim.feeder.checks import fault_problems, feeder_problems, warn_of_left_out
+        from cosim.feeder.checks import fault_problems, feeder_problems, return_problem, warn_of_left_out
 
         net = feeder.network
 
@@ -63,6 +66,7 @@ class FeederNames:
             fault_problems=partial(fault_problems, net),
             f_hz=net.f_hz,
             warn=warn,
+            return_problem=partial(return_problem, net),
         )
 
 

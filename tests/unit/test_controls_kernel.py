@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cosim.feeder.controls import kernel
 from cosim.feeder.controls.arrays import build_records
+from cosim.feeder.controls.settle import settle
 from cosim.feeder.controls.specs import (
     CapacitorSpec,
     ControlSet,
@@ -141,6 +142,7 @@ def test_kernel_acts_as_its_twin(seed):
         capacitors=tuple(drawn_capacitor(rng, f"c{k}") for k in range(3)),
     )
     start = {spec.device: 0 for spec in controls.all}
+    start |= {spec.device: int(rng.integers(-7, 8)) for spec in controls.regulators}  # some outside their range
     ctl, twin = build_records(controls, start), Twin(controls, dict(start))
     t_us = 0
     for values in walk(rng, controls, 200):
@@ -201,6 +203,42 @@ def test_regulator_rests_at_its_last_tap():
     ctl = build_records(ControlSet(regulators=(regulator(),)), {"t": 16})
     assert not kernel.watch(ctl, volts(110.0), 0)
     assert kernel.next_due_us(ctl, -1) == kernel.NEVER_US
+
+
+@pytest.mark.parametrize(("tap", "limits", "v"), [(11, (-16, 4), 120.0), (11, (-16, 4), 112.0), (-9, (-5, 16), 128.0)])
+@pytest.mark.parametrize("inverse_time", [False, True])
+def test_tap_outside_its_range_comes_in_step_by_step_whatever_the_voltage(tap, limits, v, inverse_time):
+    spec = regulator(min_tap=limits[0], max_tap=limits[1], inverse_time=inverse_time)
+    ctl = build_records(ControlSet(regulators=(spec,)), {"t": tap})
+    goal = min(max(tap, limits[0]), limits[1])
+    assert not kernel.watch(ctl, volts(30.0), 0)  # without power it does not move
+    assert kernel.next_due_us(ctl, -1) == kernel.NEVER_US
+    kernel.watch(ctl, volts(v), 0)
+    times_us = []
+    for _ in range(abs(goal - tap)):
+        times_us.append(kernel.next_due_us(ctl, -1))
+        assert kernel.watch(ctl, volts(v), times_us[-1])
+        kernel.acted(ctl, 0, times_us[-1])
+        kernel.watch(ctl, volts(v), times_us[-1])
+    assert times_us == [30_000_000 + 2_000_000 * k for k in range(abs(goal - tap))]
+    assert ctl[0]["position"] == goal
+    # There it rests: in the band, or at the end beyond which the voltage asks for more.
+    assert kernel.next_due_us(ctl, -1) == kernel.NEVER_US
+
+
+def test_a_range_beside_the_present_tap_ends_at_the_same_tap_in_time_and_in_a_static_solution():
+    """120 V at tap 0 and 0.75 V a tap: 118.5 V is asked for with 11 taps on, and 4 at most allowed."""
+    for v_set_v, expected in ((118.5, -1), (126.0, 4)):  # -1: the first of 0.75 V a tap within 1 V
+        spec = regulator(max_tap=4, v_set_v=v_set_v)
+        controls = ControlSet(regulators=(spec,))
+        static = settle(controls, lambda states, _: np.array([120.0 + 0.75 * states["t"] + 0j]), {"t": 11})
+        ctl = build_records(controls, {"t": 11})
+        for tick in range(200):
+            at = volts(120.0 + 0.75 * float(ctl[0]["position"]))
+            if kernel.watch(ctl, at, tick * 1_000_000):
+                kernel.acted(ctl, 0, tick * 1_000_000)
+        assert static.is_settled
+        assert (int(ctl[0]["position"]), static.states["t"]) == (expected, expected)
 
 
 def test_inverse_time_shortens_the_delay_in_proportion_to_the_deviation():

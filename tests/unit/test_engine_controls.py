@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from engine_cases import simulate
 
+from cosim.errors import InputError
+
 MASTER = """Clear
 New Circuit.c bus1=src basekv=12.47 pu=0.97 phases=3 Mvasc3=400 Mvasc1=300
 New Transformer.reg phases=3 windings=2 buses=(src reg) conns=(wye wye) kvs=(12.47 12.47) kvas=(9000 9000) xhl=1
@@ -57,3 +59,59 @@ def test_an_inverter_answers_at_the_pace_of_its_samples_and_not_of_the_step(tmp_
         found.append(q)
         assert (q[2] - q[1]) / (q[3] - q[1]) == pytest.approx(0.9, abs=0.03)
     np.testing.assert_allclose(found, np.broadcast_to(found[0], (3, 4)), atol=1e-6)
+
+
+def test_log_has_what_an_inverter_generates(tmp_path):
+    """At rest Q is that of IEEE 1547-2018's category B at its voltage, what the source gives less; dark, nothing."""
+    more = "New Generator.g bus1=end phases=3 kv=12.47 kw=1000 kvar=0 model=1"
+    plain = case(tmp_path, more, 0.1, 65, controls={"inverters": {"iv": {"sgen": "g", "sn_mva": 3}}})
+    plain["events"] = [{"at_s": 60.0, "kind": "source_lost", "duration_s": 2}]
+    rows, *_ = simulate(plain)
+    vm_pu = rows["bus/vm_pu"][59, -3:].mean()  # the three phases of the last bus
+    curve = np.interp(vm_pu, [0.92, 0.98, 1.02, 1.08], [0.44, 0.0, 0.0, -0.44])
+    assert 0.01 < curve < 0.43
+    assert rows["inverter/q_mvar"].shape == (66, 1)
+    assert rows["inverter/q_mvar"][59, 0] == pytest.approx(3 * curve, abs=2e-5)
+    np.testing.assert_allclose(rows["inverter/p_mw"][:60, 0], 1.0, rtol=1e-6)
+    moved_mvar = rows["source/q_mvar"][0] - rows["source/q_mvar"][59]
+    gained_mvar = rows["inverter/q_mvar"][59, 0] - rows["inverter/q_mvar"][0, 0]
+    assert moved_mvar == pytest.approx(gained_mvar, rel=0.05)  # but for what the lines' reactances take
+    assert rows["inverter/q_mvar"][61, 0] == rows["inverter/p_mw"][61, 0] == 0.0
+    assert "generator/q_mvar" not in rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("regulators", {"r": {"frozen": True}, "added": {"trafo": "reg"}}),
+        ("capacitors", {"added": {"capacitor": "c", "v_on_pu": 0.97, "v_off_pu": 1.03}}),
+    ],
+)
+def test_control_of_a_bus_without_a_phase_is_named_before_the_run(tmp_path, kind, given):
+    more = f"{REGULATOR}\nNew Reactor.n phases=1 bus1=neutral.4 bus2=end.1 kv=7.2 kvar=1\n"
+    more += "New Capacitor.c bus1=end phases=3 kv=12.47 kvar=300"
+    given["added"]["bus"] = "neutral"
+    with pytest.raises(InputError) as caught:
+        simulate(case(tmp_path, more, 1.0, 5, controls={kind: given}))
+    (problem,) = caught.value.problems
+    assert problem.path == f"feeder.controls.{kind}.added.bus"
+    assert "no phase" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "told"),
+    [
+        ({"min_tap": 5, "max_tap": 2}, "max_tap", "must be above min_tap=5"),
+        ({"min_tap": 5, "max_tap": 5}, "max_tap", "must be above min_tap=5"),
+        ({"max_tap": -16}, "max_tap", "must be above min_tap=-16"),
+        ({"min_tap": 16}, "min_tap", "must be below max_tap=16"),
+    ],
+)
+@pytest.mark.parametrize(("name", "own"), [("r", {}), ("added", {"trafo": "reg"})])
+def test_tap_limits_that_leave_no_tap_to_make_are_named_by_their_field(tmp_path, name, own, given, field, told):
+    plain = case(tmp_path, REGULATOR, 1.0, 5, controls={"regulators": {name: own | given}})
+    with pytest.raises(InputError) as caught:
+        simulate(plain)
+    (problem,) = caught.value.problems
+    assert problem.path == f"feeder.controls.regulators.{name}.{field}"
+    assert told in problem.message

@@ -85,7 +85,7 @@ def test_a_run_killed_midway_has_the_metrics_of_what_was_written(tmp_path):
     run = [*COSIM, "run", "quickstart", "-o", "a.h5", "--quiet", "--set", "time.duration_s=86400", "--set", "events=[]"]
     started = subprocess.Popen(run, cwd=tmp_path)
     try:
-        for _ in range(600):
+        for _ in range(3000):
             time.sleep(0.1)
             if (tmp_path / "a.h5").is_file() and (tmp_path / "a.h5").stat().st_size > 2e6:
                 break

@@ -165,3 +165,17 @@ def test_pick_up_below_the_current_with_the_data_center_at_its_peak_is_warned_of
     told_a = float(str(one[0].message).split("below the ")[1].split(" A")[0])
     per_percent_a = 10.0 * pn.case33bw().line.max_i_ka[2]
     assert told_a == pytest.approx(rows["line/loading_percent"].max() * per_percent_a, rel=0.03)
+
+
+def test_device_on_one_phase_is_warned_for_a_fault_to_ground_alone():
+    """Line 108_109 of IEEE 123 has phase a only: nothing there can fault between phases."""
+    fast = {"curve": "ieee_extremely_inverse", "pickup_a": 400, "time_dial": 0.05}
+    devices = [
+        {"name": "b1", "kind": "relay", "line": "sw5", "phase": fast},
+        {"name": "f1", "kind": "fuse", "line": "108_109", "speed": "t", "rated_a": 120},
+    ]
+    with pytest.warns(
+        UserWarning, match="not selective: b1 acts before f1 has interrupted, a fault to ground:"
+    ) as caught:
+        prepare(scenario(1, feeder={"model": "ieee123", "protection": devices}, datacenters={}))
+    assert not [one for one in caught if "between phases" in str(one.message)]

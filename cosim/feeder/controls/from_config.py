@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, cast
 
 import numpy as np
+from pydantic import ValidationError
 
 from cosim.errors import InputError, Problem
 from cosim.feeder.controls.config import (
@@ -80,9 +81,9 @@ def apply_config(config: ControlsConfig, network: Network) -> ControlSet:
             known = cast(dict[str, Any], into)
             try:
                 spec = cast(Any, build)(name, entry, known.get(name), network)
-            except _Wrong as wrong:
-                path = f"feeder.controls.{kind}.{name}.{wrong.field}"
-                problems.append(Problem(wrong.message, path=path, value=wrong.value))
+                ControlSet.model_validate({kind: () if spec is None else (spec,)})
+            except (_Wrong, ValidationError) as error:
+                problems.append(_problem(f"feeder.controls.{kind}.{name}", error))
                 continue
             if spec is None:
                 known.pop(name, None)
@@ -99,6 +100,14 @@ def apply_config(config: ControlsConfig, network: Network) -> ControlSet:
     if problems:
         raise InputError(problems)
     return found
+
+
+def _problem(path: str, error: _Wrong | ValidationError) -> Problem:
+    """What is wrong with an entry at a path; of what no field of its own is to blame for the entry."""
+    if isinstance(error, _Wrong):
+        return Problem(error.message, path=f"{path}.{error.field}", value=error.value)
+    told = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors(include_url=False))
+    return Problem(told, path=path)
 
 
 def _shared_devices(specs: Iterable[RegulatorSpec | CapacitorSpec]) -> list[Problem]:
@@ -177,6 +186,8 @@ def _given(**settings: Any) -> dict[str, Any]:
 def _bus_voltage(network: Network, bus: int, per_pu: float) -> tuple[Sensor, ...]:
     """Voltage of every phase of a bus, `per_pu` at its nominal one."""
     rows = [row for row in network.nodes_of_bus(bus) if network.node_phase[row] <= 3]
+    if not rows:
+        raise _Wrong("bus", "has no phase whose voltage could be measured", str(network.bus_name[bus]))
     return tuple(
         Sensor(nodes=((str(network.node_name[row]), per_pu / (1e3 * float(network.node_vn_kv[row])), 0.0),))
         for row in rows
@@ -213,8 +224,7 @@ def _regulator(name: str, config: RegulatorConfig, own: RegulatorSpec | None, ne
         bandwidth_v=config.bandwidth_pu * RELAY_BASE_V if config.bandwidth_pu else _BAND_IN_TAPS * per_tap_v,
         delay_s=_DELAY_S if config.delay_s is None else config.delay_s,
         tap_delay_s=_TAP_DELAY_S if config.tap_delay_s is None else config.tap_delay_s,
-        min_tap=_within("min_tap", config.min_tap, low, low + ratios.size - 1, low),
-        max_tap=_within("max_tap", config.max_tap, low, low + ratios.size - 1, low + ratios.size - 1),
+        **_tap_limits(config, low, low + ratios.size - 1),
         ratio_neutral=float(ratios[0]) - low * ratio_per_tap,
         ratio_per_tap=abs(ratio_per_tap),
         v_per_tap_v=per_tap_v,
@@ -225,6 +235,20 @@ def _regulator(name: str, config: RegulatorConfig, own: RegulatorSpec | None, ne
         relay=relay,
         winding=relay if several else (),
     )
+
+
+def _tap_limits(config: RegulatorConfig, low: int, high: int) -> dict[str, int]:
+    """Lowest and highest tap of a transformer that has those from low to high."""
+    min_tap = _within("min_tap", config.min_tap, low, high, low)
+    max_tap = _within("max_tap", config.max_tap, low, high, high)
+    if min_tap >= max_tap:
+        field, other = (
+            ("max_tap", f"min_tap={min_tap}") if config.max_tap is not None else ("min_tap", f"max_tap={max_tap}")
+        )
+        side = "above" if field == "max_tap" else "below"
+        told = f"must be {side} {other}, or there is no tap to make; frozen: true keeps the tap where it is"
+        raise _Wrong(field, told, getattr(config, field))
+    return {"min_tap": min_tap, "max_tap": max_tap}
 
 
 def _within(field: str, wanted: int | None, low: int, high: int, default: int) -> int:
@@ -240,12 +264,8 @@ def _changed_regulator(config: RegulatorConfig, own: RegulatorSpec) -> Regulator
         if getattr(config, field) is not None:
             raise _Wrong(field, "this regulator is in the feeder's file, which says what it moves and measures")
     rated_v = own.v_per_tap_v / own.ratio_per_tap
-    limits = {
-        "min_tap": _within("min_tap", config.min_tap, own.min_tap, own.max_tap, own.min_tap),
-        "max_tap": _within("max_tap", config.max_tap, own.min_tap, own.max_tap, own.max_tap),
-    }
     return own.model_copy(
-        update=limits
+        update=_tap_limits(config, own.min_tap, own.max_tap)
         | _given(
             v_set_v=config.v_set_pu and config.v_set_pu * rated_v,
             bandwidth_v=config.bandwidth_pu and config.bandwidth_pu * rated_v,

@@ -57,7 +57,7 @@ def watch(ctl, sensors, t_us):
         if c.live == 0:
             continue
         if c.kind == REGULATOR:
-            if c.is_plain == 1 and c.due_us == NEVER_US:
+            if c.is_plain == 1 and c.due_us == NEVER_US and c.min_tap <= c.position <= c.max_tap:
                 re, im = sensors[c.relay, 0], sensors[c.relay, 1]
                 if c.low2 <= re * re + im * im <= c.high2:
                     continue
@@ -109,7 +109,7 @@ def acted(ctl, k, t_us):
         return
     low = c.min_tap if c.kind == REGULATOR else 0
     high = c.max_tap if c.kind == REGULATOR else c.n_steps
-    if not low <= c.position + step <= high:  # another control of this device was faster
+    if c.position >= high if step > 0 else c.position <= low:  # another control of this device was faster
         _fall_back(c)
         return
     c.position += step
@@ -200,6 +200,11 @@ def _watch_taps(c, sensors, t_us):
     v = _relay_v(c, sensors, phase)
     if v < c.min_supply:
         return _fall_back(c)
+    if not c.min_tap <= c.position <= c.max_tap:  # into its range first, whatever the voltage
+        c.pending = (c.max_tap if c.position > c.max_tap else c.min_tap) - c.position
+        if c.due_us == NEVER_US:
+            c.due_us = t_us + c.delay_us
+        return _is_tap_due(c, t_us)
     is_backwards = c.reversed == 1 and c.mode == REGULATE
     if is_backwards:
         v /= c.ratio_neutral + c.position * c.ratio_per_tap  # the source is on the other side

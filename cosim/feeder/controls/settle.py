@@ -193,7 +193,10 @@ def _sample_direction(k: int, spec: RegulatorSpec, reading: Reading, tap: int, m
 
 
 def wanted_taps(spec: RegulatorSpec, reading: Reading, tap: int, *, reversed: bool) -> tuple[int, float] | None:
-    """Taps that the control wants now, and its deviation [V]; None inside the band or without power."""
+    """Taps that the control wants now, and its deviation [V]; None inside the band or without power.
+
+    A tap outside the range that the control is held to is taken into it first, after the plain delay.
+    """
     chosen = _chosen_phase(spec, reading)
     reverse = spec.reverse if reversed else None
     v = abs(reading.of("reverse" if reverse else "relay")[chosen])
@@ -203,6 +206,8 @@ def wanted_taps(spec: RegulatorSpec, reading: Reading, tap: int, *, reversed: bo
     backwards = reverse is not None and not reverse.mode.startswith("cogeneration")
     if abs(v) < spec.min_supply_v:
         return None
+    if not spec.min_tap <= tap <= spec.max_tap:
+        return min(max(tap, spec.min_tap), spec.max_tap) - tap, spec.bandwidth_v / 2
     v = abs(v)
     if backwards:
         v /= spec.ratio_neutral + tap * spec.ratio_per_tap  # the source is on the other side

@@ -179,10 +179,12 @@ class _Pair:
 
 def _pair_problems(pair: _Pair) -> list[Problem]:
     load, source, r = pair.load_side.config, pair.source_side.config, pair.ratio
-    is_same_voltage = abs(r - 1.0) < 1e-6
+    is_same_voltage = abs(r - 1.0) < 1e-6  # across a transformer, ground elements may see nothing of a fault to ground
     has_ground = is_same_voltage and not (_has_only_phase(load) and _has_only_phase(source))
-    for ground in (False, True) if has_ground else (False,):
-        beside = "a fault to ground" if ground else "a fault between phases"
+    faults = [("a fault between phases", False), *([("a fault to ground", True)] if has_ground else [])]
+    if len(pair.load_side.phases) == 1:
+        faults = [("a fault to ground", is_same_voltage)]
+    for beside, ground in faults:
         for what, first, second, interval_s in _rules(pair, ground):
             found = overlap(first, second, pair.span_a(first, second), interval_s)
             if found is not None:

@@ -21,7 +21,7 @@ from cosim.feeder.network import Ints, Network
 from cosim.feeder.protection.config import AnyConfig
 from cosim.feeder.protection.device import Device, Operation
 from cosim.feeder.protection.devices import make_device, pickups
-from cosim.feeder.protection.placing import Placed, place_all
+from cosim.feeder.protection.placing import Placed, conductors_of_switch, place_all
 
 _SURFACE_UNIT: Final = 2.5e4
 """Response surfaces hold currents to 4e-10 of this many pick-ups, a hundred-thousandth of one. [1]"""
@@ -62,6 +62,7 @@ class ProtectionDesk:
     """
 
     def __init__(self, configs: Sequence[AnyConfig], network: Network, first_sensor: int = 0) -> None:
+        self._network = network
         self.placed: list[Placed] = place_all(configs, network)
         self.devices: list[Device] = [make_device(p.config, p.phases) for p in self.placed]
         self._stamps = [0] * len(self.devices)
@@ -131,6 +132,27 @@ class ProtectionDesk:
         if stamp != self._stamps[device]:
             return []
         return self._refreshed(device, compiled, now_us)
+
+    def places(self, name: str) -> Ints:
+        """Conductors at which the devices stand that a command to a switch, `line:NAME` or a device reaches.
+
+        A device by its own name, and whatever shares its poles; of a line the devices at both its ends, of a switch at
+        one end those there.
+        """
+        own = [p.conductors for p in self.placed if p.config.name == name]
+        return np.concatenate([*own, conductors_of_switch(self._network, name)])
+
+    def command(self, compiled: Switchable, conductors: Ints, closed: bool, now_us: int) -> list[ControlEvent]:
+        """Open or close the devices at some conductors by command; closed ones begin anew."""
+        events = []
+        for d, (p, device) in enumerate(zip(self.placed, self.devices, strict=True)):
+            if np.isin(p.conductors, conductors).any():
+                told = device.closed(now_us) if closed else device.opened(now_us)
+                events += self._done(d, told, compiled)
+                if told:
+                    self.ctl[d]["v_now"] = -1.0
+                    events += self._refreshed(d, compiled, now_us)
+        return events
 
     def wakes(self, now_us: int) -> list[Wake]:
         """Wishes to be woken that are new since the last call."""

@@ -124,6 +124,14 @@ class Device:
         """Do what is due at this time, and had been before."""
         raise NotImplementedError
 
+    def opened(self, t_us: int) -> list[Operation]:
+        """Open it by command; nothing where it stands open already."""
+        raise NotImplementedError
+
+    def closed(self, t_us: int) -> list[Operation]:
+        """Close by command what it has opened, and begin anew; nothing where it stands closed."""
+        raise NotImplementedError
+
     @property
     def is_awake(self) -> bool:
         """Whether it must be told of every change of current."""

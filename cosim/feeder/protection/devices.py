@@ -14,7 +14,7 @@ from cosim.feeder.protection.config import (
     fuse_curves,
 )
 from cosim.feeder.protection.device import CLOSED, LOCKED, NEVER, OPEN, OPENING, Device, Operation, Timers
-from cosim.units import to_us
+from cosim.units import US_PER_S, to_us
 
 
 class Relay(Device):
@@ -59,6 +59,25 @@ class Relay(Device):
                 self._interrupted(t_us)
                 done.append(Operation("switch_opened", 0.0, "breaker", self._all_poles()))
         return done
+
+    def opened(self, t_us: int) -> list[Operation]:
+        """As `Device` says."""
+        if self.status == OPEN:
+            return []
+        return self._stands(OPEN, t_us, Operation("switch_opened", 0.0, "breaker, by command", self._all_poles()))
+
+    def closed(self, t_us: int) -> list[Operation]:
+        """As `Device` says; a trip under way goes on."""
+        if self.status != OPEN:
+            return []
+        told = Operation("switch_closed", 1.0, "breaker, by command", self._all_poles(), closes=True)
+        return self._stands(CLOSED, t_us, told)
+
+    def _stands(self, status: str, t_us: int, done: Operation) -> list[Operation]:
+        self.status = status
+        self.timers.restart()
+        self._interrupted(t_us)
+        return [done]
 
 
 class Recloser(Device):
@@ -147,6 +166,31 @@ class Recloser(Device):
         self.status, self.due_us = OPEN, t_us + self.open_us[self.shot - 1]
         return done
 
+    def opened(self, t_us: int) -> list[Operation]:
+        """As `Device` says: it is locked out, in an open interval of its sequence too."""
+        if self.status == LOCKED:
+            return []
+        told = [Operation("recloser_locked_out", self.shot, "by command")]
+        if self.status != OPEN:
+            told.insert(0, Operation("recloser_opened", self.shot, "by command", self._all_poles()))
+        self._stands(LOCKED, t_us)
+        return told
+
+    def closed(self, t_us: int) -> list[Operation]:
+        """As `Device` says, out of lockout or of an open interval; an opening under way goes on."""
+        if self.status not in (OPEN, LOCKED):
+            return []
+        self.shot = 0
+        self._stands(CLOSED, t_us)
+        detail = "by command, shots count anew"
+        return [Operation("recloser_closed", self.shot, detail, self._all_poles(), closes=True)]
+
+    def _stands(self, status: str, t_us: int) -> None:
+        self.status, self.calm_us = status, None
+        self.fast.restart()
+        self.slow.restart()
+        self._interrupted(t_us)
+
 
 class Fuse(Device):
     """A fuse in each phase: blows at its total clearing time, is damaged behind its least melting time."""
@@ -207,6 +251,32 @@ class Fuse(Device):
                 self.blown[k] = True
                 done.append(Operation("fuse_blown", self.i_a[k], f"phase {phase}, {self.i_a[k]:.4g} A", (k,)))
         return done
+
+    def _heat(self, t_us: int) -> None:
+        """Let the currents last until a command, which the next look follows."""
+        self._run(max(0, t_us - self.since_us) / US_PER_S)
+        self._interrupted(t_us)
+
+    def opened(self, t_us: int) -> list[Operation]:
+        """As `Device` says: its links are taken out."""
+        if all(self.blown):
+            return []
+        self._heat(t_us)
+        self.blown = [True] * len(self.phases)
+        return [Operation("switch_opened", 0.0, "links taken out", self._all_poles())]
+
+    def closed(self, t_us: int) -> list[Operation]:
+        """As `Device` says: where links have blown, these and damaged ones are replaced."""
+        if not any(self.blown):
+            return []
+        self._heat(t_us)
+        n = len(self.phases)
+        replaced = [k for k in range(n) if self.blown[k] or self.damaged[k]]
+        for k in replaced:
+            self.melted[k] = self.cleared[k] = 0.0
+            self.blown[k] = self.damaged[k] = False
+        told = "phase " + ", ".join(self.phases[k] for k in replaced)
+        return [Operation("fuse_replaced", len(replaced), told, self._all_poles(), closes=True)]
 
 
 class Sectionalizer(Device):
@@ -279,6 +349,24 @@ class Sectionalizer(Device):
             return [Operation("sectionalizer_opened", self.counted, "without current", self._all_poles())]
         self.counted = 0
         return [Operation("sectionalizer_reset", 0.0, "counts anew")]
+
+    def opened(self, t_us: int) -> list[Operation]:
+        """As `Device` says."""
+        if self.status == OPEN:
+            return []
+        self._stands(OPEN, t_us)
+        return [Operation("sectionalizer_opened", 0.0, "by command", self._all_poles())]
+
+    def closed(self, t_us: int) -> list[Operation]:
+        """As `Device` says; an opening under way goes on."""
+        if self.status != OPEN:
+            return []
+        self._stands(CLOSED, t_us)
+        return [Operation("sectionalizer_closed", 0.0, "by command, counts anew", self._all_poles(), closes=True)]
+
+    def _stands(self, status: str, t_us: int) -> None:
+        self.status, self.counted, self.is_armed = status, 0, False
+        self._interrupted(t_us)
 
 
 def make_device(config: AnyConfig, phases: Sequence[str]) -> Device:

@@ -66,7 +66,7 @@ def _place(config: AnyConfig, net: Network) -> Placed:
     except InputError as error:
         raise InputError([Problem(p.message, field, p.value) for p in error.problems]) from None
     terminal = 0 if config.side == "from" else 1
-    span = np.arange(net.el_ptr[e], net.el_ptr[e + 1])
+    span = _span(net, e)
     here = span[(net.el_terminal[span] == terminal) & (net.el_node[span] >= 0)]
     here = here[net.node_phase[net.el_node[here]] < 4] if not net.is_balanced else here
     _check_place(config, net, e, terminal, here, field)
@@ -79,6 +79,25 @@ def _place(config: AnyConfig, net: Network) -> Placed:
     terms = [(word, name, int(c - net.el_ptr[e]), turn.real, turn.imag) for c, turn in zip(here, turns, strict=True)]
     sensors = [Sensor(currents=(term,)) for term in terms]
     return Placed(config, here, phases, (*sensors, *([Sensor(currents=tuple(terms))] if ground else [])))
+
+
+def conductors_of_switch(net: Network, name: str) -> Ints:
+    """Conductors of the element that a switch or `line:NAME` opens; of a switch at one end of it those there."""
+    is_line = (net.el_kind == LINE) & (net.el_name == name.removeprefix("line:"))
+    if name.startswith("line:"):
+        return np.concatenate([_span(net, e) for e in np.flatnonzero(is_line).tolist()] or [np.zeros(0, np.int64)])
+    here = np.flatnonzero((net.switch_name == name) & (net.switch_kind == SWITCH_ELEMENT))
+    spans = [np.zeros(0, np.int64)]
+    for s in here.tolist():
+        span = _span(net, int(net.switch_from[s]))
+        is_whole = bool(is_line[net.switch_from[s]])  # a line that is a switch
+        spans.append(span if is_whole else span[net.el_terminal[span] == net.switch_to[s]])
+    return np.concatenate(spans)
+
+
+def _span(net: Network, element: int) -> Ints:
+    span: Ints = np.arange(net.el_ptr[element], net.el_ptr[element + 1])
+    return span
 
 
 def _phase_of(net: Network, conductors: Ints) -> Ints:
