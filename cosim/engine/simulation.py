@@ -23,7 +23,7 @@ from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.faults import FaultDesk, is_unbalanced_fault
 from cosim.engine.handlers import apply_event
-from cosim.engine.points import point_places, take_wave, watched_nodes
+from cosim.engine.points import count_phases, point_places, take_wave, watched_nodes
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.engine.samples import captured_places, n_before, ring_size, take_samples
@@ -151,9 +151,13 @@ class Simulation:
         capture = self.scenario.log.capture
         if capture is None:
             return []
-        nodes = [self.compiled.node_names[k] for k in self.compiled.watched]
+        nodes = self._watched_names
         picked = captured_places(capture, self.compiled, nodes)
-        return sample_columns(self.sites, self._with_ups, nodes, picked)
+        return sample_columns(self.sites, self._with_ups, nodes, picked, count_phases(self.compiled))
+
+    @property
+    def _watched_names(self) -> list[str]:
+        return [self.compiled.node_names[k] for k in self.compiled.watched]
 
     @property
     def _area_config(self) -> AreaConfig | None:
@@ -179,14 +183,17 @@ class Simulation:
     @property
     def columns(self) -> list[Column]:
         """Columns of the log, in order."""
+        nodes, n_phase = self._watched_names, count_phases(self.compiled)
         elements: dict[str, Sequence[str]] = {
-            "bus": [self.compiled.node_names[k] for k in self.compiled.watched],
+            "bus": nodes[:n_phase],
+            "neutral": nodes[n_phase:],
             "line": self.compiled.line_names,
             "trafo": self.compiled.trafo_names,
         }
         kinds = {"regulator": TAP, "capacitor": STEP}
         rows = {name: np.flatnonzero(self.compiled.network.dev_kind == kind).tolist() for name, kind in kinds.items()}
         elements |= {name: [self.compiled.device_names[d] for d in devices] for name, devices in rows.items()}
+        rows["neutral"] = list(range(n_phase, len(nodes)))
         log = self.scenario.log
         wanted: dict[str, list[str] | None] = {
             "bus": [] if log.nodes == "extremes" else None,

@@ -25,6 +25,7 @@ from cosim.feeder.network import (
     TAP,
     TRAFO,
     TRAFO3W_HV,
+    Bools,
     Complexes,
     Floats,
     Network,
@@ -60,15 +61,20 @@ class _Collapsed(Exception):
 
 @dataclass(frozen=True)
 class Solution:
-    """One power flow."""
+    """One power flow.
+
+    `vm_pu` and `va_degree` are of buses or phases; neutrals, near 0 V by design, stand in `neutral_vm_pu`, so that
+    `vm_pu.min()` is the lowest voltage that anyone is supplied with.
+    """
 
     status: str
     """ok, collapsed (no solution exists; the values are the last solvable ones on the way) or dead."""
     node_names: tuple[str, ...]
-    """Buses where balanced, else `bus.phase`."""
+    """Buses where balanced, else `bus.phase`, neutrals included."""
     node_vm_pu: Floats
     """Magnitudes in the order of `node_names`, zero where de-energized. [pu]"""
     node_va_degree: Floats
+    node_is_neutral: Bools
     p_source_mw: float
     q_source_mvar: float
     p_load_mw: float
@@ -83,18 +89,24 @@ class Solution:
 
     @cached_property
     def vm_pu(self) -> pd.Series[float]:
-        """Voltage magnitude by bus, zero where de-energized. [pu]"""
-        return self._series(self.node_vm_pu, "vm_pu")
+        """Voltage magnitude by bus or phase, zero where de-energized. [pu]"""
+        return self._series(self.node_vm_pu, "vm_pu", ~self.node_is_neutral)
+
+    @cached_property
+    def neutral_vm_pu(self) -> pd.Series[float]:
+        """Voltage of neutrals to ground, by node (`bus.4`); empty where the feeder's file has none. [pu]"""
+        return self._series(self.node_vm_pu, "vm_pu", self.node_is_neutral)
 
     @cached_property
     def va_degree(self) -> pd.Series[float]:
-        """Voltage angle by bus. [degree]"""
-        return self._series(self.node_va_degree, "va_degree")
+        """Voltage angle by bus or phase. [degree]"""
+        return self._series(self.node_va_degree, "va_degree", ~self.node_is_neutral)
 
-    def _series(self, values: Floats, name: str) -> pd.Series[float]:
+    def _series(self, values: Floats, name: str, chosen: Bools) -> pd.Series[float]:
         import pandas as pd
 
-        return pd.Series(values, index=pd.Index(self.node_names, name="bus"), name=name)
+        places = np.flatnonzero(chosen).tolist()
+        return pd.Series(values[places], index=pd.Index([self.node_names[k] for k in places], name="bus"), name=name)
 
 
 @dataclass(frozen=True)
@@ -249,6 +261,7 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
         node_names=compiled.node_names,
         node_vm_pu=vm,
         node_va_degree=va,
+        node_is_neutral=compiled.network.is_neutral,
         p_source_mw=float(totals[ix.P_SOURCE]),
         q_source_mvar=float(totals[ix.Q_SOURCE]),
         p_load_mw=float(totals[ix.P_LOAD]),

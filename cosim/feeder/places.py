@@ -34,7 +34,7 @@ def named(names: tuple[str, ...], name: str, what: str) -> int:
 
 
 def nodes_at(network: Network, place: str) -> Ints:
-    """Nodes of a place: all phases of a bus, or those of `bus.1.3`; neutrals (from 4 on) only where named.
+    """Nodes of a place: all phases of a bus, or those of `bus.1.3`; neutrals only where named.
 
     Raises
     ------
@@ -44,8 +44,8 @@ def nodes_at(network: Network, place: str) -> Ints:
     names = tuple(network.bus_name.tolist())
     if network.is_balanced or in_case(names, place) is not None:
         nodes = network.nodes_of_bus(named(names, place, "bus"))
-        live = nodes[network.node_phase[nodes] < 4]
-        return live if live.size else nodes
+        phases = nodes[~network.is_neutral[nodes]]
+        return phases if phases.size else nodes
     bus, _, phases = place.lower().partition(".")
     nodes = network.nodes_of_bus(named(names, bus, "bus"))
     present = network.node_phase[nodes].astype(str).tolist()

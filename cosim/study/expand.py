@@ -253,10 +253,9 @@ def buses_of(base: Base, wanted: Any) -> list[str]:
     live = {name for name, vm in zip(base.feeder.node_names, base.feeder.solve().node_vm_pu, strict=True) if vm > 0}
     chosen = []
     for bus in known:
-        nodes = network.nodes_of_bus(known.index(bus))
+        nodes = [n for n in network.nodes_of_bus(known.index(bus)) if not network.is_neutral[n]]
         energized = [n for n in nodes if base.feeder.node_names[n] in live]
-        phases = {int(network.node_phase[n]) for n in energized} & {1, 2, 3}
-        if energized and (network.is_balanced or wanted == "all" or len(phases) == 3):
+        if energized and (network.is_balanced or wanted == "all" or len(energized) == 3):
             chosen.append(bus)
     return chosen
 
