@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from cosim.feeder.arrays import FeederArrays
     from cosim.feeder.compile import CompiledFeeder
+    from cosim.feeder.controls.specs import ControlSet
     from cosim.feeder.dss.scan import Scan
 
 MAX_DEVIATION_PU = 1e-6
@@ -193,8 +194,18 @@ class Feeder:
             self.settle_controls(compiled)
         return solution_of(compiled)
 
-    def settle_controls(self, compiled: CompiledFeeder) -> bool:
-        """Let the controls of the file act on a feeder compiled from this one until none wants to.
+    def settle_controls(
+        self, compiled: CompiledFeeder, controls: ControlSet | None = None, time_of_day_s: float = 0.0
+    ) -> bool:
+        """Let controls act on a feeder compiled from this one until none wants to.
+
+        Parameters
+        ----------
+        compiled : CompiledFeeder
+        controls : ControlSet, optional
+            Those of a scenario; without them those of the file.
+        time_of_day_s : float
+            For controls by the clock. [s]
 
         Returns
         -------
@@ -215,7 +226,7 @@ class Feeder:
         from cosim.feeder.controls.settle import settle
         from cosim.feeder.controls.specs import ControlSet
 
-        found = ControlSet.from_json(self.network.controls)
+        found = ControlSet.from_json(self.network.controls) if controls is None else controls
         found.check_all_carried()
         if found == ControlSet():
             raise InputError(f"{self.name} has no controls to run: its taps stand as they do in its file")
@@ -235,7 +246,7 @@ class Feeder:
             return sensor[:, 0] + 1j * sensor[:, 1]
 
         try:
-            settled = settle(own, measure, positions(own, self.network))
+            settled = settle(own, measure, positions(own, self.network), t_s=time_of_day_s)
             if not settled.is_settled:
                 raise PhysicsError(f"{self.name}: controls do not come to rest: {', '.join(settled.hunting)}")
             measure(settled.states, settled.powers)
