@@ -24,7 +24,7 @@ def point_places(scenario: Scenario, compiled: CompiledFeeder) -> NDArray[np.int
     Raises
     ------
     InputError
-        A node that the scenario names is not among `log.nodes`, or is a neutral.
+        A node that the scenario names is not among `log.nodes`.
     """
     wanted = scenario.log.points.nodes
     if wanted == "none":
@@ -38,10 +38,6 @@ def point_places(scenario: Scenario, compiled: CompiledFeeder) -> NDArray[np.int
         return np.array(list(dict.fromkeys(place[node] for node in nodes if node in place)), np.int64)
     names = {name: k for k, name in enumerate(compiled.node_names)}
     groups = [[names[one]] if one in names else nodes_at(network, one).tolist() for one in wanted]
-    neutral = [one for one, group in zip(wanted, groups, strict=True) if any(_is_neutral(network, k) for k in group)]
-    if neutral:
-        told = "a neutral has no flicker, sags or swells: log.nodes logs its voltage"
-        raise InputError(Problem(told, "log.points.nodes", neutral[0]))
     lacking = [one for one, group in zip(wanted, groups, strict=True) if any(node not in place for node in group)]
     if lacking:
         raise InputError(Problem("must be among log.nodes to be a point", "log.points.nodes", lacking[0]))

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection
 
 from cosim.errors import InputError, Problem
-from cosim.feeder.network import Ints, Network
+from cosim.feeder.network import FIRST_NEUTRAL, Ints, Network
 
 
 def in_case(names: Collection[str], name: str) -> str | None:
@@ -56,3 +56,17 @@ def nodes_at(network: Network, place: str) -> Ints:
         raise InputError(Problem(f"bus {bus} has {what}; it has {', '.join(present)}", value=place))
     picked: Ints = nodes[[present.index(p) for p in wanted]]
     return picked
+
+
+def phases_at(network: Network, place: str) -> Ints:
+    """As `nodes_at`, for a place that draws power.
+
+    Raises
+    ------
+    InputError
+        If the feeder lacks the place, or a node of it is a neutral.
+    """
+    nodes = nodes_at(network, place)
+    if network.is_neutral[nodes].any():
+        raise InputError(Problem(f"a neutral (nodes from {FIRST_NEUTRAL} on) supplies no power", value=place))
+    return nodes
