@@ -44,8 +44,8 @@ def nodes_at(network: Network, place: str) -> Ints:
     names = tuple(network.bus_name.tolist())
     if network.is_balanced or in_case(names, place) is not None:
         nodes = network.nodes_of_bus(named(names, place, "bus"))
-        phases = nodes[~network.is_neutral[nodes]]
-        return phases if phases.size else nodes
+        supplied = nodes[~network.is_neutral[nodes]]
+        return supplied if supplied.size else nodes
     bus, _, phases = place.lower().partition(".")
     nodes = network.nodes_of_bus(named(names, bus, "bus"))
     present = network.node_phase[nodes].astype(str).tolist()

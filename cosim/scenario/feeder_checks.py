@@ -161,7 +161,7 @@ def _why_no_place(place: str, phases: Mapping[str, list[str]]) -> str:
 
 
 def _why_no_phases(place: str, phases: Mapping[str, list[str]]) -> str:
-    """What is wrong with a place that the feeder has, where only phases have a meaning; empty where there are only such."""
+    """What is wrong with a place of the feeder where only phases have a meaning; empty where it has no others."""
     bus, _, rest = (place, "", "") if place in phases else place.partition(".")
     asked = rest.split(".") if rest else phases.get(bus, [])
     neutrals = [phase for phase in asked if int(phase) >= FIRST_NEUTRAL]

@@ -43,19 +43,17 @@ def test_set_point_of_the_scenario_counts_as_one_of_the_file_would(tmp_path):
     frozen = lowest_pu(low, {"mode": "frozen"})
     assert frozen == lowest_pu(low, {}, at_rest=False)
     assert frozen == lowest_pu(low, {"regulators": {"r": {"frozen": True}}})
-    assert frozen[1] < lowest_pu(low, {})[1] - 0.01
+    assert frozen[1] < lowest_pu(low, {})[1]  # which goes up under 3 MW
 
 
-def test_tap_changer_that_only_the_scenario_has_comes_to_rest_in_its_band():
-    found = {}
-    for v_set_pu in (0.97, 1.03):
-        ltc = {"trafo": "HV/MV Transformer 0", "v_set_pu": v_set_pu, "bandwidth_pu": 0.02}
-        model = {"model": "mv_oberrhein", "controls": {"regulators": {"ltc": ltc}}}
-        config = load_scenario(scenario(2, feeder=model, datacenters={"campus": campus("Bus 51", ups=False)}))
-        feeder = load_feeder("mv_oberrhein")
-        bus = SteadyBus(feeder, config, "Bus 51", SteadySize(max_p_mw=8, max_loading_percent=None))
-        bus.judge(0.0)
-        secondary = feeder.network.el_node[feeder.network.el_ptr[feeder.network.el_name == "HV/MV Transformer 0"][0] + 1]
-        found[v_set_pu] = bus._compiled.vm_pu(feeder.node_names[secondary])
-    for v_set_pu, vm_pu in found.items():
-        assert abs(vm_pu - v_set_pu) <= 0.01
+@pytest.mark.parametrize("v_set_pu", [0.97, 1.03])
+def test_tap_changer_that_only_the_scenario_has_comes_to_rest_in_its_band(v_set_pu):
+    name, feeder = "HV/MV Transformer 0", load_feeder("mv_oberrhein")
+    ltc = {"trafo": name, "v_set_pu": v_set_pu, "bandwidth_pu": 0.02}
+    model = {"model": "mv_oberrhein", "controls": {"regulators": {"ltc": ltc}}}
+    config = load_scenario(scenario(2, feeder=model, datacenters={"campus": campus("Bus 51", ups=False)}))
+    bus = SteadyBus(feeder, config, "Bus 51", SteadySize(max_p_mw=8, max_loading_percent=None))
+    bus.judge(2.0)
+    element = np.flatnonzero(feeder.network.el_name == name)[0]
+    secondary = feeder.network.el_node[feeder.network.el_ptr[element] + 1]
+    assert bus._compiled.vm_pu(feeder.node_names[secondary]) == pytest.approx(v_set_pu, abs=0.01)
