@@ -11,6 +11,7 @@ from engine_cases import campus, scenario
 import cosim
 from cosim.errors import InputError
 from cosim.feeder import load_feeder
+from cosim.feeder.base_case import lowest_in_file
 from cosim.report.captures import capture_rows
 from cosim.report.show import show_json
 from cosim.scenario import load_scenario
@@ -72,14 +73,20 @@ def case(master, bus="b2", **more):
     return scenario(2, feeder={"model": str(master)}, datacenters={"campus": site}, **more)
 
 
-def opendss(more=""):
-    """Magnitudes by node of an engine of its own. [pu]"""
+def phasors(more=""):
+    """Voltages by node of an engine of its own. [pu]"""
     from opendssdirect import dss
 
     engine = dss.NewContext()
     for line in MASTER.format(more=more).splitlines():
         engine.Text.Command(line)
-    return dict(zip(engine.Circuit.AllNodeNames(), engine.Circuit.AllBusMagPu(), strict=True))
+    volts = np.array(engine.Circuit.AllBusVolts()).view(complex)
+    return dict(zip(engine.Circuit.AllNodeNames(), volts / (12470 / math.sqrt(3)), strict=True))
+
+
+def opendss(more=""):
+    """Their magnitudes. [pu]"""
+    return {node: abs(v) for node, v in phasors(more).items()}
 
 
 def test_lowest_voltage_of_a_solution_is_that_of_a_phase(master):
@@ -89,6 +96,14 @@ def test_lowest_voltage_of_a_solution_is_that_of_a_phase(master):
     for node, vm_pu in {**solved.vm_pu, **solved.neutral_vm_pu}.items():
         assert vm_pu == pytest.approx(expected[node], abs=1e-7)
     assert solved.vm_pu.min() == pytest.approx(min(expected[node] for node in PHASES), abs=1e-7)
+
+
+def test_load_between_phase_and_neutral_has_the_voltage_across_both(master):
+    v = phasors()
+    across = {f"b2.{k}": abs(v[f"b2.{k}"] - v["b2.4"]) for k in (1, 2, 3)}
+    node, vm_pu = lowest_in_file(load_feeder(master).network)
+    assert vm_pu == pytest.approx(min(across.values()), abs=1e-7)  # not over sqrt 3, as between phases
+    assert node == min(across, key=across.__getitem__)
 
 
 def test_hosting_capacity_ends_where_a_phase_leaves_its_band(master):
