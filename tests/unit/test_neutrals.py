@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from engine_cases import campus, scenario
 
 import cosim
 from cosim.errors import InputError
-from cosim.feeder import load_feeder
+from cosim.feeder import Feeder, load_feeder
 from cosim.feeder.base_case import lowest_in_file
 from cosim.report.captures import capture_rows
 from cosim.report.show import show_json
 from cosim.scenario import load_scenario
+from cosim.scenario.names import FeederNames
 from cosim.study.schema import SteadySize
 from cosim.study.steady import hosting_capacity
 from cosim.wiring import prepare
@@ -161,6 +163,13 @@ def test_nothing_said_of_a_run_is_about_a_neutral(logs):
     assert row.node in PHASES
     assert capture.names("neutral/vm_pu") == NEUTRALS
     assert dict(capture.to_xarray()["neutral/vm_pu"].sizes)["neutral"] == 3
+
+
+def test_bus_of_which_only_the_neutral_has_voltage_is_dead(master):
+    feeder = load_feeder(master)
+    off = np.isin(feeder.node_names, ["b2.1", "b2.2", "b2.3"])
+    network = replace(feeder.network, node_v=np.where(np.append(off, [False] * 3), 0, feeder.network.node_v))
+    assert FeederNames.of(Feeder("four", network)).dead_buses == {"b2"}
 
 
 @pytest.mark.parametrize("place", ["b2.1.4", "b2.4"])
