@@ -67,6 +67,9 @@ _ELEMENTS = (
     ("bus/va_degree", "bus_va", "degree", "Voltage angle"),
     ("bus/vm_min_pu", "bus_min", "pu", "Lowest voltage since the last row, at full step"),
     ("bus/vm_max_pu", "bus_max", "pu", "Highest voltage since the last row, at full step"),
+    ("neutral/vm_pu", "bus_vm", "pu", "Voltage"),
+    ("neutral/va_degree", "bus_va", "degree", "Voltage angle"),
+    ("neutral/vm_max_pu", "bus_max", "pu", "Highest voltage since the last row, at full step"),
     ("line/p_mw", "line_p", "MW", "Power into the line at its from bus"),
     ("line/loading_percent", "line_loading", "percent", "Current over rating"),
     ("trafo/loading_percent", "trafo_loading", "percent", "Current over rating, the worst winding"),
@@ -151,11 +154,20 @@ def extremes(names: Sequence[str]) -> list[Column]:
 
 
 def sample_columns(
-    sites: Sequence[str], with_ups: Sequence[str], nodes: Sequence[str], picked: Sequence[int]
+    sites: Sequence[str], with_ups: Sequence[str], nodes: Sequence[str], picked: Sequence[int], n_phase: int
 ) -> list[Column]:
-    """What a full-rate sample holds: voltages of picked ones of the watched nodes, then each site's."""
-    names = tuple(nodes[i] for i in picked)
-    columns = [Column("vm_pu", "pu", "Voltage", names, "ring", np.array(picked, np.int64))] if names else []
+    """What a full-rate sample holds: voltages of picked ones of the watched nodes, then each site's.
+
+    The first `n_phase` of the watched nodes are phases, the others neutrals.
+    """
+    columns = []
+    for path, places in (
+        ("vm_pu", [i for i in picked if i < n_phase]),
+        ("neutral/vm_pu", [i for i in picked if i >= n_phase]),
+    ):
+        if places:
+            names = tuple(nodes[i] for i in places)
+            columns.append(Column(path, "pu", "Voltage", names, "ring", np.array(places, np.int64)))
     for s, site in enumerate(sites):
         for i, (path, unit, text) in enumerate(_SAMPLE):
             if not path.startswith("ups/") or site in with_ups:
@@ -182,11 +194,12 @@ def log_columns(
     sites, with_ups : sequence of str
         Data centers in kernel order, and those that have a UPS.
     elements : mapping
-        Names of all `bus`, `line`, `trafo`, `regulator`, `capacitor`, `inverter` and `generator` in kernel order.
+        Names of all `bus` (nodes that are phases), `neutral`, `line`, `trafo`, `regulator`, `capacitor`, `inverter` and
+        `generator` in kernel order.
     wanted : mapping
         Names to log of each; None for all.
     rows : mapping
-        Columns of channels that share a field of `LogArrays`; others stand in the order of their names.
+        Columns of channels that share a field of `LogArrays` with another; others stand in the order of their names.
     quantities : collection of str
         What to log of buses, lines and transformers, as `log.quantities` has it.
     with_area : bool
@@ -212,7 +225,8 @@ def log_columns(
             columns.append(Column(path.format(site), unit, text, None, "scalars", place))
     for path, field, unit, text in _ELEMENTS:
         kind, quantity = path.split("/")
-        if path not in rows and (f"line_{quantity}" if path == "line/p_mw" else quantity) not in quantities:
+        asked = f"line_{quantity}" if path == "line/p_mw" else quantity
+        if asked in QUANTITIES and asked not in quantities:
             continue
         names = list(elements[kind])
         chosen = wanted.get(kind)

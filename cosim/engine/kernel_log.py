@@ -54,11 +54,11 @@ class LogArrays(Bundle):
     vm: np.ndarray  # f8 (bus,): now [pu]
     vm_min: np.ndarray  # f8 (bus,), empty where it is not logged: since the last row [pu]
     vm_max: np.ndarray
-    lowest_vm: np.ndarray  # f8 (bus,): over the run, energized [pu]
-    sag_us: np.ndarray  # i8 (bus,): time below 0.9 pu
-    longest_us: np.ndarray  # i8 (bus,): longest such stretch
-    stretch_us: np.ndarray  # i8 (bus,): the present one
-    n_sag: np.ndarray  # i8 (bus,)
+    lowest_vm: np.ndarray  # f8 (phase,): over the run, energized [pu]; of the watched nodes neutrals stand last
+    sag_us: np.ndarray  # i8 (phase,): time below 0.9 pu
+    longest_us: np.ndarray  # i8 (phase,): longest such stretch
+    stretch_us: np.ndarray  # i8 (phase,): the present one
+    n_sag: np.ndarray  # i8 (phase,)
     ring_us: np.ndarray  # i8 (sample,): times of full-rate samples; empty where nothing is captured
     ring: np.ndarray  # f4 (sample, bus + site * SAMPLE_COLUMNS): watched voltages, then powers of sites
     n_ring: np.ndarray  # i8 (1,)
@@ -80,21 +80,22 @@ def read_solved(watch_row, vm2, is_on, vm):
 
 @inner
 def watch_voltages(log):
-    """Extremes of every watched node since the last row and over the run."""
+    """Extremes of every watched node since the last row; of the phases, which come first, over the run, and sags."""
     log.any_sag[0] = 0
+    n_phase = log.lowest_vm.size
     n_low = 0  # counted, not the lowest voltage found: a sum goes four nodes at a time, a minimum one behind the other
-    for b in range(log.vm.size):
+    for b in range(n_phase):
         n_low += log.vm[b] < SAG_PU
     for b in range(log.vm_min.size):
         log.vm_min[b] = min(log.vm_min[b], log.vm[b])
     for b in range(log.vm_max.size):
         log.vm_max[b] = max(log.vm_max[b], log.vm[b])
     if n_low == 0 and log.in_sag[0] == 0:
-        for b in range(log.vm.size):
+        for b in range(n_phase):
             log.lowest_vm[b] = min(log.lowest_vm[b], log.vm[b])
         return
     log.in_sag[0] = 0
-    for b in range(log.vm.size):
+    for b in range(n_phase):
         vm = log.vm[b]
         if vm > 0.0:
             log.lowest_vm[b] = min(log.lowest_vm[b], vm)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cosim.engine.kernel_log import LogArrays
 from cosim.errors import InputError, Problem
 from cosim.feeder.compile import CompiledFeeder
+from cosim.feeder.network import Network
 from cosim.feeder.places import nodes_at
 from cosim.scenario.schema import Scenario
 
@@ -33,7 +34,7 @@ def point_places(scenario: Scenario, compiled: CompiledFeeder) -> NDArray[np.int
     if wanted == "terminals":
         named = [nodes_at(network, site.bus) for site in scenario.datacenters.values()]
         source = np.where(network.source_terminal >= 0, network.source_terminal, network.source_node)
-        nodes = [int(node) for group in (*named, source) for node in group]
+        nodes = [int(node) for group in (*named, source) for node in group if not _is_neutral(network, node)]
         return np.array(list(dict.fromkeys(place[node] for node in nodes if node in place)), np.int64)
     names = {name: k for k, name in enumerate(compiled.node_names)}
     groups = [[names[one]] if one in names else nodes_at(network, one).tolist() for one in wanted]
@@ -53,10 +54,27 @@ def take_wave(log: LogArrays) -> tuple[NDArray[np.int64], NDArray[np.float64]] |
 
 
 def watched_nodes(scenario: Scenario, compiled: CompiledFeeder) -> NDArray[np.int64]:
-    """Nodes in the log: those named, or all nodes of the buses named."""
-    wanted, names = scenario.log.nodes, compiled.node_names
-    if wanted in ("all", "extremes"):
-        return np.arange(len(names))
+    """Nodes in the log, phases first and neutrals behind: those named, or all phases of the buses named.
+
+    Extremes are those of phases alone.
+    """
+    wanted, names, is_neutral = scenario.log.nodes, compiled.node_names, compiled.network.is_neutral
+    phases = np.flatnonzero(~is_neutral)
+    if wanted == "extremes":
+        return phases
+    if wanted == "all":
+        return np.concatenate([phases, np.flatnonzero(is_neutral)])
     place = {name: k for k, name in enumerate(names)}
     found = [[place[n]] if n in place else nodes_at(compiled.network, n).tolist() for n in wanted]
-    return np.array(list(dict.fromkeys(node for nodes in found for node in nodes)), np.int64)
+    nodes = np.array(list(dict.fromkeys(node for nodes in found for node in nodes)), np.int64)
+    return nodes[np.argsort(is_neutral[nodes], kind="stable")]
+
+
+def count_phases(compiled: CompiledFeeder) -> int:
+    """How many of the watched nodes are phases; they come first."""
+    return int(np.count_nonzero(~compiled.network.is_neutral[compiled.watched]))
+
+
+def _is_neutral(network: Network, node: int) -> bool:
+    """Whether a node, named or internal, is a neutral."""
+    return bool(node < network.n_node and network.is_neutral[node])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.engine import kernel_log as kl
-from cosim.engine.points import WAVE_INSTANTS
+from cosim.engine.points import WAVE_INSTANTS, count_phases
 from cosim.feeder.compile import CompiledFeeder
 
 BLOCK_ROWS: Final = 1024
@@ -37,6 +37,7 @@ def new_log(
     `fields` are those that the log keeps: angles, flows, loadings and extremes that nobody asked for have no columns,
     so that they are not worked out.
     """
+    n_phase = count_phases(compiled)
     n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS
     n_wave = WAVE_INSTANTS if points.size else 0
@@ -60,11 +61,11 @@ def new_log(
         vm=np.zeros(n_bus),
         vm_min=np.full(n_bus if "bus_min" in fields else 0, np.inf),
         vm_max=np.zeros(n_bus if "bus_max" in fields else 0),
-        lowest_vm=np.full(n_bus, np.inf),
-        sag_us=np.zeros(n_bus, np.int64),
-        longest_us=np.zeros(n_bus, np.int64),
-        stretch_us=np.zeros(n_bus, np.int64),
-        n_sag=np.zeros(n_bus, np.int64),
+        lowest_vm=np.full(n_phase, np.inf),
+        sag_us=np.zeros(n_phase, np.int64),
+        longest_us=np.zeros(n_phase, np.int64),
+        stretch_us=np.zeros(n_phase, np.int64),
+        n_sag=np.zeros(n_phase, np.int64),
         ring_us=np.zeros(n_ring, np.int64),
         ring=np.zeros((n_ring, n_bus + n_site * kl.SAMPLE_COLUMNS if n_ring else 0), np.float32),
         n_ring=np.zeros(1, np.int64),

@@ -194,7 +194,7 @@ def _ups_totals(unit: Any, ride: Any) -> dict[str, float]:
 
 
 def _bus_totals(sim: Simulation) -> dict[str, float | np.ndarray]:
-    """Lowest voltage while energized and time in sag (below 0.9 pu) of every watched node, at full step."""
+    """Lowest voltage while energized and time in sag (below 0.9 pu) of every watched phase, at full step."""
     log = sim.log
     if not any(column.path.startswith("bus/") for column in sim.columns):  # so the log has no names for them
         lowest = log.lowest_vm[np.isfinite(log.lowest_vm)]

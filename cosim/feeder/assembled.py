@@ -31,7 +31,7 @@ from cosim.feeder.kernel_newton import linearize_at
 from cosim.feeder.legs import build_legs, fast_columns, shapes
 from cosim.feeder.machines import Held, machine_laws, place_machines
 from cosim.feeder.network import LINE, LOAD, MOTOR, N_SHAPE, SGEN, TRAFO, TRAFO3W_HV, Complexes, Ints, Network
-from cosim.feeder.places import nodes_at
+from cosim.feeder.places import phases_at
 from cosim.feeder.sensors import n_always_read, sensor_coefficients, sensor_pattern
 from cosim.feeder.sequences import SwitchState
 from cosim.feeder.sources import moved_behind, set_points
@@ -78,7 +78,7 @@ class AssembledFeeder:
         self.device_names: tuple[str, ...] = tuple(net.dev_name.tolist())
         lines = tuple(_LINE_SWITCH + name for name in self.line_names)
         self.switch_names: tuple[str, ...] = tuple(net.switch_name.tolist()) + lines
-        self._port_nodes = [nodes_at(net, place) for place in self.port_names]
+        self._port_nodes = [phases_at(net, place) for place in self.port_names]
         self._shape = shapes(net, self.config.vmin_pu)
         self._closed = net.switch_closed.copy()
         self._line_on = net.el_in_service[net.el_kind == LINE].copy()

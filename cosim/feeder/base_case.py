@@ -114,7 +114,9 @@ def across_loads(network: Network, v: Complexes) -> tuple[Ints, Floats]:
     legs = np.flatnonzero(is_load & (a < network.n_node) & (b < network.n_node))
     a, b = a[legs], b[legs]
     at_b = np.where(b >= 0, v[b], 0)
-    across = np.abs(v[a] - at_b) / np.where(b >= 0, np.sqrt(3.0), 1.0)
+    neutral = network.is_neutral
+    is_between = (b >= 0) & ~neutral[a] & ~neutral[b]  # phases: one of them and a neutral have the voltage to ground
+    across = np.abs(v[a] - at_b) / np.where(is_between, np.sqrt(3.0), 1.0)
     return a, np.where((v[a] == 0) & (at_b == 0), np.inf, across)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cosim.errors import InputError, PhysicsError, Problem
+from cosim.errors import InputError, PhysicsError
 from cosim.feeder.cache import cached
 from cosim.feeder.config import FeederConfig, SourceConfig
+from cosim.feeder.given_loads import checked_loads
 from cosim.feeder.names import check_name, is_dss, is_path, make_net
 from cosim.feeder.network import (
     LINE,
@@ -27,6 +26,7 @@ from cosim.feeder.network import (
     TAP,
     TRAFO,
     TRAFO3W_HV,
+    Bools,
     Complexes,
     Floats,
     Network,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from cosim.feeder.arrays import FeederArrays
     from cosim.feeder.compile import CompiledFeeder
+    from cosim.feeder.controls.specs import ControlSet
     from cosim.feeder.dss.scan import Scan
 
 MAX_DEVIATION_PU = 1e-6
@@ -62,15 +63,20 @@ class _Collapsed(Exception):
 
 @dataclass(frozen=True)
 class Solution:
-    """One power flow."""
+    """One power flow.
+
+    `vm_pu` and `va_degree` are of buses or phases; neutrals, near 0 V by design, stand in `neutral_vm_pu`, so that
+    `vm_pu.min()` is the lowest voltage that anyone is supplied with.
+    """
 
     status: str
     """ok, collapsed (no solution exists; the values are the last solvable ones on the way) or dead."""
     node_names: tuple[str, ...]
-    """Buses where balanced, else `bus.phase`."""
+    """Buses where balanced, else `bus.phase`, neutrals included."""
     node_vm_pu: Floats
     """Magnitudes in the order of `node_names`, zero where de-energized. [pu]"""
     node_va_degree: Floats
+    node_is_neutral: Bools
     p_source_mw: float
     q_source_mvar: float
     p_load_mw: float
@@ -86,18 +92,24 @@ class Solution:
 
     @cached_property
     def vm_pu(self) -> pd.Series[float]:
-        """Voltage magnitude by bus, zero where de-energized. [pu]"""
-        return self._series(self.node_vm_pu, "vm_pu")
+        """Voltage magnitude by bus or phase, zero where de-energized. [pu]"""
+        return self._series(self.node_vm_pu, "vm_pu", ~self.node_is_neutral)
+
+    @cached_property
+    def neutral_vm_pu(self) -> pd.Series[float]:
+        """Voltage of neutrals to ground, by node (`bus.4`); empty where the feeder's file has none. [pu]"""
+        return self._series(self.node_vm_pu, "vm_pu", self.node_is_neutral)
 
     @cached_property
     def va_degree(self) -> pd.Series[float]:
-        """Voltage angle by bus. [degree]"""
-        return self._series(self.node_va_degree, "va_degree")
+        """Voltage angle by bus or phase. [degree]"""
+        return self._series(self.node_va_degree, "va_degree", ~self.node_is_neutral)
 
-    def _series(self, values: Floats, name: str) -> pd.Series[float]:
+    def _series(self, values: Floats, name: str, chosen: Bools) -> pd.Series[float]:
         import pandas as pd
 
-        return pd.Series(values, index=pd.Index(self.node_names, name="bus"), name=name)
+        places = np.flatnonzero(chosen).tolist()
+        return pd.Series(values[places], index=pd.Index([self.node_names[k] for k in places], name="bus"), name=name)
 
 
 @dataclass(frozen=True)
@@ -182,8 +194,18 @@ class Feeder:
             self.settle_controls(compiled)
         return solution_of(compiled)
 
-    def settle_controls(self, compiled: CompiledFeeder) -> bool:
-        """Let the controls of the file act on a feeder compiled from this one until none wants to.
+    def settle_controls(
+        self, compiled: CompiledFeeder, controls: ControlSet | None = None, time_of_day_s: float = 0.0
+    ) -> bool:
+        """Let controls act on a feeder compiled from this one until none wants to.
+
+        Parameters
+        ----------
+        compiled : CompiledFeeder
+        controls : ControlSet, optional
+            Those of a scenario; without them those of the file.
+        time_of_day_s : float
+            For controls by the clock. [s]
 
         Returns
         -------
@@ -204,7 +226,7 @@ class Feeder:
         from cosim.feeder.controls.settle import settle
         from cosim.feeder.controls.specs import ControlSet
 
-        found = ControlSet.from_json(self.network.controls)
+        found = ControlSet.from_json(self.network.controls) if controls is None else controls
         found.check_all_carried()
         if found == ControlSet():
             raise InputError(f"{self.name} has no controls to run: its taps stand as they do in its file")
@@ -224,41 +246,13 @@ class Feeder:
             return sensor[:, 0] + 1j * sensor[:, 1]
 
         try:
-            settled = settle(own, measure, positions(own, self.network))
+            settled = settle(own, measure, positions(own, self.network), t_s=time_of_day_s)
             if not settled.is_settled:
                 raise PhysicsError(f"{self.name}: controls do not come to rest: {', '.join(settled.hunting)}")
             measure(settled.states, settled.powers)
         except _Collapsed:
             return False
         return True
-
-
-def checked_loads(loads: object) -> dict[str, tuple[float, float]]:
-    """Loads as `Feeder.solve` takes them.
-
-    Raises
-    ------
-    InputError
-        With every one that is not two finite numbers by the id of a bus.
-    """
-    if not isinstance(loads, Mapping):
-        raise InputError(Problem("must be a mapping of bus id to (p_mw, q_mvar)", path="loads", value=loads))
-    found: dict[str, tuple[float, float]] = {}
-    problems = []
-    for bus, power in loads.items():
-        path = f"loads.{bus}"
-        is_pair = isinstance(power, (Sequence, np.ndarray)) and not isinstance(power, str) and len(power) == 2
-        if not isinstance(bus, str):
-            problems.append(Problem("a bus id is text", path=path, value=bus))
-        elif not is_pair or not all(isinstance(x, Real) and not isinstance(x, bool) for x in power):
-            problems.append(Problem("must be two numbers, (p_mw, q_mvar)", path=path, value=power))
-        elif not all(map(math.isfinite, power)):
-            problems.append(Problem("power must be finite", path=path, value=power))
-        else:
-            found[bus] = float(power[0]), float(power[1])
-    if problems:
-        raise InputError(problems)
-    return found
 
 
 def solution_of(compiled: CompiledFeeder) -> Solution:
@@ -278,6 +272,7 @@ def solution_of(compiled: CompiledFeeder) -> Solution:
         node_names=compiled.node_names,
         node_vm_pu=vm,
         node_va_degree=va,
+        node_is_neutral=compiled.network.is_neutral,
         p_source_mw=float(totals[ix.P_SOURCE]),
         q_source_mvar=float(totals[ix.Q_SOURCE]),
         p_load_mw=float(totals[ix.P_LOAD] + f.port_p_solved_mw.sum()),

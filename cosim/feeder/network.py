@@ -49,6 +49,9 @@ LOAD, SGEN, STORAGE, MOTOR, WARD, XWARD_PQ = range(6)
  P_LOW, P_MIN, P_MAX, Q_LOW, Q_MIN, Q_MAX, P_LINE, Q_LINE, V_CUT, K_CUT) = range(23)  # fmt: skip
 N_SHAPE: Final = 23
 
+FIRST_NEUTRAL: Final = 4
+"""Number of a node from which on it is a neutral, as `bus.4` of a four-wire line; phases are 1, 2 and 3."""
+
 TAP, STEP = range(2)
 """Kinds of device: a transformer winding with taps, a capacitor bank with steps."""
 
@@ -74,7 +77,7 @@ class Network:
     node_bus: Ints
     """Bus of each named node."""
     node_phase: Ints
-    """0 for a whole bus, else 1, 2, 3, and 4 upwards for neutrals."""
+    """0 for a whole bus, else 1, 2, 3, and FIRST_NEUTRAL upwards for neutrals."""
     node_vn_kv: Floats
     """Of every node, internal ones included: line to line where balanced, else line to ground."""
     node_in_service: Bools
@@ -180,6 +183,12 @@ class Network:
     def n_node(self) -> int:
         """Number of named nodes."""
         return int(self.node_name.size)
+
+    @property
+    def is_neutral(self) -> Bools:
+        """[n_node] whether a named node is a neutral: near ground by design, it supplies nobody and has no limits."""
+        neutral: Bools = self.node_phase >= FIRST_NEUTRAL
+        return neutral
 
     def nodes_of_bus(self, bus: int) -> Ints:
         """Named nodes of a bus, in the order of their phases."""

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection
 
 from cosim.errors import InputError, Problem
-from cosim.feeder.network import Ints, Network
+from cosim.feeder.network import FIRST_NEUTRAL, Ints, Network
 
 
 def in_case(names: Collection[str], name: str) -> str | None:
@@ -34,7 +34,7 @@ def named(names: tuple[str, ...], name: str, what: str) -> int:
 
 
 def nodes_at(network: Network, place: str) -> Ints:
-    """Nodes of a place: all phases of a bus, or those of `bus.1.3`; neutrals (from 4 on) only where named.
+    """Nodes of a place: all phases of a bus, or those of `bus.1.3`; neutrals only where named.
 
     Raises
     ------
@@ -44,8 +44,8 @@ def nodes_at(network: Network, place: str) -> Ints:
     names = tuple(network.bus_name.tolist())
     if network.is_balanced or in_case(names, place) is not None:
         nodes = network.nodes_of_bus(named(names, place, "bus"))
-        live = nodes[network.node_phase[nodes] < 4]
-        return live if live.size else nodes
+        supplied = nodes[~network.is_neutral[nodes]]
+        return supplied if supplied.size else nodes
     bus, _, phases = place.lower().partition(".")
     nodes = network.nodes_of_bus(named(names, bus, "bus"))
     present = network.node_phase[nodes].astype(str).tolist()
@@ -56,3 +56,17 @@ def nodes_at(network: Network, place: str) -> Ints:
         raise InputError(Problem(f"bus {bus} has {what}; it has {', '.join(present)}", value=place))
     picked: Ints = nodes[[present.index(p) for p in wanted]]
     return picked
+
+
+def phases_at(network: Network, place: str) -> Ints:
+    """As `nodes_at`, for a place that draws power.
+
+    Raises
+    ------
+    InputError
+        If the feeder lacks the place, or a node of it is a neutral.
+    """
+    nodes = nodes_at(network, place)
+    if network.is_neutral[nodes].any():
+        raise InputError(Problem(f"a neutral (nodes from {FIRST_NEUTRAL} on) supplies no power", value=place))
+    return nodes

@@ -92,7 +92,7 @@ def interconnection(
     )
     v, v_p, v_q, v_gone = (abs(_voltage(compiled, bus, one)) for one in (loaded, with_p, with_q, gone))
     z_pu_per_mva = _network_impedance(feeder, bus, source)
-    top = int(gone.node_vm_pu.argmax())
+    top = str(gone.vm_pu.idxmax())
     return Interconnection(
         bus=bus,
         p_mw=p_mw,
@@ -103,8 +103,8 @@ def interconnection(
         dv_per_mvar_pu=(v_q - v) / PROBE_MW,
         vm_pu=v,
         rejection_vm_pu=v_gone,
-        rejection_max_pu=float(gone.node_vm_pu[top]),
-        rejection_node=gone.node_names[top],
+        rejection_max_pu=float(gone.vm_pu[top]),
+        rejection_node=top,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.feeder.network import TRAFO, TRAFO3W_HV, TRAFO3W_LV, TRAFO3W_MV, Complexes, Floats, Network
+from cosim.feeder.network import FIRST_NEUTRAL, TRAFO, TRAFO3W_HV, TRAFO3W_LV, TRAFO3W_MV, Complexes, Floats, Network
 from cosim.metrics.accounts import LoadSquare
 from cosim.units import S_PER_H
 
@@ -85,6 +85,6 @@ def rated_losses_mw(network: Network, element: int) -> tuple[float, float]:
 def _nominal(network: Network, nodes: np.ndarray) -> Complexes:  # type: ignore[type-arg]
     """Balanced nominal voltages of the nodes of one terminal, 0 at ground and at neutrals."""
     named = (nodes >= 0) & (nodes < network.n_node)
-    phase = np.where(named, network.node_phase[np.where(named, nodes, 0)], np.where(nodes >= 0, 0, 4))
-    v: Complexes = np.where(phase <= 3, np.exp(-2j * np.pi / 3.0 * np.maximum(phase - 1, 0)), 0.0)
+    phase = np.where(named, network.node_phase[np.where(named, nodes, 0)], np.where(nodes >= 0, 0, FIRST_NEUTRAL))
+    v: Complexes = np.where(phase < FIRST_NEUTRAL, np.exp(-2j * np.pi / 3.0 * np.maximum(phase - 1, 0)), 0.0)
     return v

@@ -193,16 +193,17 @@ class CaptureLog:
             return [str(name) for name in self._data[path].parent[NAME].asstr()[()]]
 
     def to_xarray(self) -> xr.Dataset:
-        """All channels over `t_s`, those of nodes also over `name`."""
+        """All channels over `t_s`, those of nodes also over `name`, those of neutrals over `neutral`."""
         import xarray as xr
 
         variables: dict[str, Any] = {}
         coords: dict[str, Any] = {TIME_S: (TIME_S, self.t_s, {"unit": "s"})}
         for path in self.paths():
             values = self.read(path)
-            dims = (TIME_S, NAME)[: values.ndim]
+            along = path.rpartition("/")[0] or NAME
+            dims = (TIME_S, along)[: values.ndim]
             if values.ndim == 2:
-                coords[NAME] = (NAME, np.array(self.names(path), dtype=object))
+                coords[along] = (along, np.array(self.names(path), dtype=object))
             variables[path] = (dims, values, {"unit": self.unit(path)})
         return xr.Dataset(variables, coords)
 

@@ -78,7 +78,8 @@ def capture_curves(log: Log, label: str) -> list[dict[str, Any]]:
             continue
         every = -(-len(since_s) // MAX_INSTANT)
         curves = []
-        for path in sorted(capture.paths(), key=lambda path: (capture.unit(path) != "pu", path)):
+        drawn = [path for path in capture.paths() if not path.startswith("neutral/")]
+        for path in sorted(drawn, key=lambda path: (capture.unit(path) != "pu", path)):
             values = capture.read(path)
             unit = capture.unit(path)
             if values.ndim == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from cosim.errors import Problem
+from cosim.feeder.network import FIRST_NEUTRAL
 from cosim.scenario import events as ev
 from cosim.scenario.fields import nearest
 from cosim.scenario.names import FaultProblems
@@ -48,21 +49,18 @@ def check_against_feeder(
     buses, loads, lines = list(bus_names), list(load_names), list(line_names)
     switches = _switched(parts, switch_names, lines)
     phases = _phases_of_buses(buses, node_names)
-    places: list[tuple[Path, str]] = [(("datacenters", name, "bus"), bus) for name, bus in parts.buses.items()]
-    wanted: list[tuple[Path, str, str, list[str]]] = []
-    for i, event in parts.events:
-        if isinstance(event, ev.LoadChanged):
-            wanted.append((("events", i, "load"), event.load, "load", loads))
-        elif isinstance(event, ev.SwitchOpened | ev.SwitchClosed):
-            wanted.append((("events", i, "switch"), event.switch, "switch", switches))
+    supplied: list[tuple[Path, str]] = [(("datacenters", name, "bus"), bus) for name, bus in parts.buses.items()]
+    places: list[tuple[Path, str]] = []
+    wanted = _wanted_by_events(parts, loads, switches)
     if parts.log is not None:
         places += _listed(("log", "nodes"), parts.log.nodes)
         wanted += [(path, name, "line", lines) for path, name in _listed(("log", "lines"), parts.log.lines)]
-        places += _listed(("log", "points", "nodes"), parts.log.points.nodes)
+        supplied += _listed(("log", "points", "nodes"), parts.log.points.nodes)
         if parts.log.capture is not None:
             places += _listed(("log", "capture", "nodes"), parts.log.capture.nodes)
     sets = {noun: set(known) for _, _, noun, known in wanted}
     found = [(path, _why_no_place(place, phases), place) for path, place in places]
+    found += [(path, _why_no_place(place, phases) or _why_no_phases(place, phases), place) for path, place in supplied]
     return [
         *_check_supply(parts, dead_buses),
         *_check_returns(parts, return_problem),
@@ -76,6 +74,17 @@ def check_against_feeder(
             if name not in sets[noun]
         ),
     ]
+
+
+def _wanted_by_events(parts: Parts, loads: list[str], switches: list[str]) -> list[tuple[Path, str, str, list[str]]]:
+    """Loads and switches that events name: where, the name, what it is, those that there are."""
+    wanted: list[tuple[Path, str, str, list[str]]] = []
+    for i, event in parts.events:
+        if isinstance(event, ev.LoadChanged):
+            wanted.append((("events", i, "load"), event.load, "load", loads))
+        elif isinstance(event, ev.SwitchOpened | ev.SwitchClosed):
+            wanted.append((("events", i, "switch"), event.switch, "switch", switches))
+    return wanted
 
 
 def _switched(parts: Parts, switch_names: Iterable[str], lines: Iterable[str]) -> list[str]:
@@ -141,14 +150,10 @@ def _check_sensed(parts: Parts, phases: Mapping[str, list[str]]) -> Iterable[Pro
         known = phases.get(bus, phases.get(bus.lower(), []))
         named = bus.split(".")[1:] if bus not in phases and "." in bus else []
         asked = named or known
-        n_phase = sum(phase in ("1", "2", "3") for phase in asked)
-        if site.facility.v_sensed != "phase_to_phase" or not asked:
-            continue
-        path: Path = ("datacenters", name, "facility", "v_sensed")
-        if n_phase < 3:
+        n_phase = sum(int(phase) < FIRST_NEUTRAL for phase in asked)
+        if site.facility.v_sensed == "phase_to_phase" and asked and n_phase < 3:
+            path: Path = ("datacenters", name, "facility", "v_sensed")
             yield parts.problem(path, f"it stands at {n_phase} of three phases: bus {bus}", site.facility.v_sensed)
-        elif len(named) > n_phase:
-            yield parts.problem(path, f"is between phases, and bus {bus} names a neutral", site.facility.v_sensed)
 
 
 def _phases_of_buses(buses: Sequence[str], node_names: Iterable[str]) -> dict[str, list[str]]:
@@ -174,3 +179,13 @@ def _why_no_place(place: str, phases: Mapping[str, list[str]]) -> str:
     if lacking:
         return f"bus {bus} has no phase {lacking[0]}; it has {', '.join(known)}"
     return "" if len(set(asked)) == len(asked) else f"names a phase of bus {bus} twice"
+
+
+def _why_no_phases(place: str, phases: Mapping[str, list[str]]) -> str:
+    """What is wrong with a place of the feeder where only phases have a meaning; empty where it has no others."""
+    bus, _, rest = (place, "", "") if place in phases else place.partition(".")
+    asked = rest.split(".") if rest else phases.get(bus, [])
+    neutrals = [phase for phase in asked if int(phase) >= FIRST_NEUTRAL]
+    if not neutrals or (not rest and len(neutrals) < len(asked)):  # of a whole bus the phases are meant
+        return ""
+    return f"{bus}.{neutrals[0]} is a neutral (nodes from {FIRST_NEUTRAL} on): only phases supply, sag and swell"

@@ -56,7 +56,7 @@ class FeederNames:
             warn_of_left_out(net, config)
             warn_of_base_case(net, config, source)
 
-        live = set(net.node_bus[net.node_v[: net.n_node] != 0].tolist())
+        live = set(net.node_bus[(net.node_v[: net.n_node] != 0) & ~net.is_neutral].tolist())
         dead = frozenset(bus for k, bus in enumerate(feeder.bus_names) if k not in live)
         ids = (feeder.bus_names, feeder.load_names, feeder.switch_names, feeder.line_names, feeder.node_names)
         return cls(

@@ -165,7 +165,7 @@ class LogConfig(_Strict):
     )
     nodes: NodeSelection = Field(
         "all",
-        description="Nodes in the log: all, a list of buses (all their nodes) and of nodes (bus.phase), or extremes "
+        description="Nodes in the log: all, a list of buses (all their phases) and of nodes (bus.phase), or extremes "
         "(lowest and highest of all, and where)",
     )
     quantities: list[Quantity] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -207,10 +207,7 @@ def _contingency(base: Base) -> Iterator[Draft]:
 
 def _outages(base: Base, config: Contingency) -> Iterator[tuple[str, dict[str, Any]]]:
     known = base.feeder.line_names
-    named = known if config.lines == "all" else config.lines or ()
-    for k, line in enumerate(named):
-        if line not in known:
-            raise InputError(_problem(base, ("lines", k), f"no such line; {nearest(line, known)}", line))
+    for line in known if config.lines == "all" else _in_feeder(base, "lines", config.lines or [], known):
         yield f"line {line}", {"kind": "switch_opened", "switch": f"line:{line}"}
     if config.source:
         lasts = {} if config.source_duration_s is None else {"duration_s": config.source_duration_s}
@@ -243,22 +240,35 @@ def buses_of(base: Base, wanted: Any) -> list[str]:
     """
     network, known = base.feeder.network, base.feeder.bus_names
     if isinstance(wanted, list):
-        found = [in_case(known, bus) for bus in wanted]
-        lacking = [(k, bus) for k, bus in enumerate(wanted) if found[k] is None]
-        if lacking:
-            raise InputError(
-                [_problem(base, ("buses", k), f"no such bus; {nearest(bus, known)}", bus) for k, bus in lacking]
-            )
-        return [bus for bus in found if bus is not None]
+        return _in_feeder(base, "buses", wanted, known)
     live = {name for name, vm in zip(base.feeder.node_names, base.feeder.solve().node_vm_pu, strict=True) if vm > 0}
     chosen = []
     for bus in known:
-        nodes = network.nodes_of_bus(known.index(bus))
+        nodes = [n for n in network.nodes_of_bus(known.index(bus)) if not network.is_neutral[n]]
         energized = [n for n in nodes if base.feeder.node_names[n] in live]
-        phases = {int(network.node_phase[n]) for n in energized} & {1, 2, 3}
-        if energized and (network.is_balanced or wanted == "all" or len(phases) == 3):
+        if energized and (network.is_balanced or wanted == "all" or len(energized) == 3):
             chosen.append(bus)
     return chosen
+
+
+def _in_feeder(base: Base, field: str, wanted: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Names of a study's list as the feeder writes them.
+
+    Raises
+    ------
+    InputError
+        Every one that the feeder lacks.
+    """
+    found = [in_case(known, name) for name in wanted]
+    what = {"buses": "bus", "lines": "line"}[field]
+    lacking = [
+        _problem(base, (field, k), f"no such {what}; {nearest(name, known)}", name)
+        for k, name in enumerate(wanted)
+        if found[k] is None
+    ]
+    if lacking:
+        raise InputError(lacking)
+    return [name for name in found if name is not None]
 
 
 def _datacenter(base: Base, name: str) -> str:

@@ -227,13 +227,13 @@ class Siting(_Study):
 
 
 class SteadySize(_Strict):
-    """Sizes by steady power flows: constant power on the feeder as its file has it."""
+    """Sizes by steady power flows: constant power on the feeder as its file has it, under the scenario's controls."""
 
     max_p_mw: float = Field(gt=0, description="Largest size looked at [MW]")
     tolerance_mw: float = Field(0.01, gt=0, description="The largest size is known this closely [MW]")
     power_factor: float = Field(0.98, gt=0, le=1, description="Of the data center, lagging [1]")
-    vm_min_pu: float = Field(0.95, gt=0, lt=2, description="Lowest voltage allowed at any node [pu]")
-    vm_max_pu: float = Field(1.05, gt=0, lt=2, description="Highest voltage allowed at any node [pu]")
+    vm_min_pu: float = Field(0.95, gt=0, lt=2, description="Lowest voltage allowed at any bus or phase [pu]")
+    vm_max_pu: float = Field(1.05, gt=0, lt=2, description="Highest voltage allowed at any bus or phase [pu]")
     max_loading_percent: float | None = Field(100.0, gt=0, description="Of lines and transformers; null: no limit")
     controls: bool = Field(True, description="Regulators and capacitor banks come to rest first, where there are any")
     n_probe: int = Field(9, ge=2, le=1000, description="Sizes looked at before the bisection, to see holes [1]")

@@ -10,25 +10,29 @@ import numpy as np
 from cosim.errors import PhysicsError
 from cosim.feeder import arrays as ix
 from cosim.feeder.compile import CompiledFeeder, solve_totals
+from cosim.feeder.controls.from_config import apply_config
+from cosim.feeder.controls.specs import ControlSet
 from cosim.feeder.feeder import Feeder
 from cosim.feeder.kernel_flows import observe
 from cosim.scenario import Scenario
 from cosim.study.bisection import Found, Verdict, search
 from cosim.study.schema import SteadySize
+from cosim.units import S_PER_H
 
 
 class SteadyBus:
     """One bus of a feeder with a constant power at it.
 
     As `Feeder.solve` has it: loads as their file has them, scaled by the scenario's `load_scaling`; taps and banks
-    as in the file, or where they come to rest from there.
+    as in the file, or where the scenario's controls come to rest from there.
     """
 
     def __init__(self, feeder: Feeder, scenario: Scenario, bus: str, limits: SteadySize) -> None:
         self._feeder, self._limits = feeder, limits
         config = scenario.feeder.model_copy(update={"vmin_pu": 0.0})
         self._compiled: CompiledFeeder = feeder.compile([bus], config, scenario.source)
-        self._has_controls = limits.controls and _has_controls(feeder)
+        self._controls = apply_config(scenario.feeder.controls, feeder.network) if limits.controls else ControlSet()
+        self._time_of_day_s = S_PER_H * (scenario.feeder.start_h % 24.0)
         self._q_per_p = math.tan(math.acos(limits.power_factor))
         names = (feeder.line_names, feeder.trafo_names)
         self._lines, self._trafos = names
@@ -40,8 +44,8 @@ class SteadyBus:
         compiled.arrays.port_p_mw[0] = p_mw
         compiled.arrays.port_q_mvar[0] = p_mw * self._q_per_p
         try:
-            if self._has_controls:
-                self._feeder.settle_controls(compiled)  # the rest that Feeder.solve(controls=True) finds
+            if self._controls.all:
+                self._feeder.settle_controls(compiled, self._controls, self._time_of_day_s)
             status, _ = solve_totals(compiled)
         except PhysicsError as error:
             return Verdict(False, "no rest of controls" if "come to rest" in str(error) else "no solution")
@@ -49,7 +53,7 @@ class SteadyBus:
 
     def _held_to_limits(self) -> Verdict:
         f, limits = self._compiled.arrays, self._limits
-        live = f.node_row >= 0
+        live = (f.node_row >= 0) & ~self._compiled.network.is_neutral
         vm = np.where(live, np.sqrt(f.vm2[np.maximum(f.node_row, 0)]), np.nan)
         angles = np.zeros(vm.size)
         observe(f, f.v, f.node_row, angles, np.zeros(self._line.size), self._line, self._trafo)
@@ -71,13 +75,6 @@ class SteadyBus:
         return Verdict(bool(passed <= 0), what, where, facts)
 
 
-def _has_controls(feeder: Feeder) -> bool:
-    from cosim.feeder.controls.specs import ControlSet
-
-    found = ControlSet.from_json(feeder.network.controls)
-    return found != ControlSet()
-
-
 def hosting_capacity(feeder: Feeder, scenario: Scenario, bus: str, limits: SteadySize) -> dict[str, Any]:
     """The largest constant power at a bus within steady limits.
 
@@ -85,7 +82,7 @@ def hosting_capacity(feeder: Feeder, scenario: Scenario, bus: str, limits: Stead
     ----------
     feeder : Feeder
     scenario : Scenario
-        Its feeder's settings and its source count; its data centers and events do not.
+        Its source and its feeder's settings, `feeder.controls` among them, count; its data centers and events do not.
     bus : str
     limits : SteadySize
 

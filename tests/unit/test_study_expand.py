@@ -104,6 +104,6 @@ def test_shipped_study_passes_its_checks(name):
 
 
 def test_outages_are_checked_and_stand_beside_the_run_without_any(tmp_path):
-    base = Base.of(load_study(written(tmp_path, "kind: contingency\nat_s: 10\nlines: [Line 10]\nsource: false\n")))
+    base = Base.of(load_study(written(tmp_path, "kind: contingency\nat_s: 10\nlines: [line 10]\nsource: false\n")))
     check_points(base)
     assert [task.inputs["outage"] for task in tasks(base)] == ["none", "line Line 10"]

@@ -144,7 +144,7 @@ def test_study_that_makes_no_sense_is_refused_in_its_line(tmp_path, body, words)
         ("kind: siting\ndatacenter: campus\nbuses: [Bus 34, Bus 35x]\n", "no such bus"),
         ("kind: siting\ndatacenter: kampus\n", "no such data center"),
         ("kind: coincidence\nn: 4\nwindow_s: 2\nmin_step_mw: 0.1\n", "has one data center"),
-        ("kind: contingency\nat_s: 1\nlines: [Line 99999]\n", "no such line"),
+        ("kind: contingency\nat_s: 1\nlines: [Line 99999, Line 10, Line 88888]\n", "lines.2: no such line"),
     ],
 )  # fmt: skip
 def test_values_that_the_scenario_refuses_are_told_before_anything_runs(tmp_path, body, words):

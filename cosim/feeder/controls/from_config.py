@@ -26,7 +26,7 @@ from cosim.feeder.controls.specs import (
     Sensor,
     VoltVarSpec,
 )
-from cosim.feeder.network import CAPACITOR, SGEN, STEP, TAP, Complexes, Floats, Network
+from cosim.feeder.network import CAPACITOR, FIRST_NEUTRAL, SGEN, STEP, TAP, Complexes, Floats, Network
 
 _DELAY_S: Final = 30.0
 _TAP_DELAY_S: Final = 2.0
@@ -185,7 +185,7 @@ def _given(**settings: Any) -> dict[str, Any]:
 
 def _bus_voltage(network: Network, bus: int, per_pu: float) -> tuple[Sensor, ...]:
     """Voltage of every phase of a bus, `per_pu` at its nominal one."""
-    rows = [row for row in network.nodes_of_bus(bus) if network.node_phase[row] <= 3]
+    rows = [row for row in network.nodes_of_bus(bus) if not network.is_neutral[row]]
     if not rows:
         raise _Wrong("bus", "has no phase whose voltage could be measured", str(network.bus_name[bus]))
     return tuple(
@@ -306,8 +306,8 @@ def _no_load_voltage(network: Network, device: int, state: int) -> float:
     y = _state_y(network, device, state, node.size)
     phase = np.where(node >= 0, network.node_phase[np.minimum(node, network.n_node - 1)], 0)
     v = np.where(node >= 0, np.exp(-2j * np.pi / 3 * np.maximum(phase - 1, 0)), 0)
-    is_open = (terminal > 0) & (node >= 0) & (phase <= 3)
-    v[(phase > 3) | (node < 0)] = 0.0
+    is_open = (terminal > 0) & (node >= 0) & (phase < FIRST_NEUTRAL)
+    v[(phase >= FIRST_NEUTRAL) | (node < 0)] = 0.0
     free, held = np.flatnonzero(is_open), np.flatnonzero(~is_open)
     v[free] = np.linalg.lstsq(y[np.ix_(free, free)], -y[np.ix_(free, held)] @ v[held], rcond=None)[0]
     return float(np.mean(np.abs(v[is_open & (terminal == 1)])))

@@ -68,7 +68,7 @@ def _place(config: AnyConfig, net: Network) -> Placed:
     terminal = 0 if config.side == "from" else 1
     span = _span(net, e)
     here = span[(net.el_terminal[span] == terminal) & (net.el_node[span] >= 0)]
-    here = here[net.node_phase[net.el_node[here]] < 4] if not net.is_balanced else here
+    here = here[~net.is_neutral[net.el_node[here]]] if not net.is_balanced else here
     _check_place(config, net, e, terminal, here, field)
     phases = tuple(str(int(p)) for p in _phase_of(net, here))
     turns = [1 + 0j] * len(here)
