@@ -23,7 +23,7 @@ from cosim.engine.columns import Column, extremes, log_columns, sample_columns
 from cosim.engine.controller import Controller, View
 from cosim.engine.faults import FaultDesk, is_unbalanced_fault
 from cosim.engine.handlers import apply_event
-from cosim.engine.points import count_phases, point_places, take_wave, watched_nodes
+from cosim.engine.points import point_places, take_wave, watched_names, watched_nodes
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.engine.samples import captured_places, n_before, ring_size, take_samples
@@ -151,13 +151,9 @@ class Simulation:
         capture = self.scenario.log.capture
         if capture is None:
             return []
-        nodes = self._watched_names
-        picked = captured_places(capture, self.compiled, nodes)
-        return sample_columns(self.sites, self._with_ups, nodes, picked, count_phases(self.compiled))
-
-    @property
-    def _watched_names(self) -> list[str]:
-        return [self.compiled.node_names[k] for k in self.compiled.watched]
+        phases, neutrals = watched_names(self.compiled)
+        picked = captured_places(capture, self.compiled, [*phases, *neutrals])
+        return sample_columns(self.sites, self._with_ups, phases, neutrals, picked)
 
     @property
     def _area_config(self) -> AreaConfig | None:
@@ -183,17 +179,18 @@ class Simulation:
     @property
     def columns(self) -> list[Column]:
         """Columns of the log, in order."""
-        nodes, n_phase = self._watched_names, count_phases(self.compiled)
+        phases, neutrals = watched_names(self.compiled)
+        centers = self.scenario.datacenters.items()
         elements: dict[str, Sequence[str]] = {
-            "bus": nodes[:n_phase],
-            "neutral": nodes[n_phase:],
+            "bus": phases,
+            "neutral": neutrals,
             "line": self.compiled.line_names,
             "trafo": self.compiled.trafo_names,
         }
         kinds = {"regulator": TAP, "capacitor": STEP}
         rows = {name: np.flatnonzero(self.compiled.network.dev_kind == kind).tolist() for name, kind in kinds.items()}
         elements |= {name: [self.compiled.device_names[d] for d in devices] for name, devices in rows.items()}
-        rows["neutral"] = list(range(n_phase, len(nodes)))
+        rows["neutral"] = list(range(len(phases), len(phases) + len(neutrals)))
         log = self.scenario.log
         wanted: dict[str, list[str] | None] = {
             "bus": [] if log.nodes == "extremes" else None,
@@ -207,11 +204,7 @@ class Simulation:
             rows,
             log.quantities,
             self._area_config is not None,
-            [
-                name
-                for name, dc in self.scenario.datacenters.items()
-                if dc.ups is not None and dc.ups.second is not None
-            ],
+            [name for name, dc in centers if dc.ups is not None and dc.ups.second is not None],
             self.compiled.network.is_balanced and any(is_unbalanced_fault(event) for event in self.scenario.events),
         )
         columns += serving_columns(self)
