@@ -154,16 +154,16 @@ def extremes(names: Sequence[str]) -> list[Column]:
 
 
 def sample_columns(
-    sites: Sequence[str], with_ups: Sequence[str], nodes: Sequence[str], picked: Sequence[int], n_phase: int
+    sites: Sequence[str], with_ups: Sequence[str], phases: Sequence[str], neutrals: Sequence[str], picked: Sequence[int]
 ) -> list[Column]:
     """What a full-rate sample holds: voltages of picked ones of the watched nodes, then each site's.
 
-    The first `n_phase` of the watched nodes are phases, the others neutrals.
+    The watched nodes are the phases and behind them the neutrals.
     """
-    columns = []
+    nodes, columns = (*phases, *neutrals), []
     for path, places in (
-        ("vm_pu", [i for i in picked if i < n_phase]),
-        ("neutral/vm_pu", [i for i in picked if i >= n_phase]),
+        ("vm_pu", [i for i in picked if i < len(phases)]),
+        ("neutral/vm_pu", [i for i in picked if i >= len(phases)]),
     ):
         if places:
             names = tuple(nodes[i] for i in places)

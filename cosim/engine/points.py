@@ -70,9 +70,11 @@ def watched_nodes(scenario: Scenario, compiled: CompiledFeeder) -> NDArray[np.in
     return nodes[np.argsort(is_neutral[nodes], kind="stable")]
 
 
-def count_phases(compiled: CompiledFeeder) -> int:
-    """How many of the watched nodes are phases; they come first."""
-    return int(np.count_nonzero(~compiled.network.is_neutral[compiled.watched]))
+def watched_names(compiled: CompiledFeeder) -> tuple[list[str], list[str]]:
+    """Names of the watched phases, which come first, and of the neutrals behind them."""
+    names, is_neutral = compiled.node_names, compiled.network.is_neutral
+    phases, neutrals = ([names[k] for k in compiled.watched if is_neutral[k] == which] for which in (False, True))
+    return phases, neutrals
 
 
 def _is_neutral(network: Network, node: int) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.engine import kernel_log as kl
-from cosim.engine.points import WAVE_INSTANTS, count_phases
+from cosim.engine.points import WAVE_INSTANTS, watched_names
 from cosim.feeder.compile import CompiledFeeder
 
 BLOCK_ROWS: Final = 1024
@@ -37,7 +37,7 @@ def new_log(
     `fields` are those that the log keeps: angles, flows, loadings and extremes that nobody asked for have no columns,
     so that they are not worked out.
     """
-    n_phase = count_phases(compiled)
+    n_phase = len(watched_names(compiled)[0])
     n_bus, n_line, n_trafo = compiled.watched.size, len(compiled.line_names), len(compiled.trafo_names)
     rows = BLOCK_ROWS
     n_wave = WAVE_INSTANTS if points.size else 0

@@ -24,7 +24,7 @@ from cosim.engine.controller import Controller, View
 from cosim.engine.devices import LoggedDevices
 from cosim.engine.faults import FaultDesk, is_unbalanced_fault
 from cosim.engine.handlers import apply_event
-from cosim.engine.points import count_phases, point_places, take_wave, watched_nodes
+from cosim.engine.points import point_places, take_wave, watched_names, watched_nodes
 from cosim.engine.queue import EventQueue
 from cosim.engine.rooms import new_clock, new_log
 from cosim.engine.samples import captured_places, n_before, ring_size, take_samples
@@ -151,13 +151,9 @@ class Simulation:
         capture = self.scenario.log.capture
         if capture is None:
             return []
-        nodes = self._watched_names
-        picked = captured_places(capture, self.compiled, nodes)
-        return sample_columns(self.sites, self._with_ups, nodes, picked, count_phases(self.compiled))
-
-    @property
-    def _watched_names(self) -> list[str]:
-        return [self.compiled.node_names[k] for k in self.compiled.watched]
+        phases, neutrals = watched_names(self.compiled)
+        picked = captured_places(capture, self.compiled, [*phases, *neutrals])
+        return sample_columns(self.sites, self._with_ups, phases, neutrals, picked)
 
     @property
     def _area_config(self) -> AreaConfig | None:
@@ -183,22 +179,22 @@ class Simulation:
     @property
     def columns(self) -> list[Column]:
         """Columns of the log, in order."""
-        nodes, n_phase = self._watched_names, count_phases(self.compiled)
+        phases, neutrals = watched_names(self.compiled)
+        centers = self.scenario.datacenters.items()
         elements: dict[str, Sequence[str]] = {
-            "bus": nodes[:n_phase],
-            "neutral": nodes[n_phase:],
+            "bus": phases,
+            "neutral": neutrals,
             "line": self.compiled.line_names,
             "trafo": self.compiled.trafo_names,
         }
         elements |= self._devices.names
-        neutrals = list(range(n_phase, len(nodes)))
-        rows = {**self._devices.rows, **{f"neutral/{name}": neutrals for name in ("vm_pu", "va_degree", "vm_max_pu")}}
+        shared = list(range(len(phases), len(phases) + len(neutrals)))
+        rows = {**self._devices.rows, **{f"neutral/{name}": shared for name in ("vm_pu", "va_degree", "vm_max_pu")}}
         log = self.scenario.log
         wanted: dict[str, list[str] | None] = {
             "bus": [] if log.nodes == "extremes" else None,
             "line": None if log.lines == "all" else list(log.lines),
         }
-        second = [name for name, dc in self.scenario.datacenters.items() if dc.ups and dc.ups.second]
         columns = log_columns(
             self.sites,
             self._with_ups,
@@ -207,7 +203,7 @@ class Simulation:
             rows,
             log.quantities,
             self._area_config is not None,
-            second,
+            [name for name, dc in centers if dc.ups is not None and dc.ups.second is not None],
             self.compiled.network.is_balanced and any(is_unbalanced_fault(event) for event in self.scenario.events),
         )
         return [*columns, *serving_columns(self), *(extremes(elements["bus"]) if log.nodes == "extremes" else [])]

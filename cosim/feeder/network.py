@@ -51,6 +51,8 @@ N_SHAPE: Final = 23
 
 FIRST_NEUTRAL: Final = 4
 """Number of a node from which on it is a neutral, as `bus.4` of a four-wire line; phases are 1, 2 and 3."""
+MOST_NEUTRAL_PU: Final = 0.5
+"""With more voltage than this in the network as it stands such a node is no neutral. [pu]"""
 
 TAP, STEP = range(2)
 """Kinds of device: a transformer winding with taps, a capacitor bank with steps."""
@@ -77,7 +79,7 @@ class Network:
     node_bus: Ints
     """Bus of each named node."""
     node_phase: Ints
-    """0 for a whole bus, else 1, 2, 3, and FIRST_NEUTRAL upwards for neutrals."""
+    """0 for a whole bus, else 1, 2, 3, and FIRST_NEUTRAL upwards for neutrals and a second circuit's phases."""
     node_vn_kv: Floats
     """Of every node, internal ones included: line to line where balanced, else line to ground."""
     node_in_service: Bools
@@ -186,8 +188,11 @@ class Network:
 
     @property
     def is_neutral(self) -> Bools:
-        """[n_node] whether a named node is a neutral: near ground by design, it supplies nobody and has no limits."""
-        neutral: Bools = self.node_phase >= FIRST_NEUTRAL
+        """[n_node] whether a named node is a neutral: near ground by design, it supplies nobody and has no limits.
+
+        A node from 4 on that has voltage as the network stands is a phase of a second circuit on the same poles.
+        """
+        neutral: Bools = (self.node_phase >= FIRST_NEUTRAL) & (np.abs(self.node_v[: self.n_node]) < MOST_NEUTRAL_PU)
         return neutral
 
     def nodes_of_bus(self, bus: int) -> Ints:

@@ -44,7 +44,7 @@ def nodes_at(network: Network, place: str) -> Ints:
     names = tuple(network.bus_name.tolist())
     if network.is_balanced or in_case(names, place) is not None:
         nodes = network.nodes_of_bus(named(names, place, "bus"))
-        supplied = nodes[~network.is_neutral[nodes]]
+        supplied = nodes[network.node_phase[nodes] < FIRST_NEUTRAL]
         return supplied if supplied.size else nodes
     bus, _, phases = place.lower().partition(".")
     nodes = network.nodes_of_bus(named(names, bus, "bus"))
@@ -64,9 +64,12 @@ def phases_at(network: Network, place: str) -> Ints:
     Raises
     ------
     InputError
-        If the feeder lacks the place, or a node of it is a neutral.
+        If the feeder lacks the place, or a node of it is a neutral or of a second circuit.
     """
     nodes = nodes_at(network, place)
     if network.is_neutral[nodes].any():
         raise InputError(Problem(f"a neutral (nodes from {FIRST_NEUTRAL} on) supplies no power", value=place))
+    if (network.node_phase[nodes] >= FIRST_NEUTRAL).any():
+        message = f"nodes from {FIRST_NEUTRAL} on take no load here; give the second circuit a bus of its own"
+        raise InputError(Problem(message, value=place))
     return nodes

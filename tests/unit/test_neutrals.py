@@ -181,3 +181,25 @@ def test_no_data_center_and_no_point_stands_at_a_neutral(master, place):
     assert all("b2.4 is a neutral" in p.message for p in told.value.problems)
     with pytest.raises(InputError, match="a neutral"):
         load_feeder(master).solve({place: (0.3, 0.1)})
+
+
+DOUBLE = """\
+clear
+new circuit.double basekv=12.47 pu=1.03 phases=3 bus1=src mvasc3=500 mvasc1=400
+new line.up phases=3 bus1=src.1.2.3 bus2=pole.1.2.3 length=1 units=km
+new line.low phases=3 bus1=src.1.2.3 bus2=pole.4.5.6 length=8 units=km
+new load.up bus1=pole.1.2.3 phases=3 kv=12.47 kw=100
+new load.low bus1=pole.4.5.6 phases=3 kv=12.47 kw=1500 pf=0.95
+set voltagebases=[12.47]
+calcvoltagebases
+solve
+"""
+
+
+def test_a_second_circuit_on_the_same_poles_is_no_neutral(tmp_path):
+    (tmp_path / "double.dss").write_text(DOUBLE)
+    solution = load_feeder(tmp_path / "double.dss").solve({"pole": (0.5, 0.1)})
+    assert solution.neutral_vm_pu.empty
+    assert solution.vm_pu.idxmin() in ("pole.4", "pole.5", "pole.6")  # behind eight times the line
+    with pytest.raises(InputError, match="nodes from 4 on"):
+        load_feeder(tmp_path / "double.dss").solve({"pole.4.5.6": (0.5, 0.1)})
