@@ -8,10 +8,10 @@ from engine_cases import TRAINING, campus, kinds, scenario
 from without_jit import needs_jit
 
 from cosim.engine.simulation import Simulation
-from cosim.feeder import surfaces
 from cosim.feeder.kernel import solve
 from cosim.feeder.kernel_flows import balance
 from cosim.feeder.kernel_surface import SLOT
+from cosim.feeder.surface_packing import Packing
 from cosim.wiring import prepare
 
 pytestmark = needs_jit("surfaces held to full solves")
@@ -49,10 +49,10 @@ def run(*relays):
 @pytest.mark.parametrize(("pickup_a", "dial"), [(300.0, 0.1), (335.0, 0.005)])
 @pytest.mark.filterwarnings("ignore:feeder.protection")  # under load, or never
 def test_quiet_currents_change_no_trip(monkeypatch, pickup_a, dial):
-    n_wanted, found = surfaces.Surfaces._n_wanted, []
+    n_wanted, found = Packing._n_wanted, []
 
     def noted(self, *fit):
-        found.append(n_wanted(self, *fit) < self.n_out)
+        found.append(n_wanted(self, *fit) < self._n_out)
         return n_wanted(self, *fit)
 
     relays = (
@@ -60,11 +60,11 @@ def test_quiet_currents_change_no_trip(monkeypatch, pickup_a, dial):
         relay("never", 1e4, line="1"),
         relay("late", 310.0, dial=5.0, line="0", side="to"),
     )
-    monkeypatch.setattr(surfaces.Surfaces, "_n_wanted", noted)
+    monkeypatch.setattr(Packing, "_n_wanted", noted)
     events, vm = run(*relays)
     assert any(found)
     assert not all(found)
-    monkeypatch.setattr(surfaces.Surfaces, "_n_wanted", lambda self, *_: self.n_out)
+    monkeypatch.setattr(Packing, "_n_wanted", lambda self, *_: self._n_out)
     plain_events, plain_vm = run(*relays)
     assert "relay_tripped" in kinds(events)
     assert events == plain_events
@@ -90,5 +90,5 @@ def test_current_is_left_out_just_where_full_solves_stay_below_its_pickup():
             most_a = max(most_a, float(np.hypot(*lab.sensor.T).max()))
         fit = held.arrays.weight[slot], held.arrays.out[slot]
         for times, is_left_out in ((1.15, True), (1.0, False), (0.99, False)):
-            held._pickup[:] = times * most_a
-            assert (held._n_wanted(*fit) < held.n_out) == is_left_out
+            held._packing._pickup[:] = times * most_a
+            assert (held._packing._n_wanted(*fit) < held.n_out) == is_left_out

@@ -185,7 +185,7 @@ def _given(**settings: Any) -> dict[str, Any]:
 
 def _bus_voltage(network: Network, bus: int, per_pu: float) -> tuple[Sensor, ...]:
     """Voltage of every phase of a bus, `per_pu` at its nominal one."""
-    rows = [row for row in network.nodes_of_bus(bus) if not network.is_neutral[row]]
+    rows = [row for row in network.nodes_of_bus(bus) if network.node_phase[row] < FIRST_NEUTRAL]
     if not rows:
         raise _Wrong("bus", "has no phase whose voltage could be measured", str(network.bus_name[bus]))
     return tuple(
