@@ -172,11 +172,11 @@ def start_findings(log: Log, found: Analysis) -> list[Finding]:
 
 
 def _late(log: Log, name: str, start: Start) -> str:
-    """Why a start came late: the utility held it, or the site had no power."""
-    told = log.events[(log.events["kind"] == "start_held") & (log.events["element"] == f"{name}/{start.job}")]
-    is_held = ((told["t_s"] >= start.t_s - start.late_s - 1e-6) & (told["t_s"] <= start.t_s)).any()
-    held = f"the utility held it for {number(start.late_s)} s"
-    return held if is_held else f"{number(start.late_s)} s late, since the site had no power"
+    """Why a start came late: the utility held it, or the site had no power for it."""
+    ended_s = log.events.loc[(log.events["kind"] == "start_hold_ended") & (log.events["element"] == name), "t_s"]
+    if ended_s.between(start.t_s - start.late_s, start.t_s, inclusive="right").any():
+        return f"the utility held it for {number(start.late_s)} s"
+    return f"{number(start.late_s)} s late, since the site had no power"
 
 
 def storage_findings(found: Analysis) -> list[Finding]:

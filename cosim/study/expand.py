@@ -12,6 +12,7 @@ import numpy as np
 
 from cosim.errors import InputError, Problem
 from cosim.feeder.feeder import Feeder
+from cosim.feeder.network import FIRST_NEUTRAL
 from cosim.feeder.places import in_case
 from cosim.scenario import Document, Scenario, load_scenario, read_document
 from cosim.scenario.fields import nearest
@@ -244,7 +245,7 @@ def buses_of(base: Base, wanted: Any) -> list[str]:
     live = {name for name, vm in zip(base.feeder.node_names, base.feeder.solve().node_vm_pu, strict=True) if vm > 0}
     chosen = []
     for bus in known:
-        nodes = [n for n in network.nodes_of_bus(known.index(bus)) if not network.is_neutral[n]]
+        nodes = [n for n in network.nodes_of_bus(known.index(bus)) if network.node_phase[n] < FIRST_NEUTRAL]
         energized = [n for n in nodes if base.feeder.node_names[n] in live]
         if energized and (network.is_balanced or wanted == "all" or len(energized) == 3):
             chosen.append(bus)

@@ -131,7 +131,9 @@ def announced_log():
         (0.0, "job_started", "a/base", 5.0, ""),
         (100.0, "job_started", "a/one", 29.0, ""),
         (100.0, "start_announced", "a/two", 45.0, "due at t = 300 s, 200 s ahead"),
+        (290.0, "start_hold_started", "a", 50.0, ""),
         (300.0, "start_held", "a/two", 45.0, "until t = 340 s"),
+        (340.0, "start_hold_ended", "a", 50.0, ""),
         (340.0, "job_started", "a/two", 44.0, ""),
         (600.0, "job_failed", "a/one", 29.0, ""),
         (660.0, "job_started", "a/one", 29.0, ""),
@@ -180,18 +182,23 @@ def test_findings_say_what_became_of_an_announced_start():
     ]
 
 
+def with_events(*rows):
+    """The same powers with other events."""
+    log = announced_log()
+    log.events = pd.DataFrame(list(rows), columns=EVENT_COLUMNS)
+    return log
+
+
 def test_outage_makes_no_start_a_restart_but_of_the_jobs_it_took():
     """`base` is lost in an outage and comes again; `two` starts for the first time afterwards, unannounced."""
-    log = announced_log()
-    rows = [
+    log = with_events(
         (0.0, "job_started", "a/base", 5.0, ""),
         (20.0, "load_shed", "a", 6.0, ""),
         (20.0, "job_failed", "a/base", 5.0, ""),
         (60.0, "job_started", "a/base", 5.0, ""),
         (60.0, "load_restored", "a", 1.0, ""),
         (340.0, "job_started", "a/two", 44.0, ""),
-    ]
-    log.events = pd.DataFrame(rows, columns=EVENT_COLUMNS)
+    )
     assert [one["job"] for one in summarize(log)["datacenter"]["a"]["starts"]] == ["two"]
     limits = [limit for limit in load_limits(["start_notice"]) if limit.kind == "start_notice"]
     (verdict,) = analyse(log, limits).verdicts
@@ -199,8 +206,7 @@ def test_outage_makes_no_start_a_restart_but_of_the_jobs_it_took():
 
 
 def test_job_that_was_shed_to_spare_the_storage_starts_again_and_one_that_was_stopped_anew():
-    log = announced_log()
-    rows = [
+    log = with_events(
         (0.0, "job_started", "a/base", 5.0, ""),
         (0.0, "job_started", "a/one", 29.0, ""),
         (20.0, "load_shed", "a", 29.0, ""),
@@ -209,18 +215,17 @@ def test_job_that_was_shed_to_spare_the_storage_starts_again_and_one_that_was_st
         (100.0, "job_started", "a/one", 29.0, ""),
         (100.0, "load_restored", "a", 1.0, ""),
         (200.0, "job_started", "a/base", 5.0, ""),
-    ]
-    log.events = pd.DataFrame(rows, columns=EVENT_COLUMNS)
+    )
     assert [one["job"] for one in summarize(log)["datacenter"]["a"]["starts"]] == ["base"]
 
 
 def test_announced_start_that_an_outage_delays_is_late_by_that():
     """Due at 300 s, told 200 s ahead; the site is dark from 290 to 340 s, which loses `one` and keeps `two` waiting."""
     log = announced_log()
-    rows = [row for row in log.events.itertuples(index=False, name=None) if row[1] != "start_held"]
+    rows = [row for row in log.events.itertuples(index=False, name=None) if not row[1].startswith("start_hold_")]
     rows += [(290.0, "load_shed", "a", 40.0, ""), (290.0, "job_failed", "a/one", 29.0, "")]
     rows += [(340.0, "job_started", "a/one", 29.0, "")]
-    log.events = pd.DataFrame(sorted(rows), columns=EVENT_COLUMNS)
+    log = with_events(*sorted(rows))
     _, two = summarize(log)["datacenter"]["a"]["starts"]
     assert (two["job"], two["announced_mw"], two["notice_s"], two["late_s"]) == ("two", 45.0, 200.0, 40.0)
     assert any(
